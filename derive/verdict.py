@@ -1,0 +1,102 @@
+"""Three-valued verdicts: true, false and unknown, each with what it rests on."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import mpmath
+import sympy as sp
+
+DIGITS = 50
+"""Decimal digits of numerical evidence (theory, section 5)."""
+
+ZERO_DIGITS = 40
+"""A value below 10^-40 of its summands counts as zero (theory, section 5)."""
+
+CLEAR_DIGITS = 20
+"""A value above 10^-20 of its summands is clearly not zero; between the two nothing is decided."""
+
+
+class Basis(Enum):
+    """What a verdict rests on."""
+
+    PROOF = "proof"
+    WITNESS = "witness"
+    NUMERICAL = "numerical certificate"
+    ASSUMED = "assumed by the user"
+    UNDECIDED = "undecided"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Answer to a yes-or-no question about expressions on Γ.
+
+    Attributes
+    ----------
+    value : bool or None
+        The answer; None when it could not be decided.
+    basis : Basis
+        Whether it is proved, shown by a witness, or a numerical certificate.
+    how : str
+        The argument in a few words.
+    witness : mapping of Symbol to number, or None
+        A point where a "not zero" shows.
+    """
+
+    value: bool | None
+    basis: Basis
+    how: str
+    witness: Mapping[sp.Symbol, Any] | None = None
+
+    def __bool__(self) -> bool:
+        return self.value is True
+
+    def __str__(self) -> str:
+        answer = {True: "yes", False: "no", None: "undecided"}[self.value]
+        at = ""
+        if self.witness is not None:
+            at = " at " + ", ".join(f"{s} = {mpmath.nstr(v, 6)}" for s, v in self.witness.items())
+        return f"{answer} ({self.basis.value}: {self.how}{at})"
+
+
+def proved(how: str, value: bool = True) -> Verdict:
+    """A verdict that rests on an exact argument."""
+    return Verdict(value, Basis.PROOF, how)
+
+
+def vanishes_identically(expression: sp.Expr, tries: int = 4) -> Verdict:
+    """Whether an expression vanishes on all of R^N, where no constraint holds.
+
+    Expansion proves it for most expressions; otherwise values at random points decide.
+    """
+    if expression == 0 or sp.expand(expression) == 0:
+        return proved("expansion")
+    symbols = sorted(expression.free_symbols, key=str)
+    value = sp.lambdify([symbols], sp.Add.make_args(expression), modules="mpmath")
+    rng = random.Random(0)
+    with mpmath.workdps(DIGITS):
+        for _ in range(tries):
+            point = [mpmath.mpf(rng.uniform(0.2, 1.7)) * rng.choice((-1, 1)) for _ in symbols]
+            if any(s.is_positive for s in symbols):
+                point = [abs(x) if s.is_positive else x for s, x in zip(symbols, point, strict=True)]
+            try:
+                summands = value(point)
+            except (ValueError, ZeroDivisionError, TypeError, NameError):
+                continue
+            if relative_size(mpmath.fsum(summands), summands) > mpmath.mpf(10) ** -CLEAR_DIGITS:
+                return Verdict(
+                    False, Basis.WITNESS, "value", dict(zip(symbols, point, strict=True))
+                )
+    if sp.simplify(expression) == 0:
+        return proved("simplification")
+    return Verdict(None, Basis.UNDECIDED, "expansion, random points and simplification")
+
+
+def relative_size(value: Any, summands: Any) -> Any:
+    """|value| relative to the summands it is made of (0 for an empty sum)."""
+    scale = max((abs(s) for s in summands), default=0)
+    return abs(value) / scale if scale else mpmath.mpf(0)
