@@ -1,0 +1,148 @@
+"""Recorded paths, of the recursion or of its limit."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from enum import IntEnum
+from os import PathLike
+from pathlib import Path
+from typing import IO, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .files import write_atomically
+
+FORMAT = "singular-limit paths"
+VERSION = 1
+FIELDS = ("times", "weights", "status", "stopped")
+
+Unit = Literal["iterations", "slow time"]
+
+
+class Status(IntEnum):
+    """How a path ended."""
+
+    OK = 0
+    DIVERGED = 1
+    """Its weights became infinite or not a number."""
+    LEFT_NEIGHBOURHOOD = 2
+    """It went further from its start than allowed, or left the regular part of Γ."""
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Sample paths at the recorded times.
+
+    Attributes
+    ----------
+    times : ndarray, shape (T,)
+        Recorded times, increasing, in the unit `unit`.
+    weights : ndarray, shape (paths, T, N)
+        The weights; NaN from the step on at which a path stopped.
+    unit : {"iterations", "slow time"}
+        Unit of `times`.
+    status : ndarray of Status, shape (paths,)
+        How each path ended.
+    stopped : ndarray of int, shape (paths,)
+        The first step after which the path was no longer OK, −1 for paths that reached the end.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit each other.
+    """
+
+    times: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    unit: Unit
+    status: NDArray[np.object_]
+    stopped: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        paths, times = self.weights.shape[:2] if self.weights.ndim == 3 else (-1, -1)
+        expected = {"times": (times,), "status": (paths,), "stopped": (paths,)}
+        for name, shape in expected.items():
+            if getattr(self, name).shape != shape:
+                raise ValueError(
+                    f"{name}: shape {getattr(self, name).shape} does not fit weights of shape "
+                    f"{self.weights.shape}; expected times (T,), weights (paths, T, N), "
+                    "status and stopped (paths,)"
+                )
+        if self.unit not in get_args(Unit):
+            raise ValueError(f"unit: expected one of {get_args(Unit)}, got {self.unit!r}")
+        status = np.array([Status(s) for s in self.status], dtype=object)
+        object.__setattr__(self, "status", status)
+
+    def __len__(self) -> int:
+        return len(self.weights)
+
+    def __str__(self) -> str:
+        paths, times, dimension = self.weights.shape
+        ends = ", ".join(
+            f"{count} {status.name.lower().replace('_', ' ')} (first at step {first})"
+            for status, count, first in self.failures()
+        )
+        return (
+            f"{paths} paths of {dimension} weights at {times} times up to "
+            f"{self.times[-1]:g} ({self.unit}); {ends or 'all reached the end'}"
+        )
+
+    @property
+    def ok(self) -> NDArray[np.bool_]:
+        """Which paths reached the end, shape (paths,)."""
+        return np.asarray(self.status == Status.OK, dtype=bool)
+
+    def failures(self) -> list[tuple[Status, int, int]]:
+        """For each way to fail that occurred: status, number of paths, first step."""
+        failed = [(s, self.stopped[self.status == s]) for s in Status if s is not Status.OK]
+        return [(status, len(steps), int(steps.min())) for status, steps in failed if len(steps)]
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write a compressed `.npz` file, whole or not at all.
+
+        Parameters
+        ----------
+        path : path-like
+            Name of the file, taken as it is.
+        """
+        arrays = {name: getattr(self, name) for name in FIELDS}
+        arrays["status"] = self.status.astype(np.int8)
+        header = {"format": FORMAT, "version": VERSION, "unit": self.unit}
+
+        def write(file: IO[bytes]) -> None:
+            np.savez_compressed(file, **header, **arrays)
+
+        write_atomically(Path(path), write)
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> Paths:
+        """Read a file written by `save`.
+
+        Parameters
+        ----------
+        path : path-like
+            Name of the file.
+
+        Raises
+        ------
+        ValueError
+            If the file is truncated, of another kind, or of a newer version.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                content = {name: file[name] for name in file.files}
+        except (zipfile.BadZipFile, ValueError, EOFError, AttributeError, KeyError) as error:
+            raise ValueError(
+                f"{path}: not a whole file written by Paths.save (truncated, damaged or of "
+                f"another kind): {error}"
+            ) from error
+        if str(content.get("format")) != FORMAT or not {*FIELDS, "unit"} <= content.keys():
+            raise ValueError(f"{path}: a .npz file, but not one written by Paths.save")
+        if int(content["version"]) > VERSION:
+            raise ValueError(
+                f"{path}: written in version {int(content['version'])} of the format, this "
+                f"release reads up to {VERSION}; update singular-limit"
+            )
+        return cls(**{name: content[name] for name in FIELDS}, unit=str(content["unit"]))  # type: ignore[arg-type]
