@@ -1,0 +1,91 @@
+"""Brute-force answers shared by the tests, each computed once a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pytest
+import sympy as sp
+
+from derive import NoisyGradientDescent
+from tests import oracles
+from tests.catalogue import CATALOGUE, Entry
+from tests.oracles import Array, Landscape, NoisyGradient
+
+
+@dataclass(frozen=True)
+class BruteForce:
+    """Everything the oracles say about one problem at one point w of Γ."""
+
+    landscape: Landscape
+    noisy: NoisyGradient
+    w: Array
+    alpha: float
+
+    @cached_property
+    def projector(self) -> Array:
+        return self.landscape.projector(self.w)
+
+    @cached_property
+    def mean(self) -> Array:
+        """∇Reg, up to what P removes."""
+        return self.noisy.mean(self.w)
+
+    @cached_property
+    def sigma(self) -> Array:
+        """Σ."""
+        return self.noisy.covariance(self.w)
+
+    @cached_property
+    def second_derivative(self) -> Array:
+        """D²Φ[Σ]."""
+        return oracles.second_derivative(self.landscape.flow_end, self.w, self.sigma)
+
+    @cached_property
+    def finite_second_derivative(self) -> Array:
+        """D²Φ_α[Σ]."""
+        return oracles.second_derivative(
+            lambda x: self.landscape.descent_end(x, self.alpha), self.w, self.sigma
+        )
+
+    @cached_property
+    def flow(self) -> Array:
+        """−P∇Reg."""
+        return -self.projector @ self.mean
+
+    @cached_property
+    def diffusion_covariance(self) -> Array:
+        """PΣP."""
+        return self.projector @ self.sigma @ self.projector
+
+
+def brute_force(
+    problem: NoisyGradientDescent, guesses: Sequence[Sequence[float]], alpha: float = 0.1
+) -> tuple[BruteForce, ...]:
+    """Oracles at the points of Γ close to the guesses."""
+    weights = problem.weights
+    if problem.noise_matrix is None:
+        step = [problem.noisy_loss.diff(w) for w in weights]
+    else:
+        noise = problem.noise_matrix * sp.Matrix(problem.noise)
+        step = [problem.loss.diff(w) + extra for w, extra in zip(weights, noise, strict=True)]
+    landscape = Landscape.of(problem.loss, weights)
+    noisy = NoisyGradient.of(step, weights, problem.noise, problem.law)
+    return tuple(
+        BruteForce(landscape, noisy, landscape.retract(np.array(guess)), alpha) for guess in guesses
+    )
+
+
+@pytest.fixture(scope="session", params=CATALOGUE, ids=str)
+def entry(request: pytest.FixtureRequest) -> Entry:
+    """Each model of the catalogue in turn."""
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def truths(entry: Entry) -> tuple[BruteForce, ...]:
+    """Brute force at the three points of the entry."""
+    return brute_force(entry.problem, entry.guesses, entry.alpha)
