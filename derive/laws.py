@@ -7,7 +7,7 @@ fluctuations and the measure ν of its jumps of size O(1); a law that shrinks wi
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -57,7 +57,7 @@ class Law(ABC):
 
     @abstractmethod
     def levy_pair(self, dimension: int) -> LevyPair:
-        """Lévy pair in `dimension` noise coordinates; raises `ProblemError` if that does not fit."""
+        """Lévy pair in `dimension` noise coordinates, or `ProblemError` if that does not fit."""
 
     def subs(self, values: Mapping[sp.Symbol, Any]) -> Law:
         """Bind symbolic parameters of the law."""
@@ -80,8 +80,15 @@ def _immutable_covariance(covariance: Any) -> sp.ImmutableMatrix:
     return matrix
 
 
+def _count(name: str, given: Any) -> sp.Expr:
+    try:
+        return sp.sympify(given)
+    except sp.SympifyError as error:
+        raise ProblemError(f"{name}: expected a positive integer, got {given!r}") from error
+
+
 def exact(expression: Any) -> sp.Expr:
-    """Sympify, reading every float as the decimal that was typed (0.9 is 9/10), so that zero tests can be exact."""
+    """Sympify, reading every float as the decimal that was typed, so that zero tests are exact."""
     expression = sp.sympify(expression)
     floats = expression.atoms(sp.Float)
     return expression.xreplace({f: sp.Rational(str(f)) for f in floats}) if floats else expression
@@ -194,7 +201,8 @@ class Minibatch(Law):
     shrinks: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        n, batch = sp.sympify(self.samples), sp.sympify(self.batch_size)
+        n = _count("samples", self.samples)
+        batch = _count("batch_size", self.batch_size)
         object.__setattr__(self, "samples", n)
         object.__setattr__(self, "batch_size", batch)
         if not (n.is_integer and n.is_positive) and not n.is_Symbol:
@@ -245,7 +253,7 @@ class CustomLaw(Law):
         object.__setattr__(self, "jumps", jumps)
 
     def levy_pair(self, dimension: int) -> LevyPair:
-        """The pair the law was made of."""
+        """Return the pair the law was made of."""
         _check_dimension(self, self.covariance.rows, dimension)
         return LevyPair(self.covariance, self.jumps)
 
@@ -256,10 +264,8 @@ class CustomLaw(Law):
 
 
 def _as_jump(jump: Any, dimension: int) -> Jump:
-    if isinstance(jump, Jump):
-        return jump
     try:
-        displacement, rate = jump
+        displacement, rate = (jump.displacement, jump.rate) if isinstance(jump, Jump) else jump
         z = sp.ImmutableMatrix([exact(entry) for entry in displacement])
     except (TypeError, ValueError) as error:
         raise ProblemError(f"jumps: expected pairs (z, rate), got {jump!r}") from error
@@ -284,16 +290,30 @@ class Independent(Law):
     groups: tuple[tuple[tuple[sp.Symbol, ...], Law], ...]
 
     def __post_init__(self) -> None:
-        items: Sequence[Any] = (
-            tuple(self.groups.items()) if isinstance(self.groups, Mapping) else self.groups
-        )
-        groups = tuple(
-            ((symbols,) if isinstance(symbols, sp.Symbol) else tuple(symbols), law)
-            for symbols, law in items
-        )
+        given = self.groups.items() if isinstance(self.groups, Mapping) else self.groups
+        try:
+            groups = tuple(
+                ((symbols,) if isinstance(symbols, sp.Symbol) else tuple(symbols), law)
+                for symbols, law in given
+            )
+        except (TypeError, ValueError) as error:
+            raise ProblemError(
+                f"groups: expected {{symbols: law, ...}}, got {self.groups!r}"
+            ) from error
         for symbols, law in groups:
-            if not isinstance(law, Law):
+            if not isinstance(law, Law) or isinstance(law, Independent):
                 raise ProblemError(f"law: expected a Law for {symbols}, got {law!r}")
+        members = [s for symbols, _ in groups for s in symbols]
+        doubled = sorted({str(s) for s in members if members.count(s) > 1})
+        if doubled:
+            raise ProblemError(
+                f"groups: {', '.join(doubled)} given more than once; a symbol has one law"
+            )
+        if sum(not law.shrinks for _, law in groups) > 1:
+            raise ProblemError(
+                "groups: at most one law that does not shrink with σ can be averaged over; "
+                "put all minibatch weights in one group"
+            )
         object.__setattr__(self, "groups", groups)
 
     @property
