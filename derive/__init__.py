@@ -1,7 +1,9 @@
 """From a noise model, stated in sympy, to the limiting equation of noisy gradient descent."""
 
+from .classify import Outcome
 from .errors import DeriveError, DeriveWarning, ManifoldError, ProblemError, UndecidedError
 from .laws import Bernoulli, CustomLaw, Gaussian, Independent, Minibatch, Rademacher, Uniform
+from .limit import Limit, derive_limit
 from .problem import Chart, NoisyGradientDescent
 from .symbols import alpha, sigma
 
@@ -13,13 +15,16 @@ __all__ = [
     "DeriveWarning",
     "Gaussian",
     "Independent",
+    "Limit",
     "ManifoldError",
     "Minibatch",
     "NoisyGradientDescent",
+    "Outcome",
     "ProblemError",
     "Rademacher",
     "UndecidedError",
     "Uniform",
     "alpha",
+    "derive_limit",
     "sigma",
 ]

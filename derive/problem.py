@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import sympy as sp
 
-from .calculus import gradient
+from .calculus import gradient, semidefinite_factor
 from .errors import ProblemError
 from .laws import Gaussian, Independent, Jump, Law, LevyPair, exact
 from .symbols import ScaleSymbol
@@ -69,13 +69,13 @@ class NoisyGradientDescent:
     noisy_loss: sp.Expr | None
     weights: tuple[sp.Symbol, ...]
     noise: tuple[sp.Symbol, ...]
-    law: Law = Gaussian()
+    law: Law = field(default_factory=Gaussian)
     constraints: tuple[sp.Expr, ...] | None = None
     chart: Chart | None = None
     near: tuple[sp.Expr, ...] | None = None
     parameters: tuple[sp.Symbol, ...] = ()
     noise_matrix: sp.ImmutableMatrix | None = None
-    """G(w), N × d, of a model stated by its gradient noise, or Σ(w), N × N, when `noise` is empty."""
+    """G(w), N × d, of a model stated by its gradient noise; Σ(w), N × N, when `noise` is empty."""
 
     def __post_init__(self) -> None:
         weights = _symbols("weights", self.weights)
@@ -89,6 +89,11 @@ class NoisyGradientDescent:
             "parameters": parameters,
             "law": _law(self.law, noise),
         }
+        if (self.noisy_loss is None) == (self.noise_matrix is None):
+            raise ProblemError(
+                "noisy_loss: expected L̂(w, η); a model without L̂ is stated by its gradient "
+                "noise, with NoisyGradientDescent.from_gradient_noise"
+            )
         if self.noisy_loss is not None:
             normal["noisy_loss"] = _expression("noisy_loss", self.noisy_loss)
         if self.constraints is not None:
@@ -138,8 +143,11 @@ class NoisyGradientDescent:
                 f"noise_matrix: expected shape {(n, d)} (weights × noise symbols, or weights × "
                 f"weights for a covariance without noise symbols), got {matrix.shape}"
             )
-        if not _symbols("noise", noise, may_be_empty=True) and matrix != matrix.T:
-            raise ProblemError("noise_matrix: a covariance Σ(w) must be symmetric")
+        if not _symbols("noise", noise, may_be_empty=True) and semidefinite_factor(matrix) is None:
+            raise ProblemError(
+                "noise_matrix: the covariance Σ(w) is not symmetric positive semi-definite; "
+                "a factor G(w) is given together with its noise symbols"
+            )
         return cls(loss, None, weights, noise, noise_matrix=matrix, **options)
 
     @property
@@ -199,7 +207,8 @@ class NoisyGradientDescent:
         stray = set(values) - set(self.parameters)
         if stray:
             raise ProblemError(
-                f"subs: {_names(stray)} not among the parameters ({_names(self.parameters) or 'none'})"
+                f"subs: {_names(stray)} not among the parameters "
+                f"({_names(self.parameters) or 'there are none'})"
             )
         bound = {symbol: exact(value) for symbol, value in values.items()}
 
@@ -232,7 +241,12 @@ class NoisyGradientDescent:
                 _refuse_stray(name, expression, allowed)
         for constraint in self.constraints or ():
             _refuse_stray("constraints", constraint, {*self.weights, *self.parameters})
-        _ = self.levy_pair
+        for value in self.near or ():
+            _refuse_stray("near", value, {*self.parameters})
+        _refuse_stray("law", self.levy_pair.covariance, {*self.parameters})
+        for jump in self.levy_pair.jumps:
+            _refuse_stray("law", jump.displacement, {*self.parameters})
+            _refuse_stray("law", jump.rate, {*self.parameters})
 
     def _check_noiseless(self) -> None:
         if self.noisy_loss is None:
@@ -257,7 +271,9 @@ def _symbols(name: str, given: Any, may_be_empty: bool = False) -> tuple[sp.Symb
         if not isinstance(s, sp.Symbol):
             raise ProblemError(f"{name}: expected symbols, got {s!r} of type {type(s).__name__}")
         if isinstance(s, ScaleSymbol):
-            raise ProblemError(f"{name}: derive.{s} is reserved for the scales; use a symbol of yours")
+            raise ProblemError(
+                f"{name}: derive.{s} is reserved for the scales; use a symbol of yours"
+            )
         if s.is_real is not True:
             raise ProblemError(
                 f"{name}: the symbol {s} is not declared real; write sp.symbols('{s}', real=True)"
@@ -276,7 +292,9 @@ def _refuse_overlap(**groups: tuple[sp.Symbol, ...]) -> None:
         for second in names[i + 1 :]:
             common = set(groups[first]) & set(groups[second])
             if common:
-                raise ProblemError(f"{first} and {second} share {_names(common)}; a symbol has one role")
+                raise ProblemError(
+                    f"{first} and {second} share {_names(common)}; a symbol has one role"
+                )
 
 
 def _refuse_stray(name: str, expression: Any, allowed: set[sp.Symbol]) -> None:
@@ -317,6 +335,8 @@ def _point(name: str, given: Any, weights: tuple[sp.Symbol, ...]) -> tuple[sp.Ex
         if missing:
             raise ProblemError(f"{name}: expected a value for each weight; check {_names(missing)}")
         given = [given[w] for w in weights]
+    elif not isinstance(given, Iterable):
+        raise ProblemError(f"{name}: expected {len(weights)} coordinates, got {given!r}")
     point = tuple(_expression(name, value) for value in given)
     if len(point) != len(weights):
         raise ProblemError(f"{name}: expected {len(weights)} coordinates, got {len(point)}")

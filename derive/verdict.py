@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -94,6 +94,43 @@ def vanishes_identically(expression: sp.Expr, tries: int = 4) -> Verdict:
     if sp.simplify(expression) == 0:
         return proved("simplification")
     return Verdict(None, Basis.UNDECIDED, "expansion, random points and simplification")
+
+
+Proof = tuple[str, Callable[[], bool]]
+"""What a proof argues, and the attempt."""
+
+
+def decide_zero(
+    points: Iterable[tuple[Mapping[sp.Symbol, Any], Callable[[], Any]]], proofs: Sequence[Proof]
+) -> Verdict:
+    """Whether a quantity vanishes on Γ.
+
+    Parameters
+    ----------
+    points : iterable of (point, size)
+        Points of Γ, each with a function that evaluates the size of the quantity there, relative
+        to its summands.
+    proofs : sequence of Proof
+        Exact arguments, tried in turn when the quantity is zero at all points.
+
+    Returns
+    -------
+    Verdict
+        False with a witness, or true by proof or numerical certificate, or undecided.
+    """
+    count, largest = 0, mpmath.mpf(0)
+    for point, size in points:
+        value = size()
+        if value > mpmath.mpf(10) ** -CLEAR_DIGITS:
+            return Verdict(False, Basis.WITNESS, f"relative size {mpmath.nstr(value, 3)}", point)
+        count, largest = count + 1, max(largest, value)
+    tried = f"largest relative size {mpmath.nstr(largest, 2)} at {count} points of Γ"
+    if largest > mpmath.mpf(10) ** -ZERO_DIGITS:
+        return Verdict(None, Basis.UNDECIDED, tried)
+    for how, attempt in proofs:
+        if attempt():
+            return proved(how)
+    return Verdict(True, Basis.NUMERICAL, f"below 1e-{ZERO_DIGITS} at {count} points of Γ")
 
 
 def relative_size(value: Any, summands: Any) -> Any:

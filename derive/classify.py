@@ -1,0 +1,231 @@
+"""The outcome of a noise model, decided on Γ, with its evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import mpmath
+import sympy as sp
+
+from .calculus import gradient
+from .errors import UndecidedError
+from .katzenberger import tangential_covariance
+from .manifold import LocalGeometry, Manifold
+from .points import evaluator
+from .regularizer import NoiseMoments
+from .verdict import Basis, Proof, Verdict, proved
+
+PROOF_DIMENSION = 8
+"""Number of weights up to which Σ = cH is proved entry by entry."""
+
+
+class Outcome(Enum):
+    """The kinds of limit (Theorems A and B)."""
+
+    NON_DEGENERATE = "non-degenerate"
+    DIFFUSIVE = "diffusive"
+    DETERMINISTIC = "deterministic"
+    TRIVIAL = "trivial"
+    FROZEN = "frozen"
+
+    @property
+    def is_degenerate(self) -> bool:
+        """Whether the limit lives on the time scale 1/(α²σ²)."""
+        return self in (Outcome.DIFFUSIVE, Outcome.DETERMINISTIC)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One question of the classification and its answer."""
+
+    question: str
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The questions that led to the outcome, in order."""
+
+    steps: tuple[Step, ...]
+
+    def __str__(self) -> str:
+        return "\n".join(f"{step.question}: {step.verdict}" for step in self.steps)
+
+
+@dataclass(frozen=True)
+class Classification:
+    """Outcome, evidence, and the constant c where Σ = cH on Γ."""
+
+    outcome: Outcome
+    evidence: Evidence
+    hessian_multiple: sp.Expr | None = None
+
+
+def classify(
+    manifold: Manifold, moments: NoiseMoments, assume: Outcome | None = None
+) -> Classification:
+    """Decide which limit a noise model has.
+
+    Parameters
+    ----------
+    manifold : Manifold
+        Γ.
+    moments : NoiseMoments
+        Reg and Σ.
+    assume : Outcome, optional
+        Outcome to take where a verdict is undecided; it is recorded in the evidence.
+
+    Raises
+    ------
+    UndecidedError
+        If a zero test is undecided and nothing is assumed; the message lists what was tried.
+    """
+    questions = _Questions(manifold, moments)
+    steps: list[Step] = []
+
+    def holds(question: str, answer: Callable[[], Verdict], outcomes: set[Outcome]) -> bool:
+        verdict = answer()
+        steps.append(Step(question, verdict))
+        if verdict.value is not None:
+            return verdict.value
+        if assume is None:
+            raise UndecidedError(
+                f"{question}: undecided; tried {verdict.how}. Give assume= one of "
+                f"{', '.join(repr(o.value) for o in Outcome)} if you know the answer"
+            )
+        steps.append(Step(question, Verdict(assume in outcomes, Basis.ASSUMED, assume.value)))
+        return assume in outcomes
+
+    def result(outcome: Outcome, multiple: sp.Expr | None = None) -> Classification:
+        return Classification(outcome, Evidence(tuple(steps)), multiple)
+
+    degenerate = set(Outcome) - {Outcome.NON_DEGENERATE}
+    if not holds("P∇Reg = 0 on Γ", questions.flat_regularizer, degenerate):
+        return result(Outcome.NON_DEGENERATE)
+    if not holds("PΣP = 0 on Γ", questions.no_diffusion, degenerate - {Outcome.DIFFUSIVE}):
+        return result(Outcome.DIFFUSIVE)
+    multiple = questions.hessian_multiple()
+    still = {Outcome.TRIVIAL, Outcome.FROZEN}
+    if not holds("½ P D²Φ[Σ] = 0 on Γ", lambda: questions.no_drift(multiple), still):
+        return result(Outcome.DETERMINISTIC, multiple)
+    if holds("∇_wL̂(w, η) = 0 on Γ for all η", questions.frozen, {Outcome.FROZEN}):
+        return result(Outcome.FROZEN)
+    return result(Outcome.TRIVIAL)
+
+
+@dataclass(frozen=True)
+class _Questions:
+    """The zero tests of the classification."""
+
+    manifold: Manifold
+    moments: NoiseMoments
+
+    def flat_regularizer(self) -> Verdict:
+        reg, ideal = self.moments.regularizer, self.manifold.ideal
+        weights = self.manifold.problem.weights
+        if not reg.free_symbols & set(weights):
+            return proved("Reg does not depend on w")
+        verdict = self.manifold.vanishes_along(gradient(reg, weights))
+        if verdict.value and verdict.basis is not Basis.PROOF:
+            constant = ideal.shortest(reg)
+            if not constant.free_symbols & set(weights):
+                return proved(f"Reg = {constant} modulo the constraints")
+        return verdict
+
+    def no_diffusion(self) -> Verdict:
+        """P S = 0, which is PΣP = 0."""
+        columns = self.moments.columns
+        verdicts = [
+            self.manifold.vanishes_along(list(columns[:, a])) for a in range(columns.cols)
+        ]
+        return _all(verdicts) if verdicts else proved("there is no gradient noise: Σ = 0")
+
+    def hessian_multiple(self) -> sp.Expr | None:
+        """The constant c with Σ = cH on Γ, when PΣP = 0 is known; None if there is none."""
+        candidate = self._candidate_multiple()
+        if candidate is None:
+            return None
+        columns = evaluator(self.manifold.symbols, list(self.moments.columns))
+        number = evaluator(self.manifold.symbols, [candidate])
+
+        def size(g: LocalGeometry) -> Any:
+            normal = self._normal_covariance(g, columns)
+            expected = number(g.point)[0] * g.frame.curvature
+            return mpmath.mnorm(normal - expected, "f") / mpmath.mnorm(expected, "f")
+
+        return candidate if self.manifold.decide(size) else None
+
+    def _normal_covariance(self, g: LocalGeometry, columns: Callable[..., Any]) -> Any:
+        """Σ in the eigenbasis of H."""
+        s = g.frame.jacobian * _reshape(columns(g.point), self.moments.columns.shape)
+        return s * s.T if self.moments.factor is not None else s * g.frame.jacobian.T
+
+    def _candidate_multiple(self) -> sp.Expr | None:
+        """Ratio of one pair of entries of Σ and H."""
+        if self.manifold.squares is None or not self.moments.columns.cols:
+            return None
+        residuals = self.manifold.jet.residuals  # type: ignore[union-attr]
+        for i in range(self.manifold.problem.dimension):
+            curvature = sum(r.weight * r.gradient[i] ** 2 for r in residuals)
+            if curvature == 0:
+                continue
+            row = self.moments.columns[i, :]
+            variance = sum(x**2 for x in row) if self.moments.factor is not None else row[i]
+            ratio = sp.cancel(variance / curvature)
+            if ratio.free_symbols & set(self.manifold.problem.weights):
+                ratio = self.manifold.shortest(ratio)
+            free = ratio.free_symbols & set(self.manifold.problem.weights)
+            return None if free or ratio == 0 else ratio
+        return None
+
+    def no_drift(self, multiple: sp.Expr | None) -> Verdict:
+        """P D³L[T] = 0 with T the tangential covariance; −(c/4) P∇ΔL when Σ = cH."""
+        columns = self.moments.columns
+        if not columns.cols:
+            return proved("there is no gradient noise: Σ = 0")
+        value = evaluator(self.manifold.symbols, list(columns))
+
+        def size(g: LocalGeometry) -> Any:
+            matrix = None if multiple is not None else self._contracted(g, value)
+            drift = g.frame.tangential(mpmath.matrix(g.jet.third(matrix)))
+            absolute = None if matrix is None else matrix.apply(abs)
+            scale = max(g.jet.map(abs).third(absolute))
+            return mpmath.norm(drift) / scale if scale else mpmath.mpf(0)
+
+        proofs: list[Proof] = []
+        if multiple is not None:
+            proofs.append(("ΔL is constant on Γ", self._flat_laplacian))
+        return self.manifold.decide(size, proofs)
+
+    def _contracted(self, g: LocalGeometry, columns: Callable[..., Any]) -> Any:
+        s = _reshape(columns(g.point), self.moments.columns.shape)
+        covariance = s * s.T if self.moments.factor is not None else s
+        return tangential_covariance(g.frame, covariance)
+
+    def _flat_laplacian(self) -> bool:
+        laplacian = self.manifold.shortest(sp.sympify(self.manifold.jet.trace()))
+        return not laplacian.free_symbols & set(self.manifold.problem.weights)
+
+    def frozen(self) -> Verdict:
+        problem = self.manifold.problem
+        if not problem.noise:
+            return self.manifold.vanishes(list(self.moments.columns))
+        return self.manifold.vanishes(problem.stochastic_gradient, free=problem.noise)
+
+
+def _all(verdicts: list[Verdict]) -> Verdict:
+    """The weakest of several verdicts, all of which must hold."""
+    for value in (False, None):
+        for verdict in verdicts:
+            if verdict.value is value:
+                return verdict
+    weak = [v for v in verdicts if v.basis is not Basis.PROOF]
+    return weak[0] if weak else verdicts[0]
+
+
+def _reshape(flat: list[Any], shape: tuple[int, int]) -> Any:
+    rows, cols = shape
+    return mpmath.matrix([flat[i * cols : (i + 1) * cols] for i in range(rows)])

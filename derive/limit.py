@@ -1,0 +1,279 @@
+"""The limiting equation of noisy gradient descent along Γ."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import sympy as sp
+
+from .calculus import gradient
+from .classify import Classification, Evidence, Outcome, classify
+from .coordinates import IntrinsicForm, intrinsic_form, stratonovich_drift
+from .discovery import find_manifold
+from .display import as_latex, as_text
+from .errors import DeriveError
+from .katzenberger import second_derivative
+from .laws import exact
+from .manifold import Manifold
+from .pointwise import compare
+from .problem import NoisyGradientDescent
+from .regularizer import NoiseMoments, noise_moments
+from .special import SpecialForm, special_form
+from .symbols import alpha, sigma
+from .verdict import Verdict
+
+CLOSED_FORM_WEIGHTS = 6
+"""Number of weights up to which the drift of Theorem B is written in closed form."""
+
+CLOSED_FORM_OPERATIONS = 600
+"""Operations up to which a closed form is worth reading."""
+
+
+@dataclass(frozen=True)
+class Limit:
+    """Limiting equation dW = b(W) dt + s(W) dB on Γ, in slow time, with the evidence for it.
+
+    Attributes
+    ----------
+    problem : NoisyGradientDescent
+        What was asked.
+    manifold : Manifold
+        Γ.
+    moments : NoiseMoments
+        Reg and Σ.
+    classification : Classification
+        The outcome and what it rests on.
+    step : Expr
+        0 for the limit α → 0 of the theorems; α for the limit σ → 0 at a fixed step size.
+    """
+
+    problem: NoisyGradientDescent
+    manifold: Manifold
+    moments: NoiseMoments
+    classification: Classification
+    step: sp.Expr = sp.Integer(0)
+
+    @property
+    def outcome(self) -> Outcome:
+        """Which of the five kinds of limit this is."""
+        return self.classification.outcome
+
+    @property
+    def evidence(self) -> Evidence:
+        """The questions that led to the outcome, with verdicts and witnesses."""
+        return self.classification.evidence
+
+    @property
+    def time_scale(self) -> sp.Expr | None:
+        """Iterations per unit of slow time, in `derive.alpha` and `derive.sigma`; None at rest."""
+        if self.outcome is Outcome.NON_DEGENERATE:
+            return 1 / (alpha * sigma**2)
+        return 1 / (alpha**2 * sigma**2) if self.outcome.is_degenerate else None
+
+    @property
+    def regularizer(self) -> sp.Expr:
+        """Reg(w) by its definition, on R^N."""
+        return self.moments.regularizer
+
+    @cached_property
+    def regularizer_on_manifold(self) -> sp.Expr:
+        """Reg in the shortest form found that is equal to it on Γ."""
+        return self.manifold.shortest(self.regularizer)
+
+    @property
+    def projector(self) -> sp.Matrix | None:
+        """P on Γ, shape (N, N), or None where no closed form is worth writing."""
+        return self.manifold.projector
+
+    @cached_property
+    def special(self) -> SpecialForm | None:
+        """The named form of the drift, if it has one."""
+        return special_form(
+            self.manifold,
+            self.moments,
+            self.outcome,
+            self.classification.hessian_multiple,
+            self.step,
+        )
+
+    @property
+    def ito_weight(self) -> sp.Expr:
+        """Factor of D²Φ[Σ] in the drift: ½ on the degenerate scale, α/2 beside −P∇Reg."""
+        if self.outcome.is_degenerate:
+            return sp.Rational(1, 2)
+        return self.step / 2 if self.outcome is Outcome.NON_DEGENERATE else sp.Integer(0)
+
+    @property
+    def noise_weight(self) -> sp.Expr:
+        """Factor of P S in the diffusion: 1 on the diffusive scale, √α beside −P∇Reg."""
+        if self.outcome is Outcome.DIFFUSIVE:
+            return sp.Integer(1)
+        return sp.sqrt(self.step) if self.outcome is Outcome.NON_DEGENERATE else sp.Integer(0)
+
+    @property
+    def slope(self) -> tuple[sp.Expr, ...]:
+        """Vector field v, shape (N,), whose −P v is the part of the drift at first order."""
+        if self.outcome is not Outcome.NON_DEGENERATE:
+            return (sp.Integer(0),) * self.problem.dimension
+        return tuple(gradient(self.regularizer, self.problem.weights))
+
+    @cached_property
+    def drift(self) -> sp.Matrix | None:
+        """Itô drift b on Γ, shape (N, 1), per unit of slow time; None where it is too long to read."""
+        zero = sp.zeros(self.problem.dimension, 1)
+        if self.time_scale is None:
+            return zero
+        frame = self.manifold.frame
+        if frame is None:
+            return None
+        drift = zero
+        if self.outcome is Outcome.NON_DEGENERATE:
+            drift -= frame.tangential(sp.Matrix(self.slope))
+        if self.ito_weight != 0:
+            correction = self._correction()
+            if correction is None:
+                return None
+            drift += correction
+        return self._readable(drift)
+
+    def _correction(self) -> sp.Matrix | None:
+        """ito_weight · D²Φ[Σ] in closed form."""
+        frame, jet = self.manifold.frame, self.manifold.jet
+        multiple = self.classification.hessian_multiple
+        if frame is None:
+            return None
+        if multiple is not None and self.step == 0:
+            return -multiple / 4 * frame.tangential(sp.Matrix(jet.third()))
+        if self.problem.dimension > CLOSED_FORM_WEIGHTS or self.manifold.codimension > 2:
+            return None
+        covariance = self.moments.covariance.applyfunc(self.manifold.shortest)
+        if sum(x.count_ops() for x in covariance) > CLOSED_FORM_OPERATIONS:
+            return None
+        return self.ito_weight * second_derivative(frame, jet.third, covariance, self.step)
+
+    @cached_property
+    def diffusion(self) -> sp.Matrix | None:
+        """Diffusion matrix s = P S on Γ, shape (N, m); None where it is too long to read."""
+        if self.noise_weight == 0:
+            return sp.zeros(self.problem.dimension, max(1, self.moments.columns.cols))
+        if self.moments.factor is None or self.manifold.frame is None:
+            return None
+        along = self.manifold.frame.tangential(sp.Matrix(self.moments.factor))
+        return self._readable(self.noise_weight * along)
+
+    def _readable(self, matrix: sp.Matrix) -> sp.Matrix | None:
+        if sum(x.count_ops() for x in matrix) > 20 * CLOSED_FORM_OPERATIONS:
+            return None
+        short = matrix.applyfunc(self.manifold.shortest)
+        return short if sum(x.count_ops() for x in short) <= CLOSED_FORM_OPERATIONS else None
+
+    @cached_property
+    def stratonovich_drift(self) -> sp.Matrix | None:
+        """Drift of the ambient Stratonovich form with the factor s = `diffusion`, shape (N, 1)."""
+        if self.drift is None or self.diffusion is None:
+            return None
+        return self._readable(stratonovich_drift(self.drift, self.diffusion, self.problem.weights))
+
+    @cached_property
+    def intrinsic(self) -> IntrinsicForm | None:
+        """Drift and diffusion in the coordinates of the problem's chart; None without a chart."""
+        if self.problem.chart is None or self.drift is None or self.diffusion is None:
+            return None
+        return intrinsic_form(self.drift, self.diffusion, self.problem)
+
+    def at_step(self, step: Any = alpha) -> Limit:
+        """The limit σ → 0 at a fixed step size, exact for a simulation at that α.
+
+        Parameters
+        ----------
+        step : number or Expr
+            α > 0, with αλ < 2 for every eigenvalue λ of H on Γ; `derive.alpha` by default.
+
+        Returns
+        -------
+        Limit
+            With D²Φ_α in place of D²Φ. In the non-degenerate case it has the drift
+            −P∇Reg + (α/2) D²Φ_α[Σ] and the diffusion √α P S, in time t = kασ².
+        """
+        value = exact(step)
+        if value.is_nonnegative is False or value.is_real is False:
+            raise DeriveError(f"step: expected a positive step size α, got {step!r}")
+        return replace(self, step=value)
+
+    def subs(self, values: Mapping[sp.Symbol, Any]) -> Limit:
+        """The limit with some or all parameters bound to numbers (the outcome is kept)."""
+        problem = self.problem.subs(values)
+        multiple = self.classification.hessian_multiple
+        bound = replace(
+            self.classification, hessian_multiple=None if multiple is None else multiple.subs(values)
+        )
+        return replace(
+            self,
+            problem=problem,
+            manifold=find_manifold(problem),
+            moments=noise_moments(problem),
+            classification=bound,
+        )
+
+    def check(self, drift: Any, diffusion: Any = None) -> Verdict:
+        """Whether a limit derived by hand is the same on Γ.
+
+        Parameters
+        ----------
+        drift : sequence or matrix of Expr, N entries
+            Itô drift in ambient coordinates, per unit of slow time.
+        diffusion : matrix of Expr, shape (N, m), optional
+            Diffusion matrix; compared by s sᵀ, which is all that the law depends on.
+
+        Returns
+        -------
+        Verdict
+            True, or false with a witness point of Γ.
+        """
+        return compare(self, drift, diffusion)
+
+    def latex(self) -> str:
+        """The setting, Γ, P, Reg, outcome, time scale and equation as LaTeX."""
+        return as_latex(self)
+
+    def _repr_latex_(self) -> str:
+        return self.latex()
+
+    def __str__(self) -> str:
+        return as_text(self)
+
+
+def derive_limit(
+    problem: NoisyGradientDescent, *, assume: Outcome | str | None = None
+) -> Limit:
+    """Derive the limiting equation of noisy gradient descent along its zero-loss manifold.
+
+    Parameters
+    ----------
+    problem : NoisyGradientDescent
+        Loss, noisy loss, weights, noise and its law.
+    assume : Outcome or str, optional
+        Outcome to take where a verdict is undecided; it is recorded and printed.
+
+    Returns
+    -------
+    Limit
+
+    Raises
+    ------
+    ManifoldError
+        If the zero-loss set is not a manifold of the assumed kind at the point of interest.
+    UndecidedError
+        If a zero test on Γ is undecided and nothing is assumed.
+
+    References
+    ----------
+    Shalova, Schlichting, Peletier, arXiv 2404.12293, Theorems A and B; Katzenberger 1991.
+    """
+    manifold = find_manifold(problem)
+    moments = noise_moments(problem)
+    outcome = None if assume is None else Outcome(assume)
+    return Limit(problem, manifold, moments, classify(manifold, moments, outcome))
