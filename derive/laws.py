@@ -82,14 +82,14 @@ def _immutable_covariance(covariance: Any) -> sp.ImmutableMatrix:
 
 def _count(name: str, given: Any) -> sp.Expr:
     try:
-        return sp.sympify(given)
+        return sp.sympify(given, strict=True)
     except sp.SympifyError as error:
         raise ProblemError(f"{name}: expected a positive integer, got {given!r}") from error
 
 
 def exact(expression: Any) -> sp.Expr:
     """Sympify, reading every float as the decimal that was typed, so that zero tests are exact."""
-    expression = sp.sympify(expression)
+    expression = sp.sympify(expression, strict=True)
     floats = expression.atoms(sp.Float)
     return expression.xreplace({f: sp.Rational(str(f)) for f in floats}) if floats else expression
 

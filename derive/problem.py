@@ -322,7 +322,7 @@ def _expression(name: str, given: Any) -> sp.Expr:
         expression = exact(given)
     except (sp.SympifyError, TypeError, AttributeError) as error:
         raise ProblemError(f"{name}: expected a sympy expression, got {given!r}") from error
-    if not isinstance(expression, sp.Expr):
+    if not isinstance(expression, sp.Expr) or expression.is_Matrix:
         raise ProblemError(f"{name}: expected a scalar sympy expression, got {given!r}")
     if expression.has(sp.nan, sp.zoo, sp.oo):
         raise ProblemError(f"{name}: {expression} is not finite")
