@@ -138,9 +138,7 @@ class _Questions:
     def no_diffusion(self) -> Verdict:
         """P S = 0, which is PΣP = 0."""
         columns = self.moments.columns
-        verdicts = [
-            self.manifold.vanishes_along(list(columns[:, a])) for a in range(columns.cols)
-        ]
+        verdicts = [self.manifold.vanishes_along(list(columns[:, a])) for a in range(columns.cols)]
         return _all(verdicts) if verdicts else proved("there is no gradient noise: Σ = 0")
 
     def hessian_multiple(self) -> sp.Expr | None:
@@ -186,6 +184,9 @@ class _Questions:
         columns = self.moments.columns
         if not columns.cols:
             return proved("there is no gradient noise: Σ = 0")
+        silent = self.manifold.vanishes(list(columns))
+        if silent:
+            return Verdict(True, silent.basis, f"Σ = 0 on Γ, {silent.how}")
         value = evaluator(self.manifold.symbols, list(columns))
 
         def size(g: LocalGeometry) -> Any:

@@ -53,11 +53,13 @@ def _term_squares(term: sp.Expr, weights: frozenset[sp.Symbol]) -> list[Square] 
     if len(sums) == 1:
         inner = _squares(sums[0], weights)
         rest = weight / (2 * sums[0])
-        return inner and [(c * rest, r) for c, r in inner]
+        return None if inner is None else [(c * rest, r) for c, r in inner]
     return None
 
 
-def localise(squares: tuple[Square, ...], vanishes: Callable[[sp.Expr], bool]) -> tuple[Square, ...]:
+def localise(
+    squares: tuple[Square, ...], vanishes: Callable[[sp.Expr], bool]
+) -> tuple[Square, ...]:
     """Squares near one point of Γ: factors of a residual that do not vanish there join its weight."""
     local = []
     for c, r in squares:

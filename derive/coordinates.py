@@ -57,7 +57,7 @@ def intrinsic_form(
 def stratonovich_drift(
     drift: sp.Matrix, diffusion: sp.Matrix, weights: Sequence[sp.Symbol]
 ) -> sp.Matrix:
-    """b − ½ Σ_m (Ds_m) s_m, the drift of dW = b° dt + s ∘ dB for the same factor s.
+    """B − ½ Σ_m (Ds_m) s_m, the drift of dW = b° dt + s ∘ dB for the same factor s.
 
     On Γ it does not depend on how the factor is extended off Γ, since s_m is tangent to Γ.
     """

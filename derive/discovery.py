@@ -205,7 +205,8 @@ class _Survey:
         return System(self.problem.weights, self.problem.parameters, self.constraints)
 
     def geometry(self, point: Point) -> LocalGeometry:
-        return local_geometry(*self._jet, self.rows, point)
+        jet, evaluate = self._jet
+        return local_geometry(jet, evaluate, self.rows, point)
 
     def inspect(self, point: Point) -> LocalGeometry:
         """Geometry at the base point; refuses a point where Γ is not what the theory assumes."""

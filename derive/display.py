@@ -5,10 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import sympy as sp
-
-from .classify import Outcome
-
 if TYPE_CHECKING:
     from .limit import Limit
 

@@ -63,7 +63,7 @@ class SquaresJet:
         return rows
 
     def trace(self) -> Any:
-        """tr H = ΔL."""
+        """Tr H = ΔL."""
         return sum(r.weight * _dot(r.gradient, r.gradient) for r in self.residuals)
 
     def restricted(self, basis: Sequence[Sequence[Any]]) -> list[list[Any]]:
@@ -118,7 +118,7 @@ class PlainJet:
         return rows
 
     def trace(self) -> Any:
-        """tr H = ΔL."""
+        """Tr H = ΔL."""
         return sum(value for i, j, value in self.second if i == j)
 
     def restricted(self, basis: Sequence[Sequence[Any]]) -> list[list[Any]]:

@@ -44,12 +44,15 @@ class NormalFrame:
         E = J⁺ᵀ H J⁺, so that H = Jᵀ E J.
     curvature_inverse : matrix, shape (K, K)
         E⁻¹.
+    gram : matrix, shape (K, K)
+        A = J Jᵀ, the identity in an orthonormal basis.
     """
 
     jacobian: Matrix
     inverse: Matrix
     curvature: Matrix
     curvature_inverse: Matrix
+    gram: Matrix
 
     @cached_property
     def projector(self) -> Matrix:
@@ -83,8 +86,8 @@ def mixed_covariance(frame: NormalFrame, covariance: Matrix) -> Matrix:
 def stationary_covariance(frame: NormalFrame, covariance: Matrix, step: Any = 0) -> Matrix:
     """ℒ⁻¹(QSQ): stationary covariance of the noise across Γ, per unit of step size."""
     normal = frame.inverse.T * covariance * frame.inverse
-    # With X = Jᵀ Y J and M = E J Jᵀ: H X = Jᵀ M Y J and H X H = Jᵀ M Y Mᵀ J.
-    y = solve_lyapunov(frame.curvature * (frame.jacobian * frame.jacobian.T), normal, step)
+    # With X = Jᵀ Y J and M = E A: H X = Jᵀ M Y J and H X H = Jᵀ M Y Mᵀ J.
+    y = solve_lyapunov(frame.curvature * frame.gram, normal, step)
     return frame.jacobian.T * y * frame.jacobian
 
 

@@ -15,7 +15,7 @@ from .coordinates import IntrinsicForm, intrinsic_form, stratonovich_drift
 from .discovery import find_manifold
 from .display import as_latex, as_text
 from .errors import DeriveError
-from .katzenberger import second_derivative
+from .katzenberger import NormalFrame, normal_term, second_derivative
 from .laws import exact
 from .manifold import Manifold
 from .pointwise import compare
@@ -141,18 +141,32 @@ class Limit:
 
     def _correction(self) -> sp.Matrix | None:
         """ito_weight · D²Φ[Σ] in closed form."""
-        frame, jet = self.manifold.frame, self.manifold.jet
-        multiple = self.classification.hessian_multiple
+        frame, special = self.manifold.frame, self.special
         if frame is None:
             return None
-        if multiple is not None and self.step == 0:
-            return -multiple / 4 * frame.tangential(sp.Matrix(jet.third()))
+        if special is not None and special.potential is not None:
+            slope = sp.Matrix(gradient(special.potential, self.problem.weights))
+            along = -frame.tangential(slope)
+            if self.outcome is Outcome.DETERMINISTIC:
+                return along
+            return along + self.ito_weight * self._normal_term(frame)
         if self.problem.dimension > CLOSED_FORM_WEIGHTS or self.manifold.codimension > 2:
             return None
-        covariance = self.moments.covariance.applyfunc(self.manifold.shortest)
+        covariance = self._short_covariance()
         if sum(x.count_ops() for x in covariance) > CLOSED_FORM_OPERATIONS:
             return None
-        return self.ito_weight * second_derivative(frame, jet.third, covariance, self.step)
+        return self.ito_weight * second_derivative(frame, self._third, covariance, self.step)
+
+    def _normal_term(self, frame: NormalFrame) -> sp.Matrix:
+        return normal_term(frame, self._third, self._short_covariance())
+
+    def _short_covariance(self) -> sp.Matrix:
+        return self.moments.covariance.applyfunc(self.manifold.shortest)
+
+    def _third(self, matrix: sp.Matrix) -> list[sp.Expr]:
+        """D³L[S], shortened on the way in and out so that nothing large is ever built."""
+        short = self.manifold.shortest
+        return [short(x) for x in self.manifold.jet.third(matrix.applyfunc(short))]
 
     @cached_property
     def diffusion(self) -> sp.Matrix | None:
@@ -208,7 +222,8 @@ class Limit:
         problem = self.problem.subs(values)
         multiple = self.classification.hessian_multiple
         bound = replace(
-            self.classification, hessian_multiple=None if multiple is None else multiple.subs(values)
+            self.classification,
+            hessian_multiple=None if multiple is None else multiple.subs(values),
         )
         return replace(
             self,
@@ -246,9 +261,7 @@ class Limit:
         return as_text(self)
 
 
-def derive_limit(
-    problem: NoisyGradientDescent, *, assume: Outcome | str | None = None
-) -> Limit:
+def derive_limit(problem: NoisyGradientDescent, *, assume: Outcome | str | None = None) -> Limit:
     """Derive the limiting equation of noisy gradient descent along its zero-loss manifold.
 
     Parameters

@@ -17,9 +17,16 @@ from .calculus import gradient
 from .ideal import Ideal
 from .jets import Jet, plain_jet, scalars, squares_jet
 from .katzenberger import NormalFrame
-from .points import WORKING_DIGITS, Point, evaluator, independent_rows, orthonormal_rows
+from .points import (
+    ARITHMETIC_FAILURES,
+    WORKING_DIGITS,
+    Point,
+    evaluator,
+    independent_rows,
+    orthonormal_rows,
+)
 from .problem import NoisyGradientDescent
-from .verdict import Proof, Verdict, decide_zero, proved, relative_size
+from .verdict import Proof, Verdict, decide_zero, proved
 
 FRAME_LIMIT = 3
 """Number of independent constraints up to which the projector is written in closed form."""
@@ -113,13 +120,14 @@ class Manifold:
         j = sp.Matrix(rows)
         if sum(x.count_ops() for x in j) > FRAME_OPERATIONS:
             return None
-        inverse = (j.T * (j * j.T).inv(method="ADJ")).applyfunc(self.shortest)
+        gram = (j * j.T).applyfunc(self.shortest)
+        inverse = (j.T * gram.inv(method="ADJ")).applyfunc(self.shortest)
         if self.squares is not None and len(self.squares) == self.codimension:
             curvature = sp.diag(*(c for c, _ in self.squares))
         else:
             hessian = sp.Matrix(self.jet.hessian())
             curvature = (inverse.T * hessian * inverse).applyfunc(self.shortest)
-        return NormalFrame(j, inverse, curvature, curvature.inv(method="ADJ"))
+        return NormalFrame(j, inverse, curvature, curvature.inv(method="ADJ"), gram)
 
     @cached_property
     def projector(self) -> sp.Matrix | None:
@@ -163,61 +171,45 @@ class Manifold:
         """Whether all expressions vanish on Γ, for all values of the `free` symbols."""
         if all(e == 0 for e in expressions):
             return proved("zero as it stands")
-        size = self._size_of(expressions, free)
+        # Fixed irrational values stand for "all values" of the free symbols.
+        generic = [mpmath.sqrt(sp.prime(i + 1)) / 2 for i in range(len(free))]
+        field = _Field((*self.symbols, *free), expressions)
+
+        def size(geometry: LocalGeometry) -> Any:
+            point = (*geometry.point, *generic)
+            scale = field.scale(point)
+            return max(abs(x) for x in field.value(point)) / scale if scale else scale
+
         proofs: list[Proof] = [
             ("reduction modulo the constraints", lambda: self._in_ideal(expressions)),
             ("substitution of the chart", lambda: self._zero_in_chart(expressions)),
         ]
-        return self._decide(lambda g: max(size(g)), proofs)
+        return self.decide(size, proofs)
 
     def vanishes_along(self, slope: Sequence[sp.Expr]) -> Verdict:
         """Whether the tangential part P g of a vector field vanishes on Γ."""
         if all(e == 0 for e in slope):
             return proved("zero as it stands")
-        value, scales = self._with_scales(slope)
+        field = _Field(self.symbols, slope)
 
         def size(geometry: LocalGeometry) -> Any:
-            scale = max(scales(geometry))
-            along = geometry.frame.tangential(mpmath.matrix(value(geometry.point)))
+            scale = field.scale(geometry.point)
+            along = geometry.frame.tangential(mpmath.matrix(field.value(geometry.point)))
             return mpmath.norm(along) / scale if scale else scale
 
         proofs: list[Proof] = [
             ("reduction modulo the constraints", lambda: self._normal_in_ideal(slope)),
             ("substitution of the chart", lambda: self._zero_in_chart(self._pulled_back(slope))),
         ]
-        return self._decide(size, proofs)
+        return self.decide(size, proofs)
 
     def decide(self, size: Callable[[LocalGeometry], Any], proofs: Sequence[Proof] = ()) -> Verdict:
         """Whether a quantity, given by its relative size at a point of Γ, vanishes on Γ."""
-        return self._decide(size, proofs)
-
-    def _decide(self, size: Callable[[LocalGeometry], Any], proofs: Sequence[Proof]) -> Verdict:
         with mpmath.workdps(WORKING_DIGITS):
             return decide_zero(
                 ((self.named(g.point), lambda g=g: size(g)) for g in self.local()),  # type: ignore[misc]
                 proofs,
             )
-
-    def _size_of(
-        self, expressions: Sequence[sp.Expr], free: Sequence[sp.Symbol]
-    ) -> Callable[[LocalGeometry], list[Any]]:
-        groups = [list(sp.Add.make_args(e)) for e in expressions]
-        value = evaluator((*self.symbols, *free), [t for group in groups for t in group])
-        # Fixed irrational values stand for "all values" of the free symbols.
-        generic = [mpmath.sqrt(p) / 2 for p in _primes(len(free))]
-
-        def sizes(geometry: LocalGeometry) -> list[Any]:
-            flat = iter(value((*geometry.point, *generic)))
-            terms = [[next(flat) for _ in group] for group in groups]
-            return [relative_size(mpmath.fsum(t), t) for t in terms]
-
-        return sizes
-
-    def _with_scales(self, slope: Sequence[sp.Expr]) -> tuple[Any, Any]:
-        value = evaluator(self.symbols, slope)
-        groups = [t for e in slope for t in sp.Add.make_args(e)]
-        terms = evaluator(self.symbols, groups)
-        return value, lambda geometry: [abs(t) for t in terms(geometry.point)]
 
     def _in_ideal(self, expressions: Sequence[sp.Expr]) -> bool:
         return all(self.ideal.contains(e) for e in expressions)
@@ -291,12 +283,27 @@ def local_geometry(
 def _eigenframe(jet: Jet, basis: list[list[Any]]) -> NormalFrame:
     if not basis:
         empty = mpmath.matrix(0, jet.dimension)
-        return NormalFrame(empty, empty.T, mpmath.matrix(0), mpmath.matrix(0))
+        nothing = mpmath.matrix(0)
+        return NormalFrame(empty, empty.T, nothing, nothing, nothing)
     values, vectors = mpmath.eigsy(mpmath.matrix(jet.restricted(basis)))
     j = vectors.T * mpmath.matrix(basis)
     inverse = mpmath.diag([1 / x if x else mpmath.inf for x in values])
-    return NormalFrame(j, j.T, mpmath.diag(list(values)), inverse)
+    return NormalFrame(j, j.T, mpmath.diag(list(values)), inverse, mpmath.eye(j.rows))
 
 
-def _primes(count: int) -> list[int]:
-    return [int(sp.prime(i + 1)) for i in range(count)]
+class _Field:
+    """Expressions evaluated at points, with the size that they would have if nothing cancelled."""
+
+    def __init__(self, symbols: Sequence[sp.Symbol], expressions: Sequence[sp.Expr]) -> None:
+        self.value = evaluator(symbols, expressions)
+        self._terms = evaluator(symbols, [t for e in expressions for t in sp.Add.make_args(e)])
+
+    def scale(self, point: Point) -> Any:
+        """Largest summand at the point and off Γ, where a factor that vanishes on Γ does not."""
+        off = tuple(x * mpmath.mpf("1.1") + mpmath.mpf("0.05") for x in point)
+        sizes = [abs(t) for t in self._terms(point)]
+        try:
+            sizes += [abs(t) for t in self._terms(off)]
+        except ARITHMETIC_FAILURES:  # off Γ may lie outside the domain of a function
+            pass
+        return max(sizes)

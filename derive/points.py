@@ -57,7 +57,7 @@ class System:
         return evaluator(self.weights + self.parameters, [x for row in rows for x in row])
 
     def residual(self, point: Point) -> Any:
-        """r at a point, as a column."""
+        """R at a point, as a column."""
         return mpmath.matrix(self._value(point))
 
     def jacobian(self, point: Point) -> Any:

@@ -11,7 +11,7 @@ from .errors import DeriveError
 from .katzenberger import second_derivative
 from .laws import exact
 from .manifold import LocalGeometry
-from .points import evaluator
+from .points import WORKING_DIGITS, evaluator
 from .symbols import alpha
 from .verdict import Proof, Verdict
 
@@ -37,7 +37,9 @@ def compare(limit: Limit, drift: Any, diffusion: Any = None) -> Verdict:
         scale = mpmath.norm(true_drift) + mpmath.norm(b_value(g.point))
         if s is not None:
             true_spread = field.spread(g)
-            given = mpmath.matrix([s_value(g.point)[i * s.cols : (i + 1) * s.cols] for i in range(n)])
+            given = mpmath.matrix(
+                [s_value(g.point)[i * s.cols : (i + 1) * s.cols] for i in range(n)]
+            )
             gap += mpmath.mnorm(true_spread - given * given.T, "f")
             scale += mpmath.mnorm(true_spread, "f") + mpmath.mnorm(given * given.T, "f")
         return gap / scale if scale else mpmath.mpf(0)
@@ -66,8 +68,9 @@ class PointwiseLimit:
         self._slope = evaluator(symbols, list(limit.slope))
         self._columns = evaluator(symbols, list(limit.moments.columns))
         weights = [limit.ito_weight, limit.noise_weight, limit.step]
-        numbers = evaluator((), [sp.sympify(x).subs(alpha, GENERIC_STEP) for x in weights])
-        self._ito, self._noise, self._step = numbers(())
+        numbers = [sp.sympify(x).subs(alpha, GENERIC_STEP).evalf(WORKING_DIGITS) for x in weights]
+        with mpmath.workdps(WORKING_DIGITS):
+            self._ito, self._noise, self._step = (mpmath.mpmathify(x) for x in numbers)
 
     def drift(self, g: LocalGeometry) -> Any:
         """b, shape (N, 1)."""
@@ -78,7 +81,7 @@ class PointwiseLimit:
         return drift
 
     def spread(self, g: LocalGeometry) -> Any:
-        """s sᵀ, shape (N, N)."""
+        """S sᵀ, shape (N, N)."""
         p = g.frame.projector
         return self._noise**2 * (p * self._covariance(g) * p)
 

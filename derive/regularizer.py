@@ -177,9 +177,7 @@ def _refuse_rough(expression: sp.Expr, symbol: sp.Symbol) -> None:
         )
 
 
-def _average(
-    expression: sp.Expr, noise: Sequence[sp.Symbol], covariance: sp.MatrixBase
-) -> sp.Expr:
+def _average(expression: sp.Expr, noise: Sequence[sp.Symbol], covariance: sp.MatrixBase) -> sp.Expr:
     """Mean over centred noise of an expression that is quadratic in it."""
     _refuse_degree(expression, noise, 2)
     silent = dict.fromkeys(noise, sp.Integer(0))

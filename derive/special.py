@@ -63,10 +63,10 @@ def special_form(
 
 def _unit_normal_form(manifold: Manifold, s: sp.Expr, step: sp.Expr) -> SpecialForm:
     laplacian = manifold.shortest(sp.sympify(manifold.jet.trace()))
-    statement = rf"-P\nabla\, \tfrac{{{sp.latex(s)}}}{{4}} \log \Delta L"
+    statement = rf"-{_latex_factor(s / 4)} P\nabla \log \Delta L"
     if step != 0:
         statement = (
-            rf"-P\nabla\, \tfrac{{{sp.latex(s)}}}{{4}} \log \frac{{\Delta L}}"
+            rf"-{_latex_factor(s / 4)} P\nabla \log \frac{{\Delta L}}"
             rf"{{1 - \tfrac{{1}}{{2}} {sp.latex(step)} \Delta L}}"
         )
     potential = s * sp.log(manifold.shortest(laplacian / (1 - step * laplacian / 2))) / 4
@@ -76,12 +76,12 @@ def _unit_normal_form(manifold: Manifold, s: sp.Expr, step: sp.Expr) -> SpecialF
 def _hessian_form(manifold: Manifold, c: sp.Expr, step: sp.Expr) -> SpecialForm:
     name = f"Σ = {c} H on Γ"
     if step == 0:
-        statement = rf"-\tfrac{{{sp.latex(c)}}}{{4}}\, P\nabla\Delta L"
+        statement = rf"-{_latex_factor(c / 4)} P\nabla\Delta L"
         trace = sp.sympify(manifold.jet.trace())
         return SpecialForm(name, statement, c * manifold.shortest(trace) / 4)
     a = sp.latex(step)
     statement = (
-        rf"P\nabla\, \tfrac{{{sp.latex(c)}}}{{2 {a}}} \log\det\left(1 - \tfrac{{1}}{{2}} {a} H\right)"
+        rf"{_latex_factor(c / (2 * step))} P\nabla \log\det\left(1 - \tfrac{{1}}{{2}} {a} H\right)"
     )
     operator = _spectrum(manifold)
     if operator is None:
@@ -92,13 +92,12 @@ def _hessian_form(manifold: Manifold, c: sp.Expr, step: sp.Expr) -> SpecialForm:
 
 def _additive_form(manifold: Manifold, c: sp.Expr, step: sp.Expr) -> SpecialForm:
     name = f"additive noise, Σ = {c} I" if c != 1 else "additive noise, Σ = I"
-    root = "" if c == 1 else rf"\sqrt{{{sp.latex(c)}}}\, "
     inside = (
         r"\det\nolimits_+ H"
         if step == 0
         else rf"\det\nolimits_+\left(H (1 - \tfrac{{1}}{{2}} {sp.latex(step)} H)^{{-1}}\right)"
     )
-    statement = rf"-\tfrac{{{sp.latex(c)}}}{{4}}\, P\nabla\log {inside} \;+\; {root}P\circ dB"
+    statement = rf"-{_latex_factor(c / 4)} P\nabla\log {inside}"
     operator = _spectrum(manifold)
     if operator is None:
         return SpecialForm(name, statement, None)
@@ -125,9 +124,13 @@ def _is_multiple_of_identity(matrix: sp.MatrixBase) -> bool:
     return bool(matrix == matrix[0, 0] * sp.eye(matrix.rows))
 
 
+def _latex_factor(c: sp.Expr) -> str:
+    return "" if c == 1 else sp.latex(c) + r"\,"
+
+
 def _spectrum(manifold: Manifold) -> sp.Matrix | None:
-    """M = E J Jᵀ, a K × K matrix with the non-zero eigenvalues of H."""
+    """M = E A, a K × K matrix with the non-zero eigenvalues of H."""
     frame = manifold.frame
     if frame is None or manifold.codimension > DETERMINANT_LIMIT:
         return None
-    return frame.curvature * (frame.jacobian * frame.jacobian.T).applyfunc(manifold.shortest)
+    return frame.curvature * frame.gram

@@ -82,7 +82,9 @@ def vanishes_identically(expression: sp.Expr, tries: int = 4) -> Verdict:
         for _ in range(tries):
             point = [mpmath.mpf(rng.uniform(0.2, 1.7)) * rng.choice((-1, 1)) for _ in symbols]
             if any(s.is_positive for s in symbols):
-                point = [abs(x) if s.is_positive else x for s, x in zip(symbols, point, strict=True)]
+                point = [
+                    abs(x) if s.is_positive else x for s, x in zip(symbols, point, strict=True)
+                ]
             try:
                 summands = value(point)
             except (ValueError, ZeroDivisionError, TypeError, NameError):
