@@ -42,6 +42,8 @@ def find_manifold(problem: NoisyGradientDescent) -> Manifold:
     base = search.base_point()
     squares = search.squares and localise(search.squares, search.vanishing_at(base))
     constraints = problem.constraints or _equations(problem, squares)
+    if squares is None and problem.constraints is None:
+        constraints = _inner_equations(search, base) or constraints
     survey = _Survey(problem, squares, constraints)
     geometry = survey.inspect(base)
     if problem.near is None:
@@ -57,6 +59,21 @@ def _equations(
 ) -> tuple[sp.Expr, ...]:
     """The residuals, or ∇L = 0, whose Jacobian on Γ is H, for a loss that is no sum of squares."""
     return problem.loss_gradient if squares is None else tuple(r for _, r in squares)
+
+
+def _inner_equations(search: _Search, base: Point) -> tuple[sp.Expr, ...]:
+    """Sums inside L that vanish at the base point, as g in 1 − cos g, where they describe Γ."""
+    problem, vanishes = search.problem, search.vanishing_at(base)
+    weights = set(problem.weights)
+    inner = {
+        e
+        for e in sp.preorder_traversal(problem.loss)
+        if e.is_Add and e != problem.loss and e.free_symbols & weights and vanishes(e)
+    }
+    equations = tuple(sorted(inner, key=sp.default_sort_key))
+    if equations and is_regular(_Survey(problem, None, equations).geometry(base)):
+        return equations
+    return ()
 
 
 def _warn_of_dropped_signs(problem: NoisyGradientDescent) -> None:

@@ -1,36 +1,235 @@
-"""What a limit says, as labelled statements; text, notebook and LaTeX cannot then disagree."""
+"""What a limit says, as labelled statements: `equations` says what, the rest says how.
+
+Text, notebook and LaTeX are made from the same statements and cannot disagree.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import sympy as sp
+
+from .classify import Outcome
+from .laws import Gaussian, Law
 
 if TYPE_CHECKING:
     from .limit import Limit
 
+READABLE_OPERATIONS = 250
+"""Operations up to which an expression is shown in full."""
+
+MEANINGS = {
+    Outcome.NON_DEGENERATE: "constrained gradient flow of Reg (Theorem A)",
+    Outcome.DIFFUSIVE: "constrained SDE on Γ (Theorem B)",
+    Outcome.DETERMINISTIC: "constrained flow, no diffusion along Γ (Theorem B)",
+    Outcome.TRIVIAL: "no motion on either time scale; a slower scale may act",
+    Outcome.FROZEN: "∇L̂(w, η) = 0 on Γ for all η: nothing ever moves",
+}
+
 
 @dataclass(frozen=True)
 class Statement:
-    """One line of a result: a label, the formula, and what it rests on."""
+    """One line of a result: a label, and the same content as text and as LaTeX."""
 
     label: str
     text: str
     latex: str
 
 
+def equations(limit: Limit) -> list[Statement]:
+    """What the derivation found, in the order in which it is read."""
+    return [
+        *_setting(limit),
+        *_manifold(limit),
+        *_noise(limit),
+        *_outcome(limit),
+        *_equation(limit),
+    ]
+
+
 def as_text(limit: Limit) -> str:
     """The result as plain text, one statement a line."""
     statements = equations(limit)
     width = max(len(s.label) for s in statements)
-    return "\n".join(f"{s.label:<{width}}  {s.text}" for s in statements)
+    margin = "\n" + " " * (width + 2)
+    return "\n".join(f"{s.label:<{width}}  " + s.text.replace("\n", margin) for s in statements)
 
 
 def as_latex(limit: Limit) -> str:
-    """The result as one LaTeX block."""
-    rows = r" \\ ".join(rf"\text{{{s.label}}} & {s.latex}" for s in equations(limit))
-    return rf"$\displaystyle \begin{{array}}{{ll}} {rows} \end{{array}}$"
+    """The result as one LaTeX array, to be set in mathematics mode."""
+    rows = [rf"{_words(s.label)} & {s.latex}" for s in equations(limit)]
+    body = " \\\\\n".join(rows)
+    return f"\\begin{{array}}{{ll}}\n{body}\n\\end{{array}}"
 
 
-def equations(limit: Limit) -> list[Statement]:
-    """What the derivation found, in the order in which it is read."""
-    raise NotImplementedError
+def _words(text: str) -> str:
+    """Words with a few of the theory's letters, as LaTeX."""
+    for letter, tex in {"Γ": r"$\Gamma$", "σ²": r"$\sigma^2$", "Σ": r"$\Sigma$"}.items():
+        text = text.replace(letter, tex)
+    return rf"\text{{{text}}}"
+
+
+def _setting(limit: Limit) -> list[Statement]:
+    p = limit.problem
+    statements = [Statement("loss", f"L = {_text(p.loss)}", f"L = {_tex(p.loss)}")]
+    if p.noisy_loss is not None:
+        noisy = p.noisy_loss
+        statements.append(
+            Statement("noisy loss", f"L̂ = {_text(noisy)}", rf"\hat L = {_tex(noisy)}")
+        )
+    else:
+        name, tex = ("G", "G") if p.noise else ("Σ", r"\Sigma")
+        matrix = sp.Matrix(p.noise_matrix)
+        statements.append(
+            Statement("gradient noise", f"{name} = {_text(matrix)}", f"{tex} = {_tex(matrix)}")
+        )
+    law = _law(p.law)
+    statements.append(Statement("noise", law, _words(law)))
+    return statements
+
+
+def _law(law: Law) -> str:
+    if isinstance(law, Gaussian):
+        return f"Gaussian, covariance σ² {'I' if law.covariance is None else _text(law.covariance)}"
+    return repr(law)
+
+
+def _manifold(limit: Limit) -> list[Statement]:
+    m = limit.manifold
+    chosen = [m.constraints[i] for i in m.independent]
+    zero = ", ".join(f"{_text(c)} = 0" for c in chosen)
+    zero_tex = r",\; ".join(f"{_tex(c)} = 0" for c in chosen)
+    dims = f"dimension {m.dimension} in R^{limit.problem.dimension}"
+    dims_tex = rf"\dim\Gamma = {m.dimension},\; w \in \mathbb{{R}}^{{{limit.problem.dimension}}}"
+    statements = [Statement("Γ", f"{zero}; {dims}", rf"{zero_tex};\quad {dims_tex}")]
+    if limit.projector is None:
+        text, tex = "I − J⁺J, pointwise", r"P = I - J^+ J"
+    else:
+        text, tex = _text(limit.projector), f"P = {_tex(limit.projector)}"
+    return [*statements, Statement("projector on Γ", text, tex)]
+
+
+def _noise(limit: Limit) -> list[Statement]:
+    reg = limit.regularizer
+    on_gamma = limit.regularizer_on_manifold
+    statements = [Statement("Reg", _text(reg), rf"\mathrm{{Reg}} = {_tex(reg)}")]
+    if on_gamma != reg:
+        statements.append(
+            Statement("Reg on Γ", _text(on_gamma), rf"\mathrm{{Reg}}|_\Gamma = {_tex(on_gamma)}")
+        )
+    return statements
+
+
+def _outcome(limit: Limit) -> list[Statement]:
+    meaning = MEANINGS[limit.outcome]
+    name = limit.outcome.value
+    statements = [Statement("outcome", f"{name}: {meaning}", rf"\text{{{name}}}")]
+    why = str(limit.evidence)
+    because = r",\; ".join(
+        f"{_question_tex(step.question)}\\text{{: {_answer(step.verdict.value)}}}"
+        for step in limit.evidence.steps
+    )
+    statements.append(Statement("because", why, because))
+    if limit.time_scale is not None:
+        scale = limit.time_scale
+        text = f"one unit of slow time is {_text(scale)} iterations: t = k·{_text(1 / scale)}"
+        tex = rf"t = k\,{sp.latex(1 / scale)}"
+        statements.append(Statement("time scale", text, tex))
+    return statements
+
+
+def _answer(value: bool | None) -> str:
+    return {True: "yes", False: "no", None: "undecided"}[value]
+
+
+def _question_tex(question: str) -> str:
+    """LaTeX of a question of the classification, which is written in the theory's letters."""
+    for symbol, tex in {
+        "½": r"\tfrac{1}{2} ",
+        "∇_wL̂": r"\nabla_w \hat L",
+        "∇": r"\nabla ",
+        "Reg": r"\mathrm{Reg}",
+        "Φ": r"\Phi ",
+        "Σ": r"\Sigma ",
+        "²": "^2",
+        "η": r"\eta",
+        "on Γ": r"\text{ on } \Gamma ",
+        "for all": r"\text{ for all }",
+    }.items():
+        question = question.replace(symbol, tex)
+    return question
+
+
+def _equation(limit: Limit) -> list[Statement]:
+    general, general_tex = _general_form(limit)
+    statements = [Statement("limit", general, general_tex)]
+    special = limit.special
+    if special is not None:
+        statements.append(
+            Statement("special form", special.text, rf"b_\parallel = {special.statement}")
+        )
+    if special is not None and special.potential is not None:
+        v = special.potential
+        statements.append(Statement("potential", f"V = {_text(v)}", f"V = {_tex(v)}"))
+    for label, name, matrix in (
+        ("drift", "b", limit.drift),
+        ("diffusion", "s", limit.diffusion if limit.noise_weight != 0 else None),
+    ):
+        if matrix is not None and limit.time_scale is not None:
+            statements.append(
+                Statement(label, f"{name} = {_text(matrix)}", f"{name} = {_tex(matrix)}")
+            )
+    if limit.intrinsic is not None and limit.time_scale is not None:
+        form = limit.intrinsic
+        a, tau = sp.Matrix(form.drift), sp.Matrix(form.diffusion)
+        theta = ", ".join(map(str, form.coordinates))
+        theta_tex = ", ".join(map(sp.latex, form.coordinates))
+        statements.append(
+            Statement(
+                "in the chart",
+                f"d({theta}) = {_text(a)} dt + {_text(tau)} dB",
+                rf"d({theta_tex}) = {_tex(a)}\,dt + {_tex(tau)}\,dB",
+            )
+        )
+    return statements
+
+
+def _general_form(limit: Limit) -> tuple[str, str]:
+    """The equation in the letters of the theory."""
+    if limit.time_scale is None:
+        return "dW = 0", r"dW = 0"
+    phi, phi_tex = ("Φ", r"\Phi") if limit.step == 0 else ("Φ_α", r"\Phi_\alpha")
+    if limit.outcome is Outcome.NON_DEGENERATE and limit.step == 0:
+        return "dW/dt = −P∇Reg(W)", r"\frac{dW}{dt} = -P\nabla\mathrm{Reg}(W)"
+    if limit.outcome is Outcome.NON_DEGENERATE:
+        return (
+            f"dW = [−P∇Reg + (α/2) D²{phi}[Σ]] dt + √α P S dB,  α = {_text(limit.step)}",
+            rf"dW = \left[-P\nabla\mathrm{{Reg}} + \tfrac{{\alpha}}{{2}} D^2{phi_tex}[\Sigma]\right]"
+            rf" dt + \sqrt{{\alpha}}\, P S\, dB,\quad \alpha = {_tex(limit.step)}",
+        )
+    at = "" if limit.step == 0 else f",  α = {_text(limit.step)}"
+    at_tex = "" if limit.step == 0 else rf",\quad \alpha = {_tex(limit.step)}"
+    noise, noise_tex = ("P S dB + ", r"P S\, dB + ") if limit.noise_weight != 0 else ("", "")
+    return (
+        f"dW = {noise}½ D²{phi}[Σ] dt{at}",
+        rf"dW = {noise_tex}\tfrac{{1}}{{2}} D^2{phi_tex}[\Sigma]\, dt{at_tex}",
+    )
+
+
+def _too_long(item: Any) -> bool:
+    entries = item if isinstance(item, sp.MatrixBase) else [item]
+    return sum(x.count_ops() for x in entries) > READABLE_OPERATIONS
+
+
+def _text(item: Any) -> str:
+    if _too_long(item):
+        return "… (long)"
+    if isinstance(item, sp.MatrixBase):
+        rows = item.tolist()
+        return sp.sstr([row[0] for row in rows] if item.cols == 1 else rows)
+    return str(sp.sstr(item))
+
+
+def _tex(item: Any) -> str:
+    return r"\ldots" if _too_long(item) else str(sp.latex(item))

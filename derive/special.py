@@ -29,14 +29,15 @@ class SpecialForm:
     ----------
     name : str
         What Σ is on Γ.
-    statement : str
-        The drift in LaTeX, in terms of H and L.
+    text, statement : str
+        The tangential drift in terms of H and L, as text and as LaTeX.
     potential : Expr or None
         V with drift −P∇V (and Brownian motion on Γ where the noise is additive), on Γ; None where
         it is not worth writing.
     """
 
     name: str
+    text: str
     statement: str
     potential: sp.Expr | None
 
@@ -63,47 +64,56 @@ def special_form(
 
 def _unit_normal_form(manifold: Manifold, s: sp.Expr, step: sp.Expr) -> SpecialForm:
     laplacian = manifold.shortest(sp.sympify(manifold.jet.trace()))
-    statement = rf"-{_latex_factor(s / 4)} P\nabla \log \Delta L"
+    text, tex = "ΔL", r"\Delta L"
     if step != 0:
-        statement = (
-            rf"-{_latex_factor(s / 4)} P\nabla \log \frac{{\Delta L}}"
-            rf"{{1 - \tfrac{{1}}{{2}} {sp.latex(step)} \Delta L}}"
-        )
+        text = f"(ΔL / (1 − {step} ΔL/2))"
+        tex = rf"\frac{{\Delta L}}{{1 - \tfrac{{1}}{{2}} {sp.latex(step)} \Delta L}}"
     potential = s * sp.log(manifold.shortest(laplacian / (1 - step * laplacian / 2))) / 4
-    return SpecialForm(f"hypersurface with Σ = {s} n nᵀ on Γ", statement, potential)
+    return SpecialForm(
+        f"hypersurface with Σ = {s} n nᵀ on Γ",
+        f"−{_factor(s / 4)}P∇ log {text}",
+        rf"-{_factor_tex(s / 4)}P\nabla \log {tex}",
+        potential,
+    )
 
 
 def _hessian_form(manifold: Manifold, c: sp.Expr, step: sp.Expr) -> SpecialForm:
-    name = f"Σ = {c} H on Γ"
+    name = f"Σ = {_factor(c)}H on Γ"
     if step == 0:
-        statement = rf"-{_latex_factor(c / 4)} P\nabla\Delta L"
-        trace = sp.sympify(manifold.jet.trace())
-        return SpecialForm(name, statement, c * manifold.shortest(trace) / 4)
-    a = sp.latex(step)
-    statement = (
-        rf"{_latex_factor(c / (2 * step))} P\nabla \log\det\left(1 - \tfrac{{1}}{{2}} {a} H\right)"
+        trace = manifold.shortest(sp.sympify(manifold.jet.trace()))
+        text = f"−{_factor(c / 4)}P∇ΔL"
+        return SpecialForm(name, text, rf"-{_factor_tex(c / 4)}P\nabla\Delta L", c * trace / 4)
+    scale = c / (2 * step)
+    text = f"{_factor(scale)}P∇ log det(1 − {step} H/2)"
+    tex = (
+        rf"{_factor_tex(scale)}P\nabla \log\det"
+        rf"\left(1 - \tfrac{{1}}{{2}} {sp.latex(step)} H\right)"
     )
-    operator = _spectrum(manifold)
-    if operator is None:
-        return SpecialForm(name, statement, None)
-    determinant = (sp.eye(operator.rows) - step * operator / 2).det(method="berkowitz")
-    return SpecialForm(name, statement, -c * sp.log(manifold.shortest(determinant)) / (2 * step))
+    damping = _damping(manifold, step)
+    potential = None if damping is None else -scale * sp.log(damping)
+    return SpecialForm(name, text, tex, potential)
 
 
 def _additive_form(manifold: Manifold, c: sp.Expr, step: sp.Expr) -> SpecialForm:
-    name = f"additive noise, Σ = {c} I" if c != 1 else "additive noise, Σ = I"
-    inside = (
-        r"\det\nolimits_+ H"
-        if step == 0
-        else rf"\det\nolimits_+\left(H (1 - \tfrac{{1}}{{2}} {sp.latex(step)} H)^{{-1}}\right)"
+    name = f"additive noise, Σ = {_factor(c)}I"
+    text, tex = "det₊ H", r"\det\nolimits_+ H"
+    if step != 0:
+        text = f"det₊(H (1 − {step} H/2)⁻¹)"
+        tex = (
+            rf"\det\nolimits_+\left(H \left(1 - \tfrac{{1}}{{2}} {sp.latex(step)} H\right)^{{-1}}"
+            r"\right)"
+        )
+    operator, damping = _spectrum(manifold), _damping(manifold, step)
+    potential = None
+    if operator is not None:
+        ratio = manifold.shortest(operator.det(method="berkowitz") / damping)
+        potential = c * sp.log(ratio) / 4
+    return SpecialForm(
+        name,
+        f"−{_factor(c / 4)}P∇ log {text}, and Brownian motion P∘dB on Γ",
+        rf"-{_factor_tex(c / 4)}P\nabla\log {tex}",
+        potential,
     )
-    statement = rf"-{_latex_factor(c / 4)} P\nabla\log {inside}"
-    operator = _spectrum(manifold)
-    if operator is None:
-        return SpecialForm(name, statement, None)
-    damping = (sp.eye(operator.rows) - step * operator / 2).det(method="berkowitz")
-    ratio = manifold.shortest(operator.det(method="berkowitz") / damping)
-    return SpecialForm(name, statement, c * sp.log(ratio) / 4)
 
 
 def _constant_normal_variance(manifold: Manifold, moments: NoiseMoments) -> sp.Expr | None:
@@ -124,13 +134,26 @@ def _is_multiple_of_identity(matrix: sp.MatrixBase) -> bool:
     return bool(matrix == matrix[0, 0] * sp.eye(matrix.rows))
 
 
-def _latex_factor(c: sp.Expr) -> str:
-    return "" if c == 1 else sp.latex(c) + r"\,"
-
-
 def _spectrum(manifold: Manifold) -> sp.Matrix | None:
     """M = E A, a K × K matrix with the non-zero eigenvalues of H."""
     frame = manifold.frame
     if frame is None or manifold.codimension > DETERMINANT_LIMIT:
         return None
     return frame.curvature * frame.gram
+
+
+def _damping(manifold: Manifold, step: sp.Expr) -> sp.Expr | None:
+    """det(1 − αH/2)."""
+    operator = _spectrum(manifold)
+    if operator is None:
+        return None
+    determinant = (sp.eye(operator.rows) - step * operator / 2).det(method="berkowitz")
+    return manifold.shortest(determinant)
+
+
+def _factor(c: sp.Expr) -> str:
+    return "" if c == 1 else f"{c} "
+
+
+def _factor_tex(c: sp.Expr) -> str:
+    return "" if c == 1 else sp.latex(c) + r"\, "
