@@ -32,6 +32,7 @@ class Ideal:
 
     def contains(self, expression: sp.Expr) -> bool:
         """Whether the expression is shown to vanish on Γ."""
+        expression = expression.xreplace(self._zeros)
         if expression == 0:
             return True
         if expression.count_ops() > REDUCTION_LIMIT:
@@ -41,14 +42,22 @@ class Ideal:
 
     def shortest(self, expression: sp.Expr) -> sp.Expr:
         """An expression equal to the given one on Γ and as short as reduction makes it."""
+        expression = expression.xreplace(self._zeros)
         if expression.count_ops() > SHORTENING_LIMIT:
             return expression
         numerator, denominator = sp.fraction(sp.together(expression))
         candidates = [expression]
-        for top in {numerator, self._remainder(numerator)} - {None}:
-            for bottom in {denominator, self._remainder(denominator)} - {None, sp.Integer(0)}:
-                candidates.append(sp.factor(sp.cancel(top / bottom)))
-        return min(candidates, key=lambda e: (sp.count_ops(e), sp.default_sort_key(e)))
+        # Powers in a denominator are kept if they can be: reduction would expand them for good.
+        for bottom in (denominator, self._remainder(denominator)):
+            for top in (numerator, self._remainder(numerator)):
+                if top is not None and bottom is not None and bottom != 0:
+                    candidates.append(sp.factor(sp.cancel(top / bottom)))
+        return min(candidates, key=sp.count_ops)
+
+    @cached_property
+    def _zeros(self) -> dict[sp.Expr, sp.Expr]:
+        """Constraints as they stand, for those inside functions: cos g is 1 where g = 0."""
+        return dict.fromkeys(self.constraints, sp.Integer(0))
 
     def _remainder(self, polynomial: sp.Expr) -> sp.Expr | None:
         """Remainder of the division by the basis; None where there is nothing to divide by."""
