@@ -1,0 +1,85 @@
+"""The rules of the house, read off the syntax trees: which room may import what, and no cycles."""
+
+import ast
+import graphlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+MODULES = sorted(
+    path for package in ("derive", "numerics") for path in (ROOT / package).rglob("*.py")
+)
+GENERATORS = {"numerics/kernels.py", "numerics/matrix_kernels.py"}
+SHELLS = {"derive/__main__.py", "numerics/__main__.py"}
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Absolute names of the modules that a file imports, those for type checkers left out."""
+    package = path.relative_to(ROOT).parts[:-1]
+    for node in runtime_nodes(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = list(package[: len(package) - node.level + 1]) if node.level else []
+            stem = ".".join([*base, *(node.module or "").split(".")]).strip(".")
+            yield stem
+            yield from (f"{stem}.{alias.name}" for alias in node.names)
+
+
+def runtime_nodes(tree: ast.AST) -> Iterator[ast.AST]:
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            continue
+        yield node
+        yield from runtime_nodes(node)
+
+
+def roots(path: Path) -> set[str]:
+    return {name.split(".")[0] for name in imports(path)}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_library_tells_the_room(path: Path) -> None:
+    name, used = name_of(path), roots(path)
+    in_derive = name.startswith("derive/")
+    if in_derive:
+        assert not used & {"numerics", "numpy", "scipy", "numba", "matplotlib"}
+    elif name not in GENERATORS:
+        assert not used & {"sympy", "mpmath", "symengine"}
+    if name != "numerics/plots.py":
+        assert "matplotlib" not in used
+    if name not in SHELLS:
+        assert "argparse" not in used
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_only_the_shells_print_and_exit(path: Path) -> None:
+    if name_of(path) in SHELLS:
+        return
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            assert called not in {"print", "sys.exit", "exit", "eval", "exec"}, called
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_no_import_inside_a_function(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            hidden = [n for n in ast.walk(node) if isinstance(n, ast.Import | ast.ImportFrom)]
+            assert not hidden, f"{node.name} imports inside its body"
+
+
+def test_no_import_cycle() -> None:
+    known = {name_of(path).removesuffix(".py").replace("/", "."): path for path in MODULES}
+    graph = {
+        name: {target for target in imports(path) if target in known and target != name}
+        for name, path in known.items()
+    }
+    list(graphlib.TopologicalSorter(graph).static_order())
