@@ -58,16 +58,37 @@ def as_text(limit: Limit) -> str:
 
 def as_latex(limit: Limit) -> str:
     """The result as one LaTeX array, to be set in mathematics mode."""
-    rows = [rf"{_words(s.label)} & {s.latex}" for s in equations(limit)]
+    rows = [rf"\text{{{phrase(s.label)}}} & {s.latex}" for s in equations(limit)]
     body = " \\\\\n".join(rows)
     return f"\\begin{{array}}{{ll}}\n{body}\n\\end{{array}}"
 
 
-def _words(text: str) -> str:
-    """Words with a few of the theory's letters, as LaTeX."""
-    for letter, tex in {"Γ": r"$\Gamma$", "σ²": r"$\sigma^2$", "Σ": r"$\Sigma$"}.items():
-        text = text.replace(letter, tex)
-    return rf"\text{{{text}}}"
+def phrase(text: str) -> str:
+    """Words with a few of the theory's letters, as LaTeX text."""
+    for letter, tex in _LETTERS.items():
+        text = text.replace(letter, f"${tex}$")
+    return text.replace("$$", " ")
+
+
+_LETTERS = {
+    "σ²/α": r"\sigma^2/\alpha",
+    "σ/α": r"\sigma/\alpha",
+    "∇_wL̂": r"\nabla_w \hat L",
+    "L̂": r"\hat L",
+    "σ²": r"\sigma^2",
+    "½": r"\tfrac{1}{2}",
+    "D²": "D^2",
+    "C³": "C^3",
+    "∇": r"\nabla",
+    "≥": r"\ge",
+    "→": r"\to",
+    "Γ": r"\Gamma",
+    "Φ": r"\Phi",
+    "Σ": r"\Sigma",
+    "α": r"\alpha",
+    "σ": r"\sigma",
+    "η": r"\eta",
+}
 
 
 def _setting(limit: Limit) -> list[Statement]:
@@ -85,7 +106,7 @@ def _setting(limit: Limit) -> list[Statement]:
             Statement("gradient noise", f"{name} = {_text(matrix)}", f"{tex} = {_tex(matrix)}")
         )
     law = _law(p.law)
-    statements.append(Statement("noise", law, _words(law)))
+    statements.append(Statement("noise", law, rf"\text{{{phrase(law)}}}"))
     return statements
 
 
@@ -127,7 +148,7 @@ def _outcome(limit: Limit) -> list[Statement]:
     statements = [Statement("outcome", f"{name}: {meaning}", rf"\text{{{name}}}")]
     why = str(limit.evidence)
     because = r",\; ".join(
-        f"{_question_tex(step.question)}\\text{{: {_answer(step.verdict.value)}}}"
+        f"{question_latex(step.question)}\\text{{: {_answer(step.verdict.value)}}}"
         for step in limit.evidence.steps
     )
     statements.append(Statement("because", why, because))
@@ -143,7 +164,7 @@ def _answer(value: bool | None) -> str:
     return {True: "yes", False: "no", None: "undecided"}[value]
 
 
-def _question_tex(question: str) -> str:
+def question_latex(question: str) -> str:
     """LaTeX of a question of the classification, which is written in the theory's letters."""
     for symbol, tex in {
         "½": r"\tfrac{1}{2} ",
