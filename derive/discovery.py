@@ -150,7 +150,7 @@ class _Search:
                 self._refuse_sign_change(start)
             near = self.system.search(start)
             point = near and self.system.polish(near)
-            if point is None:
+            if point is None or not respects_signs(self.problem, point):
                 approached = approached or near
                 continue
             loss, slope = self.loss_and_slope(point)
@@ -297,7 +297,7 @@ class _Survey:
         )
 
     def _accept(self, point: Point | None, base: LocalGeometry) -> LocalGeometry | None:
-        if point is None:
+        if point is None or not respects_signs(self.problem, point):
             return None
         geometry = self.geometry(point)
         same_rank = geometry.frame.jacobian.rows == base.frame.jacobian.rows
@@ -322,6 +322,17 @@ def is_regular(geometry: LocalGeometry) -> bool:
             return False
         trace = geometry.jet.trace()
         return bool(abs(trace - mpmath.fsum(curvatures)) < largest * mpmath.mpf(10) ** -25)
+
+
+def respects_signs(problem: NoisyGradientDescent, point: Point) -> bool:
+    """Whether a point satisfies the sign assumptions of the weights."""
+    return not any(
+        (w.is_positive and x <= 0)
+        or (w.is_negative and x >= 0)
+        or (w.is_nonnegative and x < 0)
+        or (w.is_nonpositive and x > 0)
+        for w, x in zip(problem.weights, point, strict=False)
+    )
 
 
 def show_point(problem: NoisyGradientDescent, point: Point) -> str:
