@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from derive import NoisyGradientDescent
+from derive import Limit, NoisyGradientDescent, derive_limit
 from tests import oracles
 from tests.catalogue import CATALOGUE, Entry
 from tests.oracles import Array, Landscape, NoisyGradient
@@ -89,3 +89,9 @@ def entry(request: pytest.FixtureRequest) -> Entry:
 def truths(entry: Entry) -> tuple[BruteForce, ...]:
     """Brute force at the three points of the entry."""
     return brute_force(entry.problem, entry.guesses, entry.alpha)
+
+
+@pytest.fixture(scope="session")
+def limit(entry: Entry) -> Limit:
+    """The derived limit of the entry."""
+    return derive_limit(entry.problem)
