@@ -12,7 +12,7 @@ import sympy as sp
 
 
 def gradient(expression: sp.Expr, variables: Sequence[sp.Symbol]) -> list[sp.Expr]:
-    """Partial derivatives of `expression`; of a sum only the terms that hold the variable are touched."""
+    """Partial derivatives; of a sum only the terms that hold the variable are touched."""
     terms = [(term, term.free_symbols) for term in sp.Add.make_args(expression)]
     by_variable: dict[sp.Symbol, list[sp.Expr]] = {v: [] for v in variables}
     for term, symbols in terms:
@@ -37,7 +37,7 @@ def symmetric_derivatives(
 
 
 def semidefinite_factor(matrix: sp.MatrixBase) -> sp.Matrix | None:
-    """Factor F with F Fᵀ = `matrix`, or None when the matrix is not symmetric positive semi-definite.
+    """Factor F with F Fᵀ = `matrix`, or None when it is not symmetric positive semi-definite.
 
     Outer-product Cholesky, which needs no pivoting for a semi-definite matrix and allows singular
     ones. A symbolic pivot of unknown sign is taken to be positive (a generic verdict).

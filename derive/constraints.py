@@ -60,7 +60,7 @@ def _term_squares(term: sp.Expr, weights: frozenset[sp.Symbol]) -> list[Square] 
 def localise(
     squares: tuple[Square, ...], vanishes: Callable[[sp.Expr], bool]
 ) -> tuple[Square, ...]:
-    """Squares near one point of Γ: factors of a residual that do not vanish there join its weight."""
+    """Squares near one point of Γ: factors that do not vanish there join the weight."""
     local = []
     for c, r in squares:
         here = [f for f in sp.Mul.make_args(r) if vanishes(f)]

@@ -226,8 +226,8 @@ def _general_form(limit: Limit) -> tuple[str, str]:
     if limit.outcome is Outcome.NON_DEGENERATE:
         return (
             f"dW = [−P∇Reg + (α/2) D²{phi}[Σ]] dt + √α P S dB,  α = {_text(limit.step)}",
-            rf"dW = \left[-P\nabla\mathrm{{Reg}} + \tfrac{{\alpha}}{{2}} D^2{phi_tex}[\Sigma]\right]"
-            rf" dt + \sqrt{{\alpha}}\, P S\, dB,\quad \alpha = {_tex(limit.step)}",
+            r"dW = \left[-P\nabla\mathrm{Reg} + \tfrac{\alpha}{2} "
+            rf"D^2{phi_tex}[\Sigma]\right] dt + \sqrt{{\alpha}}\, P S\, dB,\quad \alpha = {_tex(limit.step)}",
         )
     at = "" if limit.step == 0 else f",  α = {_text(limit.step)}"
     at_tex = "" if limit.step == 0 else rf",\quad \alpha = {_tex(limit.step)}"

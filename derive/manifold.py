@@ -5,6 +5,7 @@ Only this module knows how to restrict an expression to Γ.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -302,8 +303,6 @@ class _Field:
         """Largest summand at the point and off Γ, where a factor that vanishes on Γ does not."""
         off = tuple(x * mpmath.mpf("1.1") + mpmath.mpf("0.05") for x in point)
         sizes = [abs(t) for t in self._terms(point)]
-        try:
+        with contextlib.suppress(*ARITHMETIC_FAILURES):  # off Γ may be outside the domain
             sizes += [abs(t) for t in self._terms(off)]
-        except ARITHMETIC_FAILURES:  # off Γ may lie outside the domain of a function
-            pass
         return max(sizes)
