@@ -9,9 +9,11 @@ reassociation, rounding by a magic number and compensated reductions would be op
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
-from numba import njit
+from numba import njit, types
+from numba.extending import intrinsic
 
 EXACT = {"contract"}
 """Floating-point freedom of these helpers."""
@@ -19,9 +21,8 @@ EXACT = {"contract"}
 ROUNDER = 6755399441055744.0
 """1.5·2⁵²: adding it and taking it away rounds to the nearest integer, kept in the low bits."""
 
-EXPONENT_ONE = np.uint64(0x3FF0000000000000)
-SIGN = np.uint64(0x8000000000000000)
 LOG2_E = 1.4426950408889634
+LN2 = 0.6931471805599453
 LN2_HIGH = 6.93147180369123816490e-01
 LN2_LOW = 1.90821492927058770002e-10
 TWO_OVER_PI = 0.6366197723675814
@@ -32,25 +33,41 @@ INVERSE_FACTORIALS = tuple(1.0 / math.factorial(k) for k in range(19))
 F = INVERSE_FACTORIALS
 
 
-@njit(fastmath=EXACT)
+@intrinsic  # type: ignore[untyped-decorator]
+def wide_vectors(typing_context: Any) -> Any:  # noqa: ARG001
+    """Let the function it is called in use 512-bit vectors where the processor has them.
+
+    LLVM prefers 256 bits on most such processors, a guess meant for code that mixes little vector
+    work into much else; the loops here are nothing but vector work, and a quarter faster so.
+    """
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        # llvmlite admits a list of known attributes only; this is an LLVM attribute all the same.
+        set.add(builder.function.attributes, '"prefer-vector-width"="512"')
+        return context.get_dummy_value()
+
+    return types.void(), code
+
+
+@njit(forceinline=True, fastmath=EXACT)
 def to_bits(x: float) -> np.uint64:
     """Reinterpret a double as its 64 bits."""
     return np.float64(x).view(np.uint64)
 
 
-@njit(fastmath=EXACT)
+@njit(forceinline=True, fastmath=EXACT)
 def from_bits(bits: np.uint64) -> float:
     """Reinterpret 64 bits as a double."""
     return np.uint64(bits).view(np.float64)
 
 
-@njit(fastmath=EXACT)
+@njit(forceinline=True, fastmath=EXACT)
 def _power_of_two(exponent: float) -> float:
     """2^exponent for an integral double in [−1022, 1023]."""
     return from_bits(to_bits(exponent + (ROUNDER + 1023.0)) << np.uint64(52))
 
 
-@njit(fastmath=EXACT, error_model="numpy")
+@njit(forceinline=True, fastmath=EXACT, error_model="numpy")
 def _reduced_expm1(r: float) -> float:
     """e^r − 1 for |r| ≤ ½ log 2."""
     high = F[10] + r * (F[11] + r * (F[12] + r * F[13]))
@@ -60,7 +77,7 @@ def _reduced_expm1(r: float) -> float:
     return r + r * r * (0.5 + r * low)
 
 
-@njit(fastmath=EXACT, error_model="numpy")
+@njit(forceinline=True, fastmath=EXACT, error_model="numpy")
 def exp(x: float) -> float:
     """e^x; 0 below −745.2, infinite above 709.8."""
     bounded = min(max(x, -746.0), 710.0)
@@ -71,7 +88,7 @@ def exp(x: float) -> float:
     return x if math.isnan(x) else value
 
 
-@njit(fastmath=EXACT, error_model="numpy")
+@njit(forceinline=True, fastmath=EXACT, error_model="numpy")
 def tanh(x: float) -> float:
     """Hyperbolic tangent, from e^{2|x|} − 1."""
     y = min(2.0 * abs(x), 44.0)
@@ -83,7 +100,7 @@ def tanh(x: float) -> float:
     return x if math.isnan(x) else value
 
 
-@njit(fastmath=EXACT, error_model="numpy")
+@njit(forceinline=True, fastmath=EXACT, error_model="numpy")
 def sinh(x: float) -> float:
     """Hyperbolic sine, from e^{|x|} − 1."""
     y = abs(x)
@@ -98,14 +115,14 @@ def sinh(x: float) -> float:
     return math.copysign(near if y < 20.0 else far, x)
 
 
-@njit(fastmath=EXACT, error_model="numpy")
+@njit(forceinline=True, fastmath=EXACT, error_model="numpy")
 def cosh(x: float) -> float:
     """Hyperbolic cosine."""
     half = exp(0.5 * abs(x))
     return 0.5 * half * half + 0.5 / (half * half)
 
 
-@njit(fastmath=EXACT, error_model="numpy")
+@njit(forceinline=True, fastmath=EXACT, error_model="numpy")
 def log(x: float) -> float:
     """Natural logarithm; −∞ at 0, not a number below."""
     tiny = x < 2.2250738585072014e-308
@@ -122,7 +139,7 @@ def log(x: float) -> float:
     return value if x >= 0.0 else np.nan
 
 
-@njit(fastmath=EXACT, error_model="numpy")
+@njit(forceinline=True, fastmath=EXACT, error_model="numpy")
 def log_of_mantissa(m: float) -> float:
     """Logarithm of m for m in [√½, √2), as 2 artanh((m − 1)/(m + 1))."""
     f = m - 1.0
@@ -134,7 +151,7 @@ def log_of_mantissa(m: float) -> float:
     return f - s * (f - 2.0 * series)
 
 
-@njit(fastmath=EXACT, error_model="numpy")
+@njit(forceinline=True, fastmath=EXACT, error_model="numpy")
 def sine_series(x: float) -> float:
     """Sine for |x| ≤ π/4."""
     z = x * x
@@ -142,7 +159,7 @@ def sine_series(x: float) -> float:
     return x - x * z * (F[3] - z * (F[5] - z * (F[7] - z * high)))
 
 
-@njit(fastmath=EXACT, error_model="numpy")
+@njit(forceinline=True, fastmath=EXACT, error_model="numpy")
 def cosine_series(x: float) -> float:
     """Cosine for |x| ≤ π/4."""
     z = x * x
@@ -150,7 +167,7 @@ def cosine_series(x: float) -> float:
     return 1.0 - z * (0.5 - z * (F[4] - z * (F[6] - z * high)))
 
 
-@njit(fastmath=EXACT, error_model="numpy")
+@njit(forceinline=True, fastmath=EXACT, error_model="numpy")
 def _quadrant(x: float, shift: int) -> float:
     """Sine of x + shift·π/2, from the nearest multiple of π/2."""
     rounded = x * TWO_OVER_PI + ROUNDER
@@ -161,19 +178,19 @@ def _quadrant(x: float, shift: int) -> float:
     return from_bits(to_bits(value) ^ ((q & np.uint64(2)) << np.uint64(62)))
 
 
-@njit(fastmath=EXACT, error_model="numpy")
+@njit(forceinline=True, fastmath=EXACT, error_model="numpy")
 def sin(x: float) -> float:
     """Sine; the absolute error stays below 10⁻¹⁵ for |x| up to 10⁶."""
     return _quadrant(x, 0)
 
 
-@njit(fastmath=EXACT, error_model="numpy")
+@njit(forceinline=True, fastmath=EXACT, error_model="numpy")
 def cos(x: float) -> float:
     """Cosine; the absolute error stays below 10⁻¹⁵ for |x| up to 10⁶."""
     return _quadrant(x, 1)
 
 
-@njit(fastmath=EXACT, error_model="numpy")
+@njit(forceinline=True, fastmath=EXACT, error_model="numpy")
 def tan(x: float) -> float:
     """Tangent, as the quotient of sine and cosine."""
     return sin(x) / cos(x)

@@ -1,0 +1,361 @@
+"""Noisy gradient descent: the recursion w_{k+1} = w_k − α ∇_w L̂(w_k, η_k) itself."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from derive.problem import NoisyGradientDescent
+from derive.symbols import ScaleSymbol, alpha
+
+from .kernels import CompiledFunction, compile_function
+from .noise import NoiseSampler, sampler_for
+from .paths import Paths
+from .recursion import Recursion
+from .runner import Run
+from .streams import Seed
+
+Doubles = NDArray[np.float64]
+
+ALPHA = alpha
+BETA = ScaleSymbol("beta", positive=True)
+"""The momentum β."""
+
+
+class StepSizeWarning(UserWarning):
+    """The step size is beyond the linear stability of gradient descent at the start."""
+
+
+@dataclass(frozen=True)
+class CompiledDescent:
+    """The recursion of a problem, compiled when it first runs.
+
+    Attributes
+    ----------
+    problem : NoisyGradientDescent
+        With every parameter bound.
+
+    Raises
+    ------
+    ValueError
+        If a parameter of the problem has no value, or its gradient or law has no code.
+    """
+
+    problem: NoisyGradientDescent
+
+    def __post_init__(self) -> None:
+        if self.problem.parameters:
+            names = ", ".join(map(str, self.problem.parameters))
+            raise ValueError(
+                f"problem: {names} without a value; bind parameters with problem.subs({{...}}) "
+                "before simulating"
+            )
+        _ = self.sampler
+
+    @cached_property
+    def sampler(self) -> NoiseSampler:
+        """Draws of the noise."""
+        return sampler_for(self.problem.law, self.problem.noise)
+
+    @cached_property
+    def gradient(self) -> CompiledFunction:
+        """∇_w L̂ of points (w, η), shape (..., N + d)."""
+        inputs = (*self.problem.weights, *self.problem.noise)
+        return compile_function(inputs, self.problem.stochastic_gradient, "gradient")
+
+    @cached_property
+    def recursion(self) -> Recursion:
+        """The step of plain gradient descent."""
+        weights = self.problem.weights
+        update = (
+            w - ALPHA * g for w, g in zip(weights, self.problem.stochastic_gradient, strict=True)
+        )
+        return self._recursion(weights, (ALPHA,), tuple(update))
+
+    @cached_property
+    def heavy_ball(self) -> Recursion:
+        """The step with momentum; its state is (w_k, v_k) with v_k = w_k − w_{k−1}."""
+        weights = self.problem.weights
+        velocities = tuple(ScaleSymbol(f"v{i}", real=True) for i in range(len(weights)))
+        gradient = self.problem.stochastic_gradient
+        moved = tuple(BETA * v - ALPHA * g for v, g in zip(velocities, gradient, strict=True))
+        update = (*(w + v for w, v in zip(weights, moved, strict=True)), *moved)
+        return self._recursion((*weights, *velocities), (ALPHA, BETA), update)
+
+    def _recursion(
+        self, state: tuple[Any, ...], constants: tuple[Any, ...], update: tuple[Any, ...]
+    ) -> Recursion:
+        return Recursion(
+            name="descent",
+            state=state,
+            noise=self.problem.noise,
+            constants=constants,
+            update=update,
+            sampler=self.sampler,
+            recorded=len(self.problem.weights),
+        )
+
+    def sharpness(self, weights: ArrayLike) -> float:
+        """Largest eigenvalue of ∇²L at `weights`, shape (N,), by central differences of ∇L."""
+        w = np.asarray(weights, dtype=np.float64)
+        function = compile_function(self.problem.weights, self.problem.loss_gradient, "gradient")
+        step = 1e-5 * (1.0 + np.abs(w))
+        forward, backward = function.reference(w + np.stack([np.diag(step), -np.diag(step)]))
+        hessian = (forward - backward) / (2.0 * step[:, None])
+        return float(np.linalg.eigvalsh(0.5 * (hessian + hessian.T))[-1])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Compiled code does not travel between processes; the problem does.
+        return CompiledDescent, (self.problem,)
+
+
+def compile_descent(problem: NoisyGradientDescent) -> CompiledDescent:
+    """Prepare the recursion of a problem for simulation.
+
+    Parameters
+    ----------
+    problem : NoisyGradientDescent
+        With every parameter bound to a number.
+
+    Raises
+    ------
+    ValueError
+        If a parameter has no value, or the gradient or the law has no code.
+    """
+    return CompiledDescent(problem)
+
+
+def simulate_descent(
+    problem: NoisyGradientDescent | CompiledDescent,
+    start: ArrayLike | Mapping[Any, float],
+    *,
+    alpha: float,
+    sigma: float,
+    steps: int,
+    paths: int,
+    seed: Seed,
+    record: int | ArrayLike = 100,
+    momentum: float = 0.0,
+    neighbourhood: float | None = None,
+    threads: int | None = None,
+    first_path: int = 0,
+) -> Paths:
+    """Run noisy gradient descent.
+
+    Path p of a seed is the same, bit for bit on one machine, whatever the number of threads and
+    whichever other paths run beside it.
+
+    Parameters
+    ----------
+    problem : NoisyGradientDescent or CompiledDescent
+        What to simulate.
+    start : array-like of shape (N,) or (paths, N), or mapping of weight to number
+        Where the paths begin.
+    alpha, sigma : float
+        Step size α > 0 and noise scale σ ≥ 0.
+    steps : int
+        Number of iterations.
+    paths : int
+        Number of independent paths.
+    seed : int or sequence of int
+        Seed of the random streams, non-negative.
+    record : int or array-like
+        How many equally spaced times to record, 0 and the last among them, or the iterations
+        themselves, increasing; they are rounded to integers, and doubles are dropped, so
+        `np.geomspace(1, steps, 50)` thins logarithmically.
+    momentum : float
+        β in w_{k+1} = w_k − α∇L̂ + β (w_k − w_{k−1}), 0 ≤ β < 1.
+    neighbourhood : float, optional
+        A path stops when it is further than this from its start.
+    threads : int, optional
+        Number of threads; all processors if not given.
+    first_path : int
+        Index of the first path, for runs that are part of a larger one.
+
+    Returns
+    -------
+    Paths
+        In iterations. Paths that became infinite or left the neighbourhood are marked with the
+        step at which that happened.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of its range or shape.
+
+    Warns
+    -----
+    StepSizeWarning
+        If α λ_max(∇²L) ≥ 2(1 + β) at the start.
+    """
+    compiled = problem if isinstance(problem, CompiledDescent) else compile_descent(problem)
+    _check_numbers(alpha=alpha, sigma=sigma, momentum=momentum, neighbourhood=neighbourhood)
+    _check_counts(steps=(steps, 0), paths=(paths, 1), first_path=(first_path, 0))
+    points = starting_points(start, compiled.problem.weights, paths)
+    times = recorded_steps(record, steps)
+    _warn_of_step_size(compiled, points[0], alpha, momentum)
+    run = Run(
+        recursion=compiled.heavy_ball if momentum else compiled.recursion,
+        constants=(alpha, momentum) if momentum else (alpha,),
+        sigma=float(sigma),
+        times=times,
+        steps=steps,
+        seed=seed,
+        first_path=first_path,
+        neighbourhood=neighbourhood,
+        threads=threads or _processors(),
+    )
+    state = np.hstack([points, np.zeros_like(points)]) if momentum else points
+    weights, status, stopped = run(state)
+    return Paths(times.astype(np.float64), weights, "iterations", status, stopped)
+
+
+def reference_descent(
+    problem: NoisyGradientDescent | CompiledDescent,
+    start: ArrayLike,
+    *,
+    alpha: float,
+    sigma: float,
+    steps: int,
+    paths: int,
+    seed: Seed,
+    momentum: float = 0.0,
+    first_path: int = 0,
+) -> Doubles:
+    """Run the recursion in plain NumPy, with the same random numbers: what the fast one is held to.
+
+    Parameters
+    ----------
+    problem, start, alpha, sigma, steps, paths, seed, momentum, first_path
+        As for `simulate_descent`.
+
+    Returns
+    -------
+    ndarray, shape (paths, steps + 1, N)
+        Every iterate.
+    """
+    compiled = problem if isinstance(problem, CompiledDescent) else compile_descent(problem)
+    weights = starting_points(start, compiled.problem.weights, paths)
+    velocity = np.zeros_like(weights)
+    noise = compiled.sampler.reference(sigma, paths, seed, first_path)
+    iterates = [weights]
+    for _, eta in zip(range(steps), noise, strict=False):
+        gradient = compiled.gradient.reference(np.hstack([weights, eta]))
+        velocity = momentum * velocity - alpha * gradient
+        weights = weights + velocity
+        iterates.append(weights)
+    return np.stack(iterates, axis=1)
+
+
+def starting_points(
+    start: ArrayLike | Mapping[Any, float], weights: Sequence[Any], paths: int
+) -> Doubles:
+    """Starting points of all paths, shape (paths, N).
+
+    Parameters
+    ----------
+    start : array-like of shape (N,) or (paths, N), or mapping of weight to number
+        One point for all paths, or one a path.
+    weights : sequence of Symbol
+        The N weights.
+    paths : int
+        Number of paths.
+
+    Raises
+    ------
+    ValueError
+        If the shape or the symbols do not fit, or a coordinate is not finite.
+    """
+    if isinstance(start, Mapping):
+        odd = sorted(map(str, set(start) ^ set(weights)))
+        if odd:
+            raise ValueError(
+                f"start: expected a value for each of {', '.join(map(str, weights))}; "
+                f"check {', '.join(odd)}"
+            )
+        start = [float(start[w]) for w in weights]
+    points = np.array(start, dtype=np.float64)
+    if points.shape not in {(len(weights),), (paths, len(weights))}:
+        raise ValueError(
+            f"start: expected shape ({len(weights)},) or ({paths}, {len(weights)}), "
+            f"got {points.shape}"
+        )
+    if not np.isfinite(points).all():
+        raise ValueError("start: expected finite numbers")
+    return np.array(np.broadcast_to(points, (paths, len(weights))))
+
+
+def recorded_steps(record: int | ArrayLike, steps: int) -> NDArray[np.int64]:
+    """Iterations to record: a number of equally spaced ones, or those given.
+
+    Raises
+    ------
+    ValueError
+        If fewer than two are asked for, or those given do not increase from 0 or more to `steps`
+        or less.
+    """
+    if isinstance(record, Integral):
+        if record < 2:
+            raise ValueError(f"record: expected at least 2 times (first and last), got {record}")
+        return np.unique(np.linspace(0, steps, int(record)).round().astype(np.int64))
+    given = np.asarray(record, dtype=np.float64)
+    if given.ndim != 1 or not given.size or not np.isfinite(given).all():
+        raise ValueError("record: expected a number of times, or a sequence of iterations")
+    times = given.round().astype(np.int64)
+    if (np.diff(times) < 0).any() or times[0] < 0 or times[-1] > steps:
+        raise ValueError(
+            f"record: expected iterations that increase within 0 … {steps}, "
+            f"got {given[0]:g} … {given[-1]:g}"
+        )
+    return np.unique(times)
+
+
+def _check_numbers(
+    alpha: float, sigma: float, momentum: float, neighbourhood: float | None
+) -> None:
+    allowed = {
+        "alpha": (alpha, 0 < alpha < np.inf, "a positive number"),
+        "sigma": (sigma, 0 <= sigma < np.inf, "a non-negative number"),
+        "momentum": (momentum, 0 <= momentum < 1, "a number in [0, 1)"),
+        "neighbourhood": (
+            neighbourhood,
+            neighbourhood is None or 0 < neighbourhood < np.inf,
+            "a positive distance, or None",
+        ),
+    }
+    for name, (value, fits, expected) in allowed.items():
+        if not fits:
+            raise ValueError(f"{name}: expected {expected}, got {value!r}")
+
+
+def _check_counts(**counts: tuple[int, int]) -> None:
+    for name, (value, least) in counts.items():
+        if not isinstance(value, Integral) or value < least:
+            raise ValueError(f"{name}: expected an integer, at least {least}; got {value!r}")
+
+
+def _warn_of_step_size(
+    compiled: CompiledDescent, point: Doubles, alpha: float, momentum: float
+) -> None:
+    sharpness = compiled.sharpness(point)
+    if alpha * sharpness >= 2.0 * (1.0 + momentum):
+        warnings.warn(
+            f"alpha: α λ_max = {alpha * sharpness:.3g} at the start, gradient descent is stable "
+            f"below {2.0 * (1.0 + momentum):g}; take alpha below "
+            f"{2.0 * (1.0 + momentum) / sharpness:.3g} unless instability is wanted",
+            StepSizeWarning,
+            stacklevel=3,
+        )
+
+
+def _processors() -> int:
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
