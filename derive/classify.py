@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
@@ -62,6 +62,11 @@ class Classification:
     outcome: Outcome
     evidence: Evidence
     hessian_multiple: sp.Expr | None = None
+
+    def subs(self, values: Mapping[sp.Symbol, Any]) -> Classification:
+        """Bind parameters to numbers (the outcome is kept)."""
+        multiple = self.hessian_multiple
+        return replace(self, hessian_multiple=None if multiple is None else multiple.subs(values))
 
 
 def classify(

@@ -5,8 +5,8 @@
     D²Φ[S] = −H⁺ D³L[PSP] − P D³L[H⁺SP + PSH⁺] − P D³L[ℒ⁻¹(QSQ)].
 
 With the Lyapunov operator ℒ(X) = HX + XH these are the derivatives of Φ; with
-ℒ(X) = HX + XH − αHXH those of Φ_α, the end of gradient descent with step α. With heavy-ball
-momentum β its quadratic term is −αHXH/(1 + β).
+ℒ(X) = HX + XH − αHXH those of Φ_α, the end of gradient descent with step α; `Relaxation` has
+ℒ with heavy-ball momentum.
 
 All matrices may hold sympy expressions (`sympy.Matrix`) or numbers (`mpmath.matrix`).
 
@@ -28,6 +28,40 @@ import sympy as sp
 Matrix = Any
 Contraction = Callable[[Matrix], list[Any]]
 """S ↦ D³L[S], the contraction of the last two slots."""
+
+
+@dataclass(frozen=True)
+class Relaxation:
+    """How perturbations across Γ decay: ℒ(X) = HX + XH − τ HXH + γ [H, [H, X]].
+
+    The matrix X of ℒ(X) = S is the covariance, per unit of step size, of the sum over iterations
+    of the responses to a kick of covariance S. Heavy-ball momentum makes directions of different
+    curvature fall out of step with each other, hence the double commutator; it acts on the
+    correlation with the tangent directions (of curvature 0) too.
+
+    Attributes
+    ----------
+    damping : scalar
+        τ = α/(1 + β); 0 for the gradient flow.
+    dephasing : scalar
+        γ = αβ/((1 − β)²(1 + β)); 0 without momentum.
+    """
+
+    damping: Any = 0
+    dephasing: Any = 0
+
+    @classmethod
+    def of(cls, step: Any, momentum: Any = 0) -> Relaxation:
+        """Relaxation of gradient descent with step α and momentum β."""
+        return cls(step / (1 + momentum), step * momentum / ((1 - momentum) ** 2 * (1 + momentum)))
+
+    def rate(self, first: Any, second: Any) -> Any:
+        """Eigenvalue of ℒ for a pair of eigenvalues of H."""
+        product, gap = first * second, first - second
+        return first + second - self.damping * product + self.dephasing * gap**2
+
+
+FLOW = Relaxation()
 
 
 @dataclass(frozen=True)
@@ -77,29 +111,42 @@ def normal_term(frame: NormalFrame, third: Contraction, covariance: Matrix) -> M
     return -(frame.hessian_inverse * _column(third, tangential))
 
 
-def mixed_covariance(frame: NormalFrame, covariance: Matrix) -> Matrix:
-    """H⁺SP + PSH⁺: the part of the noise that is correlated across and along Γ."""
-    half = frame.hessian_inverse * covariance * frame.projector
+def mixed_covariance(
+    frame: NormalFrame, covariance: Matrix, relaxation: Relaxation = FLOW
+) -> Matrix:
+    """H⁺SP + PSH⁺ (with momentum (H + γH²)⁺ for H⁺): noise correlated across and along Γ."""
+    inverse = frame.hessian_inverse
+    if relaxation.dephasing != 0:
+        e = frame.curvature
+        slowed = (e + relaxation.dephasing * (e * frame.gram * e)) ** -1
+        inverse = frame.inverse * slowed * frame.inverse.T
+    half = inverse * covariance * frame.projector
     return half + half.T
 
 
-def stationary_covariance(frame: NormalFrame, covariance: Matrix, step: Any = 0) -> Matrix:
+def stationary_covariance(
+    frame: NormalFrame, covariance: Matrix, relaxation: Relaxation = FLOW
+) -> Matrix:
     """ℒ⁻¹(QSQ): stationary covariance of the noise across Γ, per unit of step size."""
     normal = frame.inverse.T * covariance * frame.inverse
     # With X = Jᵀ Y J and M = E A: H X = Jᵀ M Y J and H X H = Jᵀ M Y Mᵀ J.
-    y = solve_lyapunov(frame.curvature * frame.gram, normal, step)
+    y = solve_lyapunov(frame.curvature * frame.gram, normal, relaxation)
     return frame.jacobian.T * y * frame.jacobian
 
 
-def tangential_covariance(frame: NormalFrame, covariance: Matrix, step: Any = 0) -> Matrix:
+def tangential_covariance(
+    frame: NormalFrame, covariance: Matrix, relaxation: Relaxation = FLOW
+) -> Matrix:
     """T with P D²Φ[S] = −P D³L[T]: the mixed and the stationary covariance together."""
-    return mixed_covariance(frame, covariance) + stationary_covariance(frame, covariance, step)
+    return mixed_covariance(frame, covariance, relaxation) + stationary_covariance(
+        frame, covariance, relaxation
+    )
 
 
 def second_derivative(
-    frame: NormalFrame, third: Contraction, covariance: Matrix, step: Any = 0
+    frame: NormalFrame, third: Contraction, covariance: Matrix, relaxation: Relaxation = FLOW
 ) -> Matrix:
-    """D²Φ[S], or D²Φ_α[S] when `step` is α (α/(1 + β) with momentum β).
+    """D²Φ[S], or D²Φ_α[S] for the relaxation of descent with step α.
 
     Parameters
     ----------
@@ -109,37 +156,39 @@ def second_derivative(
         S ↦ D³L[S] at that point.
     covariance : matrix, shape (N, N)
         S, symmetric.
-    step : scalar
-        α; 0 for the gradient flow.
+    relaxation : Relaxation
+        The gradient flow, or descent with a step size and momentum; with momentum this is the
+        second derivative in the last iterate, in units of 1/(1 − β)².
 
     Returns
     -------
     matrix, shape (N, 1)
     """
-    along = _column(third, tangential_covariance(frame, covariance, step))
+    along = _column(third, tangential_covariance(frame, covariance, relaxation))
     return normal_term(frame, third, covariance) - frame.tangential(along)
 
 
-def solve_lyapunov(operator: Matrix, right: Matrix, step: Any = 0) -> Matrix:
-    """Symmetric Y with M Y + Y Mᵀ − α M Y Mᵀ = B.
+def solve_lyapunov(operator: Matrix, right: Matrix, relaxation: Relaxation = FLOW) -> Matrix:
+    """Symmetric Y with M Y + Y Mᵀ − τ M Y Mᵀ + γ (M²Y − 2 M Y Mᵀ + Y M²ᵀ) = B.
 
     Entry by entry when M is diagonal (in an eigenbasis of H it is), else as a linear system of
     the K(K+1)/2 unknown entries.
     """
     size = operator.rows
     if all(operator[i, j] == 0 for i in range(size) for j in range(size) if i != j):
-        rows = [
+        values = [operator[i, i] for i in range(size)]
+        return type(right)(
             [
-                right[i, j]
-                / (operator[i, i] + operator[j, j] - step * operator[i, i] * operator[j, j])
-                for j in range(size)
+                [right[i, j] / relaxation.rate(values[i], values[j]) for j in range(size)]
+                for i in range(size)
             ]
-            for i in range(size)
-        ]
-        return type(right)(rows)
+        )
     unknown = [[sp.Dummy() for _ in range(i + 1)] for i in range(size)]
     y = sp.Matrix(size, size, lambda i, j: unknown[max(i, j)][min(i, j)])
-    residue = operator * y + y * operator.T - step * operator * y * operator.T - right
+    tau, gamma = relaxation.damping, relaxation.dephasing
+    residue = operator * y + y * operator.T - (tau + 2 * gamma) * operator * y * operator.T - right
+    if gamma != 0:
+        residue += gamma * (operator**2 * y + y * operator.T**2)
     entries = [residue[i, j] for i in range(size) for j in range(i + 1)]
     flat = [x for row in unknown for x in row]
     system, rhs = sp.linear_eq_to_matrix(entries, flat)

@@ -14,6 +14,7 @@ from .classify import Classification, Evidence, Outcome, classify
 from .coordinates import IntrinsicForm, intrinsic_form, stratonovich_drift
 from .discovery import find_manifold
 from .display import as_latex, as_text
+from .equation import Equation, leading_equation
 from .errors import DeriveError
 from .katzenberger import NormalFrame, normal_term, second_derivative
 from .laws import exact
@@ -21,8 +22,9 @@ from .manifold import Manifold
 from .pointwise import compare
 from .problem import NoisyGradientDescent
 from .regularizer import NoiseMoments, noise_moments
+from .secondorder import SecondOrder
 from .special import SpecialForm, special_form
-from .symbols import alpha, sigma
+from .symbols import alpha
 from .verdict import Verdict
 
 CLOSED_FORM_WEIGHTS = 6
@@ -46,15 +48,15 @@ class Limit:
         Reg and Σ.
     classification : Classification
         The outcome and what it rests on.
-    step : Expr
-        0 for the limit α → 0 of the theorems; α for the limit σ → 0 at a fixed step size.
+    equation : Equation
+        The dynamics: which terms act, with which weights, at which step size.
     """
 
     problem: NoisyGradientDescent
     manifold: Manifold
     moments: NoiseMoments
     classification: Classification
-    step: sp.Expr = sp.Integer(0)
+    equation: Equation
 
     @property
     def outcome(self) -> Outcome:
@@ -69,9 +71,12 @@ class Limit:
     @property
     def time_scale(self) -> sp.Expr | None:
         """Iterations per unit of slow time, in `derive.alpha` and `derive.sigma`; None at rest."""
-        if self.outcome is Outcome.NON_DEGENERATE:
-            return 1 / (alpha * sigma**2)
-        return 1 / (alpha**2 * sigma**2) if self.outcome.is_degenerate else None
+        return self.equation.effective_time_scale
+
+    @property
+    def step(self) -> sp.Expr:
+        """0 for the limit α → 0 of the theorems; α for the limit σ → 0 at a fixed step size."""
+        return self.equation.step
 
     @property
     def regularizer(self) -> sp.Expr:
@@ -96,66 +101,84 @@ class Limit:
             self.moments,
             self.outcome,
             self.classification.hessian_multiple,
-            self.step,
+            self.equation.relaxation.damping,
         )
 
     @property
     def ito_weight(self) -> sp.Expr:
-        """Factor of D²Φ[Σ] in the drift: ½ on the degenerate scale, α/2 beside −P∇Reg."""
-        if self.outcome.is_degenerate:
-            return sp.Rational(1, 2)
-        return self.step / 2 if self.outcome is Outcome.NON_DEGENERATE else sp.Integer(0)
+        """Factor of D²Φ_α[Σ] in the drift: ½ on the degenerate scale, α/2 beside −P∇Reg."""
+        return self.equation.at(self.equation.ito_weight)
 
     @property
     def noise_weight(self) -> sp.Expr:
         """Factor of P S in the diffusion: 1 on the diffusive scale, √α beside −P∇Reg."""
-        if self.outcome is Outcome.DIFFUSIVE:
-            return sp.Integer(1)
-        return sp.sqrt(self.step) if self.outcome is Outcome.NON_DEGENERATE else sp.Integer(0)
+        return self.equation.at(self.equation.noise_weight)
 
     @property
+    def second_weight(self) -> sp.Expr:
+        """Factor κ₂ of the drift −P r of the next order in σ²; 0 in the theorems."""
+        return self.equation.at(self.equation.second_weight)
+
+    @cached_property
     def slope(self) -> tuple[sp.Expr, ...]:
         """Vector field v, shape (N,), whose −P v is the part of the drift at first order."""
-        if self.outcome is not Outcome.NON_DEGENERATE:
-            return (sp.Integer(0),) * self.problem.dimension
-        return tuple(gradient(self.regularizer, self.problem.weights))
+        return tuple(gradient(self.equation.at(self.equation.potential), self.problem.weights))
+
+    @cached_property
+    def second_order(self) -> SecondOrder:
+        """What the drift −κ₂ P r of the next order is made of."""
+        return SecondOrder.of(self.regularizer, self.equation.second_regularizer, self.problem)
 
     @cached_property
     def drift(self) -> sp.Matrix | None:
-        """Itô drift b on Γ, shape (N, 1), per unit of slow time; None where it is too long to read."""
-        zero = sp.zeros(self.problem.dimension, 1)
+        """Itô drift b on Γ, shape (N, 1), in slow time; None where it is too long to read."""
+        drift = sp.zeros(self.problem.dimension, 1)
         if self.time_scale is None:
-            return zero
+            return drift
         frame = self.manifold.frame
         if frame is None:
             return None
-        drift = zero
-        if self.outcome is Outcome.NON_DEGENERATE:
+        if any(self.slope):
             drift -= frame.tangential(sp.Matrix(self.slope))
-        if self.ito_weight != 0:
-            correction = self._correction()
-            if correction is None:
-                return None
-            drift += correction
+        for weight, term in (
+            (self.ito_weight, self._correction),
+            (self.second_weight, self._second_drift),
+        ):
+            if weight != 0:
+                part = term(frame)
+                if part is None:
+                    return None
+                drift += part
         return self._readable(drift)
 
-    def _correction(self) -> sp.Matrix | None:
-        """ito_weight · D²Φ[Σ] in closed form."""
-        frame, special = self.manifold.frame, self.special
-        if frame is None:
+    def _second_drift(self, frame: NormalFrame) -> sp.Matrix | None:
+        """−κ₂ P r in closed form."""
+        if not self._is_small:
             return None
+        short = self.second_order.map(self.manifold.shortest)
+        return self.second_weight * short.drift(frame, self._third)
+
+    def _correction(self, frame: NormalFrame) -> sp.Matrix | None:
+        """Q D²Φ_α[Σ] in closed form."""
+        special = self.special
         if special is not None and special.potential is not None:
             slope = sp.Matrix(gradient(special.potential, self.problem.weights))
-            along = -frame.tangential(slope)
-            if self.outcome is Outcome.DETERMINISTIC:
+            along = -2 * self.ito_weight * frame.tangential(slope)
+            if self.noise_weight == 0:
                 return along
             return along + self.ito_weight * self._normal_term(frame)
-        if self.problem.dimension > CLOSED_FORM_WEIGHTS or self.manifold.codimension > 2:
+        if not self._is_small:
             return None
         covariance = self._short_covariance()
         if sum(x.count_ops() for x in covariance) > CLOSED_FORM_OPERATIONS:
             return None
-        return self.ito_weight * second_derivative(frame, self._third, covariance, self.step)
+        relaxation = self.equation.relaxation
+        return self.ito_weight * second_derivative(frame, self._third, covariance, relaxation)
+
+    @property
+    def _is_small(self) -> bool:
+        """Whether the formulas with third derivatives are worth writing in closed form."""
+        return self.problem.dimension <= CLOSED_FORM_WEIGHTS and self.manifold.codimension <= 2
 
     def _normal_term(self, frame: NormalFrame) -> sp.Matrix:
         return normal_term(frame, self._third, self._short_covariance())
@@ -171,7 +194,7 @@ class Limit:
     @cached_property
     def diffusion(self) -> sp.Matrix | None:
         """Diffusion matrix s = P S on Γ, shape (N, m); None where it is too long to read."""
-        if self.noise_weight == 0:
+        if self.noise_weight == 0 or not self.moments.columns.cols:
             return sp.zeros(self.problem.dimension, max(1, self.moments.columns.cols))
         if self.moments.factor is None or self.manifold.frame is None:
             return None
@@ -198,39 +221,41 @@ class Limit:
             return None
         return intrinsic_form(self.drift, self.diffusion, self.problem)
 
-    def at_step(self, step: Any = alpha) -> Limit:
+    def at_step(self, step: Any = alpha, momentum: Any = 0) -> Limit:
         """The limit σ → 0 at a fixed step size, exact for a simulation at that α.
 
         Parameters
         ----------
         step : number or Expr
-            α > 0, with αλ < 2 for every eigenvalue λ of H on Γ; `derive.alpha` by default.
+            α > 0, with αλ < 2(1 + β) for every eigenvalue λ of H on Γ; `derive.alpha` by default.
+        momentum : number or Expr
+            β in [0, 1) of the heavy ball w_{k+1} = w_k − α∇_wL̂ + β (w_k − w_{k−1}), whose time
+            scale has α/(1 − β) in place of α.
 
         Returns
         -------
         Limit
             With D²Φ_α in place of D²Φ. In the non-degenerate case it has the drift
-            −P∇Reg + (α/2) D²Φ_α[Σ] and the diffusion √α P S, in time t = kασ².
+            −P∇Reg + (α/2) D²Φ_α[Σ] and the diffusion √α P S, in time t = kασ². For laws with
+            rare jumps this is the next order in α, and exact where L̂ acts linearly on them.
         """
-        value = exact(step)
-        if value.is_nonnegative is False or value.is_real is False:
+        size, beta = exact(step), exact(momentum)
+        if size.is_nonnegative is False or size.is_real is False:
             raise DeriveError(f"step: expected a positive step size α, got {step!r}")
-        return replace(self, step=value)
+        if beta.is_negative or (beta - 1).is_nonnegative or beta.is_real is False:
+            raise DeriveError(f"momentum: expected β with 0 ≤ β < 1, got {momentum!r}")
+        return replace(self, equation=replace(self.equation, step=size, momentum=beta))
 
     def subs(self, values: Mapping[sp.Symbol, Any]) -> Limit:
         """The limit with some or all parameters bound to numbers (the outcome is kept)."""
         problem = self.problem.subs(values)
-        multiple = self.classification.hessian_multiple
-        bound = replace(
-            self.classification,
-            hessian_multiple=None if multiple is None else multiple.subs(values),
-        )
         return replace(
             self,
             problem=problem,
             manifold=find_manifold(problem),
-            moments=noise_moments(problem),
-            classification=bound,
+            moments=self.moments.subs(values),
+            classification=self.classification.subs(values),
+            equation=self.equation.subs(values),
         )
 
     def check(self, drift: Any, diffusion: Any = None) -> Verdict:
@@ -289,4 +314,5 @@ def derive_limit(problem: NoisyGradientDescent, *, assume: Outcome | str | None 
     manifold = find_manifold(problem)
     moments = noise_moments(problem)
     outcome = None if assume is None else Outcome(assume)
-    return Limit(problem, manifold, moments, classify(manifold, moments, outcome))
+    found = classify(manifold, moments, outcome)
+    return Limit(problem, manifold, moments, found, leading_equation(found.outcome, moments))

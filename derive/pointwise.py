@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import mpmath
 import sympy as sp
 
 from .errors import DeriveError
-from .katzenberger import second_derivative
+from .katzenberger import Relaxation, second_derivative
 from .laws import exact
 from .manifold import LocalGeometry
 from .points import WORKING_DIGITS, evaluator
-from .symbols import alpha
+from .symbols import alpha, sigma
 from .verdict import Proof, Verdict
 
 if TYPE_CHECKING:
     from .limit import Limit
 
-GENERIC_STEP = sp.Rational(37, 1000)
-"""Value given to a symbolic step size where two limits are compared."""
+GENERIC = {alpha: sp.Rational(37, 1000), sigma: sp.Rational(53, 1000)}
+"""Values given to a symbolic step size and noise scale where two limits are compared."""
 
 
 def compare(limit: Limit, drift: Any, diffusion: Any = None) -> Verdict:
@@ -29,27 +31,26 @@ def compare(limit: Limit, drift: Any, diffusion: Any = None) -> Verdict:
     s = None if diffusion is None else _matrix("diffusion", diffusion, (n, None), limit)
     field = PointwiseLimit(limit)
     b_value = evaluator(limit.manifold.symbols, list(b))
-    s_value = s and evaluator(limit.manifold.symbols, list(s))
+    s_value = None if s is None else evaluator(limit.manifold.symbols, list(s))
 
     def size(g: LocalGeometry) -> Any:
         true_drift = field.drift(g)
         gap = mpmath.norm(true_drift - mpmath.matrix(b_value(g.point)))
         scale = mpmath.norm(true_drift) + mpmath.norm(b_value(g.point))
-        if s is not None:
-            true_spread = field.spread(g)
-            given = mpmath.matrix(
-                [s_value(g.point)[i * s.cols : (i + 1) * s.cols] for i in range(n)]
-            )
+        if s_value is not None:
+            true_spread, flat = field.spread(g), s_value(g.point)
+            cols = len(flat) // n
+            given = mpmath.matrix([flat[i * cols : (i + 1) * cols] for i in range(n)])
             gap += mpmath.mnorm(true_spread - given * given.T, "f")
             scale += mpmath.mnorm(true_spread, "f") + mpmath.mnorm(given * given.T, "f")
         return gap / scale if scale else mpmath.mpf(0)
 
     proofs: list[Proof] = []
-    if limit.drift is not None and (s is None or limit.diffusion is not None):
-        differences = list(limit.drift.subs(alpha, GENERIC_STEP) - b)
-        if s is not None:
-            spread = (limit.diffusion * limit.diffusion.T).subs(alpha, GENERIC_STEP)
-            differences += list(spread - s * s.T)
+    b_closed, s_closed = limit.drift, limit.diffusion
+    if b_closed is not None and (s is None or s_closed is not None):
+        differences = list(b_closed.subs(GENERIC) - b)
+        if s is not None and s_closed is not None:
+            differences += list((s_closed * s_closed.T).subs(GENERIC) - s * s.T)
         proofs.append(
             (
                 "reduction modulo the constraints",
@@ -64,24 +65,43 @@ class PointwiseLimit:
 
     def __init__(self, limit: Limit) -> None:
         self._limit = limit
-        symbols = limit.manifold.symbols
-        self._slope = evaluator(symbols, list(limit.slope))
-        self._columns = evaluator(symbols, list(limit.moments.columns))
-        weights = [limit.ito_weight, limit.noise_weight, limit.step]
-        numbers = [sp.sympify(x).subs(alpha, GENERIC_STEP).evalf(WORKING_DIGITS) for x in weights]
-        with mpmath.workdps(WORKING_DIGITS):
-            self._ito, self._noise, self._step = (mpmath.mpmathify(x) for x in numbers)
+        self._slope = self._evaluator(limit.slope)
+        self._columns = self._evaluator(limit.moments.columns)
+        self._ito = self._number(limit.ito_weight)
+        self._noise = self._number(limit.noise_weight)
+        self._second = self._number(limit.second_weight)
+        relaxation = limit.equation.relaxation
+        self._relaxation = Relaxation(
+            self._number(relaxation.damping), self._number(relaxation.dephasing)
+        )
 
     def drift(self, g: LocalGeometry) -> Any:
         """b, shape (N, 1)."""
         drift = -g.frame.tangential(mpmath.matrix(self._slope(g.point)))
+        if self._second:
+            values = iter(self._second_order(g.point))
+            terms = self._limit.second_order.map(lambda _: next(values))
+            drift += self._second * terms.drift(g.frame, g.jet.third)
         if self._ito:
-            covariance = self._covariance(g)
-            drift += self._ito * second_derivative(g.frame, g.jet.third, covariance, self._step)
+            third, covariance = g.jet.third, self._covariance(g)
+            drift += self._ito * second_derivative(g.frame, third, covariance, self._relaxation)
         return drift
 
+    @cached_property
+    def _second_order(self) -> Callable[..., Any]:
+        return self._evaluator(self._limit.second_order.scalars)
+
+    def _evaluator(self, expressions: Iterable[sp.Expr]) -> Callable[..., Any]:
+        bound = [e.subs(GENERIC) for e in expressions]
+        return evaluator(self._limit.manifold.symbols, bound)
+
+    @staticmethod
+    def _number(expression: Any) -> Any:
+        with mpmath.workdps(WORKING_DIGITS):
+            return mpmath.mpmathify(sp.sympify(expression).subs(GENERIC).evalf(WORKING_DIGITS))
+
     def spread(self, g: LocalGeometry) -> Any:
-        """S sᵀ, shape (N, N)."""
+        """Diffusion matrix squared, s sᵀ, shape (N, N)."""
         p = g.frame.projector
         return self._noise**2 * (p * self._covariance(g) * p)
 
@@ -101,7 +121,7 @@ def _matrix(name: str, given: Any, shape: tuple[int, int | None], limit: Limit) 
         raise DeriveError(f"{name}: expected a matrix of expressions, got {given!r}") from error
     if matrix.rows != shape[0] or shape[1] not in (None, matrix.cols):
         raise DeriveError(f"{name}: expected {shape[0]} rows, got shape {matrix.shape}")
-    stray = matrix.free_symbols - {*limit.manifold.symbols, alpha}
+    stray = matrix.free_symbols - {*limit.manifold.symbols, *GENERIC}
     if stray:
         raise DeriveError(f"{name}: {stray} is neither a weight nor a parameter of the problem")
-    return matrix.subs(alpha, GENERIC_STEP)
+    return matrix.subs(GENERIC)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import sympy as sp
 
@@ -38,6 +39,14 @@ class NoiseMoments:
     regularizer: sp.Expr
     factor: sp.ImmutableMatrix | None
     given_covariance: sp.ImmutableMatrix | None = None
+
+    def subs(self, values: Mapping[sp.Symbol, Any]) -> NoiseMoments:
+        """Bind parameters to numbers."""
+
+        def bind(item: Any) -> Any:
+            return None if item is None else item.subs(values)
+
+        return NoiseMoments(bind(self.regularizer), bind(self.factor), bind(self.given_covariance))
 
     @cached_property
     def covariance(self) -> sp.Matrix:
