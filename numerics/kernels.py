@@ -51,7 +51,7 @@ class CodeGenerationError(ValueError):
     """An expression that cannot be turned into code as it stands."""
 
 
-class _Printer(PythonCodePrinter):  # type: ignore[misc]
+class _Printer(PythonCodePrinter):
     """Python text for scalars that numba compiles without a call into the C library if it can."""
 
     def __init__(self, names: dict[sp.Symbol, str]) -> None:
@@ -298,12 +298,12 @@ class CompiledFunction:
     @cached_property
     def batch(self) -> Callable[[NDArray[np.float64], NDArray[np.float64]], None]:
         """Numba function (points (P, n), values (P, m)) that fills `values`; C-ordered float64."""
-        return getattr(load_generated(self.name, self.source), self.name)  # type: ignore[no-any-return]
+        return getattr(load_generated(self.name, self.source), self.name)
 
     @cached_property
     def _lambdified(self) -> Callable[..., list[Any]]:
         check_expressions(self.inputs, self.outputs)
-        return sp.lambdify(self.inputs, list(self.outputs), modules=["scipy", "numpy"], cse=True)  # type: ignore[no-any-return]
+        return sp.lambdify(self.inputs, list(self.outputs), modules=["scipy", "numpy"], cse=True)
 
     def _flattened(self, points: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         x = np.asarray(points, dtype=np.float64)

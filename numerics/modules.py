@@ -75,7 +75,7 @@ def load_generated(name: str, source: str) -> ModuleType:
 def _write(path: Path, source: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, lambda file: file.write(source.encode()) and None)
+        write_atomically(path, lambda file: file.write(source.encode()))
     except OSError as error:
         raise OSError(
             f"cannot write generated code to {path.parent}: {error}; "

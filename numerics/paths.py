@@ -107,12 +107,18 @@ class Paths:
         path : path-like
             Name of the file, taken as it is.
         """
-        arrays = {name: getattr(self, name) for name in FIELDS}
-        arrays["status"] = self.status.astype(np.int8)
-        header = {"format": FORMAT, "version": VERSION, "unit": self.unit}
 
         def write(file: IO[bytes]) -> None:
-            np.savez_compressed(file, **header, **arrays)
+            np.savez_compressed(
+                file,
+                format=np.array(FORMAT),
+                version=np.array(VERSION),
+                unit=np.array(self.unit),
+                times=self.times,
+                weights=self.weights,
+                status=self.status.astype(np.int8),
+                stopped=self.stopped,
+            )
 
         write_atomically(Path(path), write)
 

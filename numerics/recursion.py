@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -12,8 +12,42 @@ from .modules import load_generated
 from .noise import NoiseSampler
 from .streams import LANES
 
-RESERVED = ("b", "begin", "bits", "block", "constants", "distance", "far", "first", "home", "k")
-RESERVED += ("lengths", "noise", "record", "segment", "slots", "states", "tables", "E", "S", "W")
+RESERVED = tuple(
+    [
+        "advance",
+        "b",
+        "begin",
+        "bits",
+        "block",
+        "constants",
+        "distance",
+        "E",
+        "far",
+        "FAST",
+        "first",
+        "home",
+        "i",
+        "j",
+        "k",
+        "lengths",
+        "m",
+        "noise",
+        "njit",
+        "one",
+        "other",
+        "record",
+        "row",
+        "S",
+        "segment",
+        "slots",
+        "states",
+        "tables",
+        "taken",
+        "draw",
+        "W",
+    ]
+)
+"""Names that the generated loop uses itself."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +79,12 @@ class Recursion:
     @cached_property
     def advance(self) -> Callable[..., None]:
         """The compiled loop."""
-        return load_generated(self.name, _source(self, watched=False)).advance  # type: ignore[no-any-return]
+        return load_generated(self.name, _source(self, watched=False)).advance
 
     @cached_property
     def advance_watched(self) -> Callable[..., None]:
         """The compiled loop that also follows the largest distance from `home`."""
-        return load_generated(self.name, _source(self, watched=True)).advance  # type: ignore[no-any-return]
+        return load_generated(self.name, _source(self, watched=True)).advance
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Compiled code does not travel between processes; the expressions do.
@@ -64,7 +98,9 @@ def _source(recursion: Recursion, watched: bool) -> str:
     lines += [
         "",
         '@njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)',
-        "def advance(states, bits, noise, home, far, constants, tables, first, lengths, slots, record):",
+        "def advance(",
+        "    states, bits, noise, home, far, constants, tables, first, lengths, slots, record",
+        "):",
         *(f"    {line}" for line in _docstring(recursion)),
         "    vm.wide_vectors()",
         f"    W = np.empty(({n}, {LANES}))",
@@ -160,7 +196,7 @@ def _docstring(recursion: Recursion) -> list[str]:
         "first : int",
         "    Index of the first step.",
         "lengths, slots : int64 arrays",
-        "    Steps of each segment, and where in `record` to note the state after it (−1: nowhere).",
+        "    Steps of each segment, and its place in `record` (−1: not recorded).",
         f"record : float64 array, shape (paths, times, {recursion.recorded})",
         '"""',
     ]

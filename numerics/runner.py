@@ -122,9 +122,8 @@ class _Blocks:
                 began = time.perf_counter()
                 upto = min(done + budget, total)
                 before = self._moving()
-                lengths, slots = _segments(run.times, done, upto)
-                self._advance_slice(run, done, lengths, slots, record, executor)
-                self._note_stops(run, done, upto, before)
+                self._advance_slice(run, (done, upto), record, executor)
+                self._note_stops(run, (done, upto), before)
                 bar.update(upto - done)
                 done = upto
                 elapsed = max(time.perf_counter() - began, 1e-6)
@@ -134,20 +133,17 @@ class _Blocks:
         return self.states.copy(), self.bits.copy(), self.noise.copy(), self.far.copy()
 
     def _advance_slice(
-        self,
-        run: Run,
-        first: int,
-        lengths: Integers,
-        slots: Integers,
-        record: Doubles,
-        executor: Executor | None,
+        self, run: Run, steps: tuple[int, int], record: Doubles, executor: Executor | None
     ) -> None:
         advance = _bound_kernel(run)
+        lengths, slots = _segments(run.times, *steps)
 
         def piece(part: slice) -> None:
             rows = slice(part.start * LANES, part.stop * LANES)
             moving = (self.states[part], self.bits[part], self.noise[part])
-            advance(*moving, self.home[part], self.far[part], first, lengths, slots, record[rows])
+            advance(
+                *moving, self.home[part], self.far[part], steps[0], lengths, slots, record[rows]
+            )
 
         parts = list(self._parts(run.threads))
         if executor is None:
@@ -169,7 +165,9 @@ class _Blocks:
                 part = group[i : i + size]
                 yield slice(int(part[0]), int(part[-1]) + 1)
 
-    def _note_stops(self, run: Run, done: int, upto: int, before: tuple[NDArray[Any], ...]) -> None:
+    def _note_stops(
+        self, run: Run, steps: tuple[int, int], before: tuple[NDArray[Any], ...]
+    ) -> None:
         """Find the paths that stopped in this slice, and at which step, by bisection."""
         bad = _astray(self.states, self.far, run).reshape(-1)[: len(self.stopped)]
         new = np.flatnonzero(bad & (self.stopped < 0))
@@ -177,31 +175,35 @@ class _Blocks:
             part = slice(int(block), int(block) + 1)
             moving = tuple(array[part].copy() for array in before)
             lanes = new[new // LANES == block] - block * LANES
-            steps, left = _first_astray(run, moving, self.home[part], done, upto, lanes)
-            self.stopped[block * LANES + lanes] = steps
+            found, left = _first_astray(run, moving, self.home[part], steps, lanes)
+            self.stopped[block * LANES + lanes] = found
             self.status[block * LANES + lanes] = np.where(
                 left, Status.LEFT_NEIGHBOURHOOD, Status.DIVERGED
             )
 
 
 def _first_astray(
-    run: Run, moving: tuple[NDArray[Any], ...], home: Doubles, begin: int, end: int, lanes: Integers
+    run: Run,
+    moving: tuple[NDArray[Any], ...],
+    home: Doubles,
+    steps: tuple[int, int],
+    lanes: Integers,
 ) -> tuple[Integers, NDArray[np.bool_]]:
-    """First step in (begin, end] after which each of `lanes` is astray, and whether it is finite.
+    """Find the first step after which each of `lanes` is astray, and whether it is finite then.
 
-    `moving` is the block after `begin` steps. The halves are taken by the kernel itself, which
-    gives the same bits whatever the slices.
+    `moving` is the block after `steps[0]` steps, and all lanes are astray after `steps[1]`. The
+    halves are taken by the kernel itself, which gives the same bits whatever the slices.
     """
     advance = _bound_kernel(run)
     nowhere = np.empty((0, 0, run.recursion.recorded))
 
-    def take(arrays: tuple[NDArray[Any], ...], first: int, steps: int) -> None:
-        lengths, slots = np.array([steps]), np.array([-1])
+    def take(arrays: tuple[NDArray[Any], ...], first: int, number: int) -> None:
+        lengths, slots = np.array([number]), np.array([-1])
         advance(*arrays[:3], home, arrays[3], first, lengths, slots, nowhere)
 
-    found = np.full(len(lanes), end)
+    found = np.full(len(lanes), steps[1])
     left = np.zeros(len(lanes), dtype=bool)
-    pending = [(moving, begin, end, np.arange(len(lanes)))]
+    pending = [(moving, *steps, np.arange(len(lanes)))]
     while pending:
         arrays, low, high, which = pending.pop()
         middle = (low + high) // 2 if high - low > 1 else high

@@ -184,7 +184,7 @@ class PathStreams:
 
     def uniform(self) -> Doubles:
         """Uniform in [0, 1), shape (paths,)."""
-        return (self.bits() >> U12) * 2.0**-52
+        return np.asarray((self.bits() >> U12) * 2.0**-52, dtype=np.float64)
 
     def normal_pair(self) -> Doubles:
         """Two independent standard normals a path, shape (2, paths)."""

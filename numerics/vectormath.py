@@ -33,8 +33,8 @@ INVERSE_FACTORIALS = tuple(1.0 / math.factorial(k) for k in range(19))
 F = INVERSE_FACTORIALS
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def wide_vectors(typing_context: Any) -> Any:  # noqa: ARG001
+@intrinsic
+def wide_vectors(typing_context: Any) -> Any:
     """Let the function it is called in use 512-bit vectors where the processor has them.
 
     LLVM prefers 256 bits on most such processors, a guess meant for code that mixes little vector

@@ -1,0 +1,305 @@
+"""Draws of noise coordinates, each in two forms.
+
+`code` gives statements of the fused kernel: row i of the buffer `E` holds a noise coordinate,
+column b belongs to path b of a block, `S` holds the generators, and loops over the paths of a
+block become vector code. `reference` spends the same random numbers with NumPy. Normals come in
+pairs, so an odd number of them is drawn for two steps at a time (`period` 2).
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import pdtr
+
+from .streams import LANES, SIGN, Doubles, PathStreams
+
+SCRATCH_ROWS = 2
+"""Rows at the start of the buffer that any draw may use."""
+
+
+STATE = "S[0, b], S[1, b], S[2, b], S[3, b]"
+
+
+def _lane_loop(*statements: str) -> list[str]:
+    return [f"for b in range({LANES}):", *_indented(list(statements))]
+
+
+def _indented(lines: list[str], depth: int = 1) -> list[str]:
+    return ["    " * depth + line for line in lines]
+
+
+def _row_loop(rows: str, *body: str) -> list[str]:
+    return [f"for row in range({rows}):", *_indented(list(body))]
+
+
+def _uniform_into(target: str) -> list[str]:
+    return _lane_loop(f"{target}, {STATE} = streams.uniform({STATE})")
+
+
+def _normals_into(row: int, count: int, scale: str) -> list[str]:
+    lane = _lane_loop(
+        f"one, other, {STATE} = streams.normal_pair({STATE})",
+        f"E[row, b] = {scale} * one",
+        f"E[row + 1, b] = {scale} * other",
+    )
+    return _row_loop(f"{row}, {row + count}, 2", *lane)
+
+
+@dataclass(frozen=True)
+class Draw(ABC):
+    """Rows `row`, …, `row + size·period − 1` of the noise buffer, filled every `period` steps.
+
+    Attributes
+    ----------
+    row, size, period : int
+        First row, noise coordinates, and steps that are drawn at a time.
+    """
+
+    row: int
+    size: int
+    period: int = 1
+
+    @property
+    def rows(self) -> str:
+        """Range of the rows of one step, as text."""
+        return f"{self.row}, {self.row + self.size}"
+
+    @property
+    def starts(self) -> str:
+        """Range of the first rows of the steps that are drawn together, as text."""
+        return f"{self.row}, {self.row + self.size * self.period}, {self.size}"
+
+    @abstractmethod
+    def table(self, sigma: float) -> Doubles:
+        """Numbers that the draw needs at noise scale σ, a matrix."""
+
+    @abstractmethod
+    def code(self, table: str) -> list[str]:
+        """Statements of the kernel that fill the rows of `E` from the generators in `S`.
+
+        Parameters
+        ----------
+        table : str
+            What the draw's table is called there.
+        """
+
+    @abstractmethod
+    def reference(self, streams: PathStreams, rows: Doubles, table: Doubles) -> None:
+        """Fill `rows`, shape (size·period, paths), with NumPy."""
+
+
+class Normal(Draw):
+    """σ times independent standard normals."""
+
+    def table(self, sigma: float) -> Doubles:
+        """σ."""
+        return np.array([[sigma]])
+
+    def code(self, table: str) -> list[str]:
+        """Normals in pairs."""
+        return _normals_into(self.row, self.size * self.period, f"{table}[0, 0]")
+
+    def reference(self, streams: PathStreams, rows: Doubles, table: Doubles) -> None:
+        """Fill with normals, two rows at a time."""
+        for i in range(0, len(rows), 2):
+            rows[i : i + 2] = table[0, 0] * streams.normal_pair()
+
+
+@dataclass(frozen=True)
+class Correlated(Draw):
+    """Normals with covariance σ²C."""
+
+    factor: tuple[tuple[float, ...], ...] = ()
+    """Lower triangular F with F Fᵀ = C."""
+
+    def table(self, sigma: float) -> Doubles:
+        """σF."""
+        return sigma * np.array(self.factor)
+
+    def code(self, table: str) -> list[str]:
+        """Normals, and then the mixing in place, from the last row upwards."""
+        mix = [
+            f"for i in range({self.size - 1}, -1, -1):",
+            *_indented(_lane_loop(f"E[row + i, b] *= {table}[i, i]")),
+            "    for j in range(i):",
+            *_indented(_lane_loop(f"E[row + i, b] += {table}[i, j] * E[row + j, b]"), 2),
+        ]
+        normals = _normals_into(self.row, self.size * self.period, "1.0")
+        return normals + _row_loop(self.starts, *mix)
+
+    def reference(self, streams: PathStreams, rows: Doubles, table: Doubles) -> None:
+        """Fill with normals and mix them."""
+        for i in range(0, len(rows), 2):
+            rows[i : i + 2] = streams.normal_pair()
+        for step in np.split(rows, self.period):
+            step[:] = table @ step
+
+
+class Signs(Draw):
+    """±σ with probability ½ each; one output of the generator serves 32 coordinates."""
+
+    def table(self, sigma: float) -> Doubles:
+        """σ."""
+        return np.array([[sigma]])
+
+    def code(self, table: str) -> list[str]:
+        """Words into the first row of each 32, then their bits, the first row last."""
+        lines = []
+        for start in range(self.row, self.row + self.size, 32):
+            stop = min(start + 32, self.row + self.size)
+            lines += _lane_loop(f"E[{start}, b], {STATE} = streams.raw({STATE})")
+            sign = f"E[row, b] = streams.signed({table}[0, 0], E[{start}, b], row - {start})"
+            lines += _row_loop(f"{stop - 1}, {start - 1}, -1", *_lane_loop(sign))
+        return lines
+
+    def reference(self, streams: PathStreams, rows: Doubles, table: Doubles) -> None:
+        """Fill with signs, from the highest bit downwards."""
+        words = [streams.bits() for _ in range(0, len(rows), 32)]
+        for i, row in enumerate(rows):
+            negative = (words[i // 32] << np.uint64(i % 32)) & SIGN
+            row[:] = np.where(negative, -table[0, 0], table[0, 0])
+
+
+class Flat(Draw):
+    """Uniform on [−√3 σ, √3 σ)."""
+
+    def table(self, sigma: float) -> Doubles:
+        """√3 σ."""
+        return np.array([[math.sqrt(3.0) * sigma]])
+
+    def code(self, table: str) -> list[str]:
+        """Scaled uniforms."""
+        scaled = f"E[row, b] = {table}[0, 0] * (2.0 * E[row, b] - 1.0)"
+        return _row_loop(self.rows, *_uniform_into("E[row, b]"), *_lane_loop(scaled))
+
+    def reference(self, streams: PathStreams, rows: Doubles, table: Doubles) -> None:
+        """Fill with scaled uniforms."""
+        for row in rows:
+            row[:] = table[0, 0] * (2.0 * streams.uniform() - 1.0)
+
+
+class Dropout(Draw):
+    """−1 with probability p = σ²/(1 + σ²), else p/(1 − p) = σ²."""
+
+    def table(self, sigma: float) -> Doubles:
+        """Probability of −1, and the other value."""
+        return np.array([[sigma**2 / (1.0 + sigma**2), sigma**2]])
+
+    def code(self, table: str) -> list[str]:
+        """Uniforms compared with p."""
+        chosen = f"E[row, b] = -1.0 if E[row, b] < {table}[0, 0] else {table}[0, 1]"
+        return _row_loop(self.rows, *_uniform_into("E[row, b]"), *_lane_loop(chosen))
+
+    def reference(self, streams: PathStreams, rows: Doubles, table: Doubles) -> None:
+        """Fill by comparing uniforms with p."""
+        for row in rows:
+            row[:] = np.where(streams.uniform() < table[0, 0], -1.0, table[0, 1])
+
+
+@dataclass(frozen=True)
+class Subset(Draw):
+    """Weights − 1 of a batch without replacement."""
+
+    batch: int = 1
+
+    def table(self, sigma: float) -> Doubles:
+        """Batch size."""
+        return np.array([[float(self.batch)]])
+
+    def code(self, table: str) -> list[str]:
+        """Selection sampling: a sample is taken with probability wanted/(still to be seen)."""
+        left = f"({self.row + self.size} - row)"
+        take = _lane_loop(
+            f"taken = 1.0 if E[row, b] * {left} < E[0, b] else 0.0",
+            "E[0, b] -= taken",
+            f"E[row, b] = taken * ({self.size} / {table}[0, 0]) - 1.0",
+        )
+        wanted = _lane_loop(f"E[0, b] = {table}[0, 0]")
+        return wanted + _row_loop(self.rows, *_uniform_into("E[row, b]"), *take)
+
+    def reference(self, streams: PathStreams, rows: Doubles, table: Doubles) -> None:
+        """Fill by selection sampling."""
+        wanted = np.full(rows.shape[1], float(self.batch))
+        for i, row in enumerate([streams.uniform() for _ in rows]):
+            taken = row * (self.size - i) < wanted
+            wanted -= taken
+            rows[i] = taken * (self.size / self.batch) - 1.0
+
+
+class Multiset(Subset):
+    """Weights − 1 of a batch with replacement."""
+
+    def code(self, table: str) -> list[str]:
+        """Count the draws."""
+        count = f"E[{self.row} + int(E[0, b] * {self.size}), b] += {self.size} / {table}[0, 0]"
+        return [
+            *_row_loop(self.rows, *_lane_loop("E[row, b] = -1.0")),
+            f"for draw in range(int({table}[0, 0])):",
+            *_indented(_uniform_into("E[0, b]")),
+            *_indented(_lane_loop(count)),
+        ]
+
+    def reference(self, streams: PathStreams, rows: Doubles, table: Doubles) -> None:
+        """Fill by counting draws."""
+        rows[:] = -1.0
+        for _ in range(self.batch):
+            drawn = (streams.uniform() * self.size).astype(int)
+            rows[drawn, np.arange(rows.shape[1])] += self.size / self.batch
+
+
+class Clear(Draw):
+    """Zeros, for jumps to be added to."""
+
+    def table(self, sigma: float) -> Doubles:
+        """Nothing."""
+        return np.zeros((1, 1))
+
+    def code(self, table: str) -> list[str]:
+        """Zeros."""
+        return _row_loop(self.rows, *_lane_loop("E[row, b] = 0.0"))
+
+    def reference(self, streams: PathStreams, rows: Doubles, table: Doubles) -> None:
+        """Fill with zeros."""
+        rows[:] = 0.0
+
+
+@dataclass(frozen=True)
+class Jumps(Draw):
+    """Adds Σ_m z_m (N_m − σ²ν_m) with N_m Poisson of mean σ²ν_m."""
+
+    displacements: tuple[tuple[float, ...], ...] = ()
+    rates: tuple[float, ...] = ()
+
+    def table(self, sigma: float) -> Doubles:
+        """For each jump: its mean number, z, and the distribution function up to 1 − 2⁻⁵³."""
+        means = sigma**2 * np.array(self.rates)
+        longest = int(means.max() + 10.0 * math.sqrt(means.max()) + 20.0)
+        distribution = pdtr(np.arange(longest), means[:, None])
+        needed = 1 + int(np.argmax((distribution > 1.0 - 2.0**-53).all(axis=0)))
+        return np.hstack([means[:, None], self.displacements, distribution[:, :needed]])
+
+    def code(self, table: str) -> list[str]:
+        """A number of jumps is how many values of the distribution function a uniform reaches."""
+        reached = f"E[1, b] += 1.0 if E[0, b] >= {table}[m, j] else 0.0"
+        one_jump = [
+            *_uniform_into("E[0, b]"),
+            *_lane_loop(f"E[1, b] = -{table}[m, 0]"),
+            f"for j in range({1 + self.size}, {table}.shape[1]):",
+            *_indented(_lane_loop(reached)),
+            f"for i in range({self.size}):",
+            *_indented(_lane_loop(f"E[row + i, b] += {table}[m, 1 + i] * E[1, b]")),
+        ]
+        jumps = [f"for m in range(len({table})):", *_indented(one_jump)]
+        return _row_loop(self.starts, *jumps)
+
+    def reference(self, streams: PathStreams, rows: Doubles, table: Doubles) -> None:
+        """Add the jumps of each step."""
+        for step in np.split(rows, self.period):
+            for mean, *rest in table:
+                z, distribution = np.array(rest[: self.size]), np.array(rest[self.size :])
+                number = (streams.uniform()[:, None] >= distribution).sum(axis=1)
+                step[:] += z[:, None] * (number - mean)
