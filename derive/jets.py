@@ -6,6 +6,7 @@ evaluated at a point. Its methods are the same for both, so that each formula is
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -50,6 +51,13 @@ class SquaresJet:
     def map(self, f: Callable[[Any], Any]) -> SquaresJet:
         """The same jet with `f` applied to each scalar, in a fixed order."""
         return SquaresJet(self.dimension, tuple(r.map(f) for r in self.residuals))
+
+    def unit_weights(self) -> SquaresJet:
+        """The same loss as ½ Σ ρ² with ρ = √c r, of which ∇ρ = √c ∇r and, on Γ,
+
+        ∇²ρ = √c ∇²r + ∇√c ∇rᵀ + ∇r ∇√cᵀ.
+        """
+        return SquaresJet(self.dimension, tuple(map(_with_unit_weight, self.residuals)))
 
     def hessian(self) -> list[list[Any]]:
         """H = Σ c ∇r ∇rᵀ, as rows."""
@@ -174,6 +182,22 @@ def scalars(jet: Jet) -> list[Any]:
 
     jet.map(collect)
     return found
+
+
+def _with_unit_weight(residual: Residual) -> Residual:
+    root = sp.sqrt(residual.weight)
+    slope, first = [x / (2 * root) for x in residual.weight_gradient], residual.gradient
+    second = {(i, j): root * value for i, j, value in residual.hessian}
+    for i, j in itertools.combinations_with_replacement(range(len(first)), 2):
+        extra = slope[i] * first[j] + first[i] * slope[j]
+        if extra != 0:
+            second[i, j] = second.get((i, j), 0) + extra
+    return Residual(
+        sp.Integer(1),
+        (sp.Integer(0),) * len(first),
+        tuple(root * x for x in first),
+        tuple((i, j, value) for (i, j), value in second.items()),
+    )
 
 
 def _apply(matrix: Any, vector: Sequence[Any]) -> Sequence[Any]:

@@ -2,16 +2,19 @@
 
 from .descent import CompiledDescent, StepSizeWarning, compile_descent, simulate_descent
 from .kernels import CodeGenerationError, CompiledFunction, compile_function
+from .limits import CompiledLimit, compile_limit
 from .paths import Paths, Status
 
 __all__ = [
     "CodeGenerationError",
     "CompiledDescent",
     "CompiledFunction",
+    "CompiledLimit",
     "Paths",
     "Status",
     "StepSizeWarning",
     "compile_descent",
     "compile_function",
+    "compile_limit",
     "simulate_descent",
 ]
