@@ -83,7 +83,7 @@ class NoisyGradientDescent:
         parameters = _symbols("parameters", self.parameters, may_be_empty=True)
         _refuse_overlap(weights=weights, noise=noise, parameters=parameters)
         normal = {
-            "loss": _expression("loss", self.loss),
+            "loss": read_expression("loss", self.loss),
             "weights": weights,
             "noise": noise,
             "parameters": parameters,
@@ -95,11 +95,11 @@ class NoisyGradientDescent:
                 "noise, with NoisyGradientDescent.from_gradient_noise"
             )
         if self.noisy_loss is not None:
-            normal["noisy_loss"] = _expression("noisy_loss", self.noisy_loss)
+            normal["noisy_loss"] = read_expression("noisy_loss", self.noisy_loss)
         if self.constraints is not None:
             given = self.constraints
             items = given if isinstance(given, Iterable) else (given,)
-            normal["constraints"] = tuple(_expression("constraints", c) for c in items)
+            normal["constraints"] = tuple(read_expression("constraints", c) for c in items)
         if self.near is not None:
             normal["near"] = _point("near", self.near, weights)
         if self.chart is not None:
@@ -251,7 +251,7 @@ class NoisyGradientDescent:
     def _check_noiseless(self) -> None:
         if self.noisy_loss is None:
             return
-        difference = self.noisy_loss.subs(dict.fromkeys(self.noise, 0)) - self.loss
+        difference = self.noisy_loss.xreplace(dict.fromkeys(self.noise, sp.S.Zero)) - self.loss
         verdict = vanishes_identically(difference)
         if not verdict:
             raise ProblemError(
@@ -317,7 +317,8 @@ def _names(symbols: Iterable[sp.Symbol]) -> str:
     return ", ".join(sorted(str(s) for s in symbols))
 
 
-def _expression(name: str, given: Any) -> sp.Expr:
+def read_expression(name: str, given: Any) -> sp.Expr:
+    """A finite scalar expression with exact numbers, or a `ProblemError` that names the argument."""
     try:
         expression = exact(given)
     except (sp.SympifyError, TypeError, AttributeError) as error:
@@ -337,7 +338,7 @@ def _point(name: str, given: Any, weights: tuple[sp.Symbol, ...]) -> tuple[sp.Ex
         given = [given[w] for w in weights]
     elif not isinstance(given, Iterable):
         raise ProblemError(f"{name}: expected {len(weights)} coordinates, got {given!r}")
-    point = tuple(_expression(name, value) for value in given)
+    point = tuple(read_expression(name, value) for value in given)
     if len(point) != len(weights):
         raise ProblemError(f"{name}: expected {len(weights)} coordinates, got {len(point)}")
     return point

@@ -1,0 +1,331 @@
+"""A model as a file: TOML, read without evaluating anything, or Python, which is executed.
+
+The keys of a TOML file are listed in `derive.schema` (`describe_schema()` prints them), the
+expressions are those of `derive.expressions`, and `starter` writes a file to begin with. A Python
+file defines `model`, a `NoisyGradientDescent`, and may define `start`, `alpha`, `sigma`, `time`,
+`paths` and `seed`; **loading it runs it**, so load only Python that you trust.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+import runpy
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import sympy as sp
+from sympy.core.function import Application
+
+from .errors import DeriveError, ModelFileError
+from .expressions import Entry, Value, expanded_terms
+from .fields import Field, Literal
+from .lawfields import read_law
+from .problem import NoisyGradientDescent
+from .schema import SCHEMA, describe_schema, starter
+from .tokens import shorten
+
+__all__ = [
+    "SCHEMA",
+    "ModelFile",
+    "RunSettings",
+    "describe_schema",
+    "load_model",
+    "starter",
+]
+
+MAX_BYTES = 2**16
+"""Size of a TOML model file."""
+
+MAX_PARTS = 32
+"""Parts of a dotted key, on which tomllib spends quadratic time."""
+
+MAX_TERMS = 2000
+"""Terms that L̂(w, 0) − L(w) may have when it is multiplied out to show that it vanishes."""
+
+Mechanism = Callable[..., NoisyGradientDescent]
+"""Called with the arguments of the table `mechanism` and the other keys of the model by name."""
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """What a model file says about the run; None where it says nothing.
+
+    Attributes
+    ----------
+    start : tuple of float, shape (N,)
+        Initial weights.
+    alpha, sigma : float
+        Step size α and noise scale σ.
+    time : float
+        End of the run in slow time.
+    paths, seed : int
+        Number of independent paths, and seed of their random streams.
+    """
+
+    start: tuple[float, ...] | None = None
+    alpha: float | None = None
+    sigma: float | None = None
+    time: float | None = None
+    paths: int | None = None
+    seed: int | None = None
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A model read from a file.
+
+    Attributes
+    ----------
+    problem : NoisyGradientDescent
+        The noise model.
+    run : RunSettings or None
+        What to simulate, if the file says.
+    """
+
+    problem: NoisyGradientDescent
+    run: RunSettings | None = None
+
+
+def load_model(
+    path: str | Path, mechanisms: Mapping[str, Mechanism] = MappingProxyType({})
+) -> ModelFile:
+    """Read a model from a ``.toml`` file, or from a ``.py`` file by running it.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file. TOML is only parsed; **Python is executed**.
+    mechanisms : mapping of str to callable
+        What the key `mechanism` may name. The callable gets the table's arguments, and those of
+        weights, noise, parameters, loss, law, constraints, chart and near that the file has, by
+        name, and returns the problem.
+
+    Raises
+    ------
+    ModelFileError
+        With file, key and position, if the file cannot be read or is not a model.
+    """
+    path = Path(path)
+    if path.suffix == ".py":
+        return _load_python(path)
+    if path.suffix != ".toml":
+        raise ModelFileError("expected a file whose name ends in .toml or .py", str(path))
+    return _read_model(Field(str(path), "", _read_toml(path)), mechanisms)
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    _check_readable(path)
+    with path.open("rb") as stream:
+        data = stream.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise ModelFileError(f"expected at most {MAX_BYTES} bytes", str(path))
+    try:
+        text = data.decode("utf-8-sig")
+        if _DOTTED.search(text):
+            raise ModelFileError(f"a key has more than {MAX_PARTS} parts", str(path))
+        return tomllib.loads(text, parse_float=Literal)
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        reason = f"expected text in UTF-8; line {line} holds other bytes"
+    except RecursionError:
+        reason = "tables or lists are nested too deep"
+    except tomllib.TOMLDecodeError as error:
+        reason = f"not TOML: {error}"
+    except ModelFileError:
+        raise
+    except ValueError:  # Python's bound on the digits of an integer
+        reason = "an integer has thousands of digits"
+    raise ModelFileError(reason, str(path))
+
+
+_PART = r"""(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*"""
+_DOTTED = re.compile(rf"(?<![\w-])(?:{_PART}){{{MAX_PARTS}}}")
+
+
+def _check_readable(path: Path) -> None:
+    """Refuse what is no regular file: reading a pipe or a terminal would wait for ever."""
+    try:
+        if path.is_file():
+            path.open("rb").close()
+            return
+        reason = "expected a file" if path.exists() else "there is no such file"
+    except OSError as error:
+        reason = f"cannot be read: {error.strerror}"
+    raise ModelFileError(reason, str(path))
+
+
+def _read_model(top: Field, mechanisms: Mapping[str, Mechanism]) -> ModelFile:
+    """Read the keys in the order in which they build on each other."""
+    keys = top.fields("")
+    names: dict[str, Entry] = {}
+    given: dict[str, Any] = {}
+    for key in ("weights",) if "mechanism" in keys else ("weights", "noise", "loss", "noisy_loss"):
+        if key not in keys:
+            top.missing(key)
+    for key in ("weights", "noise", "parameters"):
+        if key in keys:
+            given[key] = _declare(keys[key], names)
+    _define(keys, names)
+    if "loss" in keys:
+        loss = keys["loss"].expression(names)
+        names["loss"], given["loss"] = loss, loss.expr
+    if "noisy_loss" in keys:
+        given["noisy_loss"] = keys["noisy_loss"].expression(names).expr
+    if "law" in keys:
+        given["law"] = read_law(keys["law"], names)
+    if "constraints" in keys:
+        given["constraints"] = _exprs(keys["constraints"].vector(names))
+    if "chart" in keys:
+        given["chart"] = _chart(keys["chart"], names)
+    if "near" in keys:
+        given["near"] = _exprs(keys["near"].vector(names, given["weights"]))
+    run = _run(keys["run"].fields("run"), given["weights"]) if "run" in keys else None
+    return ModelFile(_problem(top, keys, given, names, mechanisms), run)
+
+
+def _declare(field: Field, names: dict[str, Entry]) -> tuple[sp.Symbol, ...]:
+    declared = field.names()
+    for name, entry in declared.items():
+        field.add_name(names, name, entry)
+    return tuple(entry.expr for entry in declared.values() if isinstance(entry, Value))
+
+
+def _define(keys: Mapping[str, Field], names: dict[str, Entry]) -> None:
+    """Enter what data and let give a name to; each may use the names before it."""
+    for key, read in (("data", _array), ("let", Field.expression)):
+        if key in keys:
+            for name, field in keys[key].items().items():
+                field.add_name(names, name, read(field, names))
+
+
+def _array(field: Field, names: Mapping[str, Entry]) -> Entry:
+    if not isinstance(field.value, list):
+        return field.expression(names)
+    return tuple(_array(entry, names) for entry in field.elements()) or field.expected("numbers")
+
+
+def _exprs(values: Iterable[Value]) -> tuple[sp.Expr, ...]:
+    return tuple(value.expr for value in values)
+
+
+def _chart(field: Field, names: Mapping[str, Entry]) -> tuple[tuple[sp.Expr, ...], ...]:
+    keys = field.fields("chart")
+    for key in ("coordinates", "embedding"):
+        if key not in keys:
+            field.missing(key)
+    names = dict(names)
+    coordinates = _declare(keys["coordinates"], names)
+    return coordinates, _exprs(keys["embedding"].vector(names))
+
+
+def _run(keys: Mapping[str, Field], weights: Iterable[sp.Symbol]) -> RunSettings:
+    values: dict[str, Any] = {
+        key: keys[key].positive() for key in ("alpha", "sigma", "time") if key in keys
+    }
+    values |= {key: keys[key].integer(least) for key, least in _LEAST.items() if key in keys}
+    if "start" in keys:
+        weights = tuple(weights)
+        start = keys["start"].entries(weights)
+        if len(start) != len(weights):
+            keys["start"].fail(f"expected {len(weights)} numbers, got {len(start)}")
+        values["start"] = tuple(field.real() for field in start)
+    return RunSettings(**values)
+
+
+_LEAST = {"paths": 1, "seed": 0}
+
+
+def _problem(
+    top: Field,
+    keys: Mapping[str, Field],
+    given: Mapping[str, Any],
+    names: Mapping[str, Entry],
+    mechanisms: Mapping[str, Mechanism],
+) -> NoisyGradientDescent:
+    if "mechanism" in keys:
+        if "noisy_loss" in keys:
+            keys["mechanism"].fail("expected either `mechanism` or `noisy_loss`, got both")
+        return _from_mechanism(keys["mechanism"], given, names, mechanisms)
+    noiseless = given["noisy_loss"].xreplace(dict.fromkeys(given["noise"], sp.S.Zero))
+    if not _expands_quickly(noiseless - given["loss"]):  # the problem is to prove it zero
+        keys["noisy_loss"].fail(
+            "too long to show that it is the loss where the noise is zero; write it as loss + ..."
+        )
+    with _located(top):
+        return NoisyGradientDescent(**given)
+
+
+def _from_mechanism(
+    field: Field,
+    given: Mapping[str, Any],
+    names: Mapping[str, Entry],
+    mechanisms: Mapping[str, Mechanism],
+) -> NoisyGradientDescent:
+    table = {"name": field} if isinstance(field.value, str) else field.items()
+    if "name" not in table:
+        field.missing("name")
+    name = table.pop("name").text("a name in quotes")
+    if name not in mechanisms:
+        field.fail(f"unknown mechanism {shorten(name)!r}; known: {', '.join(mechanisms) or 'none'}")
+    arguments = {key: _argument(entry, names) for key, entry in table.items()}
+    doubled = arguments.keys() & given.keys()
+    if doubled:
+        field.fail(f"{min(doubled)!r} is given twice, in the table and outside it")
+    try:
+        inspect.signature(mechanisms[name]).bind(**arguments, **given)
+    except TypeError as error:
+        field.fail(f"the arguments do not fit {name}: {error}")
+    with _located(field):
+        return mechanisms[name](**arguments, **given)
+
+
+def _argument(field: Field, names: Mapping[str, Entry]) -> Any:
+    """An argument of a mechanism: true or false, an expression, an array by name, or a list."""
+    if isinstance(field.value, bool):
+        return field.value
+    if isinstance(field.value, list):
+        return tuple(_argument(entry, names) for entry in field.elements())
+    entry = names.get(field.value) if isinstance(field.value, str) else None
+    return _plain(field.expression(names) if entry is None else entry)
+
+
+def _plain(entry: Entry) -> Any:
+    return entry.expr if isinstance(entry, Value) else tuple(_plain(e) for e in entry)
+
+
+@contextmanager
+def _located(field: Field) -> Iterator[None]:
+    """Say the file, and the key, of an error in what was made of them."""
+    try:
+        yield
+    except ModelFileError:
+        raise
+    except DeriveError as error:
+        raise ModelFileError(str(error), field.file, field.key or None) from error
+
+
+def _expands_quickly(expression: sp.Expr) -> bool:
+    inner = [a for f in expression.atoms(Application) for a in f.args]
+    return all(expanded_terms(part) <= MAX_TERMS for part in (expression, *inner))
+
+
+def _load_python(path: Path) -> ModelFile:
+    _check_readable(path)
+    try:
+        attributes = runpy.run_path(str(path))
+    except Exception as error:
+        reason = f"running it raised {type(error).__name__}: {shorten(str(error), 200)}"
+        raise ModelFileError(reason, str(path)) from error
+    problem = attributes.get("model")
+    if not isinstance(problem, NoisyGradientDescent):
+        raise ModelFileError("expected it to define `model`, a NoisyGradientDescent", str(path))
+    names = {field.name for field in dataclasses.fields(RunSettings)}
+    keys = {name: Field(str(path), name, attributes[name]) for name in names & attributes.keys()}
+    return ModelFile(problem, _run(keys, problem.weights) if keys else None)
