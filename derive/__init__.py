@@ -1,5 +1,6 @@
 """From a noise model, stated in sympy, to the limiting equation of noisy gradient descent."""
 
+from . import mechanisms
 from .classify import Outcome
 from .errors import DeriveError, DeriveWarning, ManifoldError, ProblemError, UndecidedError
 from .laws import Bernoulli, CustomLaw, Gaussian, Independent, Minibatch, Rademacher, Uniform
@@ -26,5 +27,6 @@ __all__ = [
     "Uniform",
     "alpha",
     "derive_limit",
+    "mechanisms",
     "sigma",
 ]
