@@ -61,6 +61,9 @@ class Ideal:
 
     def _remainder(self, polynomial: sp.Expr) -> sp.Expr | None:
         """Remainder of the division by the basis; None where there is nothing to divide by."""
+        polynomial = sp.expand(polynomial)
+        if polynomial == 0:
+            return polynomial
         try:
             generators = self._generators((polynomial, *self.constraints))
             basis = [*self._basis, *_circle_relations(generators)]
