@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -280,7 +281,7 @@ def _symbols(name: str, given: Any, may_be_empty: bool = False) -> tuple[sp.Symb
             )
     if not symbols and not may_be_empty:
         raise ProblemError(f"{name}: expected at least one symbol, got none")
-    doubled = {str(s) for s in symbols if symbols.count(s) > 1}
+    doubled = {str(s) for s, count in Counter(symbols).items() if count > 1}
     if doubled:
         raise ProblemError(f"{name}: {', '.join(sorted(doubled))} given more than once")
     return symbols
