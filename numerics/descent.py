@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from numbers import Integral
@@ -16,11 +16,11 @@ from numpy.typing import ArrayLike, NDArray
 from derive.problem import NoisyGradientDescent
 from derive.symbols import ScaleSymbol, alpha
 
-from .kernels import CompiledFunction, compile_function
+from .kernels import CompiledFunction, compile_function, content_of
 from .noise import NoiseSampler, sampler_for
 from .paths import Paths
 from .recursion import Recursion
-from .runner import Run
+from .runner import Run, one_noiseless_step
 from .streams import Seed
 
 Doubles = NDArray[np.float64]
@@ -74,41 +74,53 @@ class CompiledDescent:
     @cached_property
     def recursion(self) -> Recursion:
         """The step of plain gradient descent."""
-        weights = self.problem.weights
-        update = (
-            w - ALPHA * g for w, g in zip(weights, self.problem.stochastic_gradient, strict=True)
-        )
-        return self._recursion(weights, (ALPHA,), tuple(update))
+        return self._recursion(self.problem.weights, (ALPHA,), self._plain_step)
 
     @cached_property
     def heavy_ball(self) -> Recursion:
         """The step with momentum; its state is (w_k, v_k) with v_k = w_k − w_{k−1}."""
-        weights = self.problem.weights
-        velocities = tuple(ScaleSymbol(f"v{i}", real=True) for i in range(len(weights)))
-        gradient = self.problem.stochastic_gradient
-        moved = tuple(BETA * v - ALPHA * g for v, g in zip(velocities, gradient, strict=True))
-        update = (*(w + v for w, v in zip(weights, moved, strict=True)), *moved)
-        return self._recursion((*weights, *velocities), (ALPHA, BETA), update)
+        state = (*self.problem.weights, *self._velocities)
+        return self._recursion(state, (ALPHA, BETA), self._heavy_ball_step)
 
     def _recursion(
-        self, state: tuple[Any, ...], constants: tuple[Any, ...], update: tuple[Any, ...]
+        self, state: tuple[Any, ...], constants: tuple[Any, ...], update: Callable[[], list[Any]]
     ) -> Recursion:
+        problem = self.problem
         return Recursion(
             name="descent",
             state=state,
-            noise=self.problem.noise,
+            noise=problem.noise,
             constants=constants,
-            update=update,
             sampler=self.sampler,
-            recorded=len(self.problem.weights),
+            recorded=problem.dimension,
+            update=update,
+            content=content_of(problem.loss, problem.noisy_loss, problem.noise_matrix),
         )
+
+    def _plain_step(self) -> list[Any]:
+        gradient = self.problem.stochastic_gradient
+        return [w - ALPHA * g for w, g in zip(self.problem.weights, gradient, strict=True)]
+
+    def _heavy_ball_step(self) -> list[Any]:
+        gradient = self.problem.stochastic_gradient
+        moved = [BETA * v - ALPHA * g for v, g in zip(self._velocities, gradient, strict=True)]
+        return [w + v for w, v in zip(self.problem.weights, moved, strict=True)] + moved
+
+    @property
+    def _velocities(self) -> tuple[Any, ...]:
+        return tuple(ScaleSymbol(f"v{i}", real=True) for i in range(self.problem.dimension))
+
+    def loss_gradient(self, points: ArrayLike) -> Doubles:
+        """∇L at `points`, shape (P, N), by a noiseless step of size one."""
+        w = np.asarray(points, dtype=np.float64)
+        return w - one_noiseless_step(self.recursion, (1.0,), w)
 
     def sharpness(self, weights: ArrayLike) -> float:
         """Largest eigenvalue of ∇²L at `weights`, shape (N,), by central differences of ∇L."""
         w = np.asarray(weights, dtype=np.float64)
-        function = compile_function(self.problem.weights, self.problem.loss_gradient, "gradient")
         step = 1e-5 * (1.0 + np.abs(w))
-        forward, backward = function.reference(w + np.stack([np.diag(step), -np.diag(step)]))
+        shifted = np.vstack([w + np.diag(step), w - np.diag(step)])
+        forward, backward = np.split(self.loss_gradient(shifted), 2)
         hessian = (forward - backward) / (2.0 * step[:, None])
         return float(np.linalg.eigvalsh(0.5 * (hessian + hessian.T))[-1])
 

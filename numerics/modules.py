@@ -10,13 +10,15 @@ import hashlib
 import importlib.util
 import os
 import sys
+from collections.abc import Callable
+from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 
 import numba
 import numpy as np
 
-from . import streams, vectormath
 from .files import write_atomically
 
 CACHE_VARIABLE = "SINGULAR_LIMIT_CACHE"
@@ -37,38 +39,41 @@ def cache_directory() -> Path:
     return Path(base).expanduser() / "singular-limit"
 
 
-def load_generated(name: str, source: str) -> ModuleType:
-    """Import `source` as a module, from a file whose name carries the hash of its content.
+def load_generated(name: str, content: str, source: Callable[[], str]) -> ModuleType:
+    """Import a generated module from its file, which is written first where it is missing.
 
     Parameters
     ----------
     name : str
         A Python name that starts the module's name, for readers of the cache directory.
-    source : str
-        Text of the module.
+    content : str
+        Everything that determines the text of the module but the generator itself; its hash ends
+        the module's name.
+    source : callable
+        Makes the text of the module; called only if there is no file yet.
 
     Returns
     -------
     module
-        With the functions that `source` defines; the same object for the same text.
+        With the functions that the text defines; the same object for the same content.
 
     Raises
     ------
     OSError
         If the cache directory cannot be written; the message names the variable that moves it.
     """
-    module_name = f"{name}_{_digest(source)}"
+    module_name = f"{name}_{_digest(content)}"
     if module_name in sys.modules:
         return sys.modules[module_name]
     path = cache_directory() / f"{module_name}.py"
     if not path.exists():
-        _write(path, source)
+        _write(path, source())
     spec = importlib.util.spec_from_file_location(module_name, path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    # A name of our own making: numba unpickles cached functions through it.
+    # numba finds the functions that it unpickles through this name.
     sys.modules[module_name] = module
+    spec.loader.exec_module(module)
     return module
 
 
@@ -83,11 +88,15 @@ def _write(path: Path, source: str) -> None:
         ) from error
 
 
-def _digest(source: str) -> str:
-    """Hash of everything the compiled code depends on: its text, what it inlines, and versions."""
-    digest = hashlib.sha256(source.encode())
-    for helper in (streams, vectormath):
-        assert helper.__file__ is not None
-        digest.update(Path(helper.__file__).read_bytes())
-    digest.update(f"{numba.__version__} {np.__version__} {sys.version}".encode())
-    return digest.hexdigest()[:16]
+@cache
+def _surroundings() -> bytes:
+    """Everything but its content that a module depends on: generator, helpers, versions."""
+    here = Path(__file__).parent
+    files = ("kernels", "recursion", "draws", "streams", "vectormath")
+    texts = [(here / f"{name}.py").read_bytes() for name in files]
+    versions = (numba.__version__, np.__version__, version("sympy"), sys.version)
+    return b"".join(texts) + repr(versions).encode()
+
+
+def _digest(content: str) -> str:
+    return hashlib.sha256(_surroundings() + content.encode()).hexdigest()[:16]

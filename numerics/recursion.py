@@ -2,52 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from .kernels import assignments, module_header, readable_names
+from .kernels import assignments, content_of, module_header, readable_names
 from .modules import load_generated
 from .noise import NoiseSampler
 from .streams import LANES
-
-RESERVED = tuple(
-    [
-        "advance",
-        "b",
-        "begin",
-        "bits",
-        "block",
-        "constants",
-        "distance",
-        "E",
-        "far",
-        "FAST",
-        "first",
-        "home",
-        "i",
-        "j",
-        "k",
-        "lengths",
-        "m",
-        "noise",
-        "njit",
-        "one",
-        "other",
-        "record",
-        "row",
-        "S",
-        "segment",
-        "slots",
-        "states",
-        "tables",
-        "taken",
-        "draw",
-        "W",
-    ]
-)
-"""Names that the generated loop uses itself."""
 
 
 @dataclass(frozen=True)
@@ -60,103 +24,115 @@ class Recursion:
         A Python identifier; it names the generated module.
     state, noise, constants : tuple of Symbol
         w, η and the numbers c that a run holds fixed.
-    update : tuple of Expr
-        F, one expression a state coordinate.
     sampler : NoiseSampler
         How η is drawn.
     recorded : int
         How many of the state coordinates, from the first, are recorded and watched.
+    update : callable
+        Makes F, one expression a state coordinate; called only if there is no compiled code yet.
+    content : str
+        Text that determines F, given the rest.
     """
 
     name: str
     state: tuple[Any, ...]
     noise: tuple[Any, ...]
     constants: tuple[Any, ...]
-    update: tuple[Any, ...]
     sampler: NoiseSampler
     recorded: int
+    update: Callable[[], Sequence[Any]]
+    content: str
 
     @cached_property
     def advance(self) -> Callable[..., None]:
         """The compiled loop."""
-        return load_generated(self.name, _source(self, watched=False)).advance
+        return self._load(watched=False)
 
     @cached_property
     def advance_watched(self) -> Callable[..., None]:
         """The compiled loop that also follows the largest distance from `home`."""
-        return load_generated(self.name, _source(self, watched=True)).advance
+        return self._load(watched=True)
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        # Compiled code does not travel between processes; the expressions do.
-        return Recursion, tuple(getattr(self, name) for name in self.__dataclass_fields__)
+    def source(self, watched: bool) -> str:
+        """Text of the generated module."""
+        header = module_header(f"{self.name}: steps of the recursion of ({_listed(self.state)}).")
+        return "\n".join([*header, *_function(self, watched)]) + "\n"
+
+    def _load(self, watched: bool) -> Callable[..., None]:
+        rest = (self.state, self.noise, self.constants, self.recorded, watched)
+        content = f"{content_of(*rest)} {self.sampler!r} {self.content}"
+        return load_generated(self.name, content, lambda: self.source(watched)).advance
 
 
-def _source(recursion: Recursion, watched: bool) -> str:
-    n, sampler = len(recursion.state), recursion.sampler
-    state = ", ".join(map(str, recursion.state))
-    lines = module_header(f"{recursion.name}: steps of the recursion of ({state}).")
-    lines += [
+def _function(recursion: Recursion, watched: bool) -> list[str]:
+    own = set(re.findall(r"\w+", "\n".join(_loop(recursion, [], []))))
+    state = readable_names(recursion.state, "w", own)
+    noise = readable_names(recursion.noise, "eta", {*own, *state})
+    constants = readable_names(recursion.constants, "c", {*own, *state, *noise})
+    step = _step_lines(recursion, (state, noise, constants), watched)
+    loop = _loop(recursion, constants, step)
+    return [
         "",
         '@njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)',
         "def advance(",
-        "    states, bits, noise, home, far, constants, tables, first, lengths, slots, record",
+        "    states, bits, noise, home, far, constants, tables, noisy,",
+        "    first, lengths, slots, record,",
         "):",
-        *(f"    {line}" for line in _docstring(recursion)),
-        "    vm.wide_vectors()",
-        f"    W = np.empty(({n}, {LANES}))",
-        f"    S = np.empty((4, {LANES}), np.uint64)",
-        f"    E = np.empty(({sampler.rows}, {LANES}))",
-        *(f"    {name} = constants[{i}]" for i, name in enumerate(_names(recursion)[2])),
-        *(f"    table{i} = tables[{i}]" for i in range(len(sampler.draws))),
-        "    for block in range(len(states)):",
+        *(f"    {line}" for line in (*_docstring(recursion), *loop)),
+    ]
+
+
+def _loop(recursion: Recursion, constants: Sequence[str], step: Sequence[str]) -> list[str]:
+    """Body of the compiled function, around the statements of one step of one path."""
+    n, sampler = len(recursion.state), recursion.sampler
+    return [
+        "vm.wide_vectors()",
+        f"W = np.empty(({n}, {LANES}))",
+        f"S = np.empty((4, {LANES}), np.uint64)",
+        f"E = np.empty(({sampler.rows}, {LANES}))",
+        *(f"{name} = constants[{i}]" for i, name in enumerate(constants)),
+        *(f"table{i} = tables[{i}]" for i in range(len(sampler.draws))),
+        "for block in range(len(states)):",
         *_copy(n, "W[i, b]", "states[block, i, b]"),
         *_copy(4, "S[i, b]", "bits[block, i, b]"),
         *_copy(sampler.rows, "E[i, b]", "noise[block, i, b]"),
-        "        begin = first",
-        "        for segment in range(len(lengths)):",
-        "            for k in range(begin, begin + lengths[segment]):",
-        *(f"                {line}" for line in _draw_lines(sampler)),
-        f"                for b in range({LANES}):",
-        *(f"                    {line}" for line in _step_lines(recursion, watched)),
-        "            begin += lengths[segment]",
-        "            if slots[segment] >= 0:",
-        f"                for b in range(min({LANES}, len(record) - {LANES} * block)):",
-        f"                    for i in range({recursion.recorded}):",
-        f"                        record[{LANES} * block + b, slots[segment], i] = W[i, b]",
+        "    begin = first",
+        "    for segment in range(len(lengths)):",
+        "        for k in range(begin, begin + lengths[segment]):",
+        *(f"            {line}" for line in _draw_lines(sampler)),
+        f"            for b in range({LANES}):",
+        *(f"                {line}" for line in step),
+        "        begin += lengths[segment]",
+        "        if slots[segment] >= 0:",
+        f"            for b in range(min({LANES}, len(record) - {LANES} * block)):",
+        f"                for i in range({recursion.recorded}):",
+        f"                    record[{LANES} * block + b, slots[segment], i] = W[i, b]",
         *_copy(n, "states[block, i, b]", "W[i, b]"),
         *_copy(4, "bits[block, i, b]", "S[i, b]"),
         *_copy(sampler.rows, "noise[block, i, b]", "E[i, b]"),
     ]
-    return "\n".join(lines) + "\n"
-
-
-def _names(recursion: Recursion) -> tuple[list[str], list[str], list[str]]:
-    state = readable_names(recursion.state, "w", RESERVED)
-    noise = readable_names(recursion.noise, "eta", (*RESERVED, *state))
-    constants = readable_names(recursion.constants, "c", (*RESERVED, *state, *noise))
-    return state, noise, constants
 
 
 def _copy(rows: int, target: str, source: str) -> list[str]:
     return [
-        f"        for i in range({rows}):",
-        f"            for b in range({LANES}):",
-        f"                {target} = {source}",
+        f"    for i in range({rows}):",
+        f"        for b in range({LANES}):",
+        f"            {target} = {source}",
     ]
 
 
 def _draw_lines(sampler: NoiseSampler) -> list[str]:
     lines = []
     for i, draw in enumerate(sampler.draws):
-        code = draw.code(f"table{i}")
-        if draw.period > 1:
-            code = [f"if k % {draw.period} == 0:", *(f"    {line}" for line in code)]
-        lines += code
+        due = "noisy" if draw.period == 1 else f"noisy and k % {draw.period} == 0"
+        lines += [f"if {due}:", *(f"    {line}" for line in draw.code(f"table{i}"))]
     return lines
 
 
-def _step_lines(recursion: Recursion, watched: bool) -> list[str]:
-    state, noise, constants = _names(recursion)
+def _step_lines(
+    recursion: Recursion, names: tuple[list[str], list[str], list[str]], watched: bool
+) -> list[str]:
+    state, noise, constants = names
     lines = [f"{name} = W[{i}, b]" for i, name in enumerate(state)]
     for name, (row, stride, period) in zip(noise, recursion.sampler.positions, strict=True):
         index = f"{row}" if period == 1 else f"{row} + {stride} * (k % {period})"
@@ -164,7 +140,7 @@ def _step_lines(recursion: Recursion, watched: bool) -> list[str]:
     lines += assignments(
         (*recursion.state, *recursion.noise, *recursion.constants),
         (*state, *noise, *constants),
-        recursion.update,
+        recursion.update(),
         [f"W[{i}, b]" for i in range(len(state))],
     )
     if watched:
@@ -183,16 +159,18 @@ def _docstring(recursion: Recursion) -> list[str]:
         "Parameters",
         "----------",
         f"states : float64 array, shape (blocks, {n}, {LANES})",
-        f"    Rows {', '.join(map(str, recursion.state))}; changed in place, like the next two.",
+        f"    Rows {_listed(recursion.state)}; changed in place, like the next two.",
         f"bits : uint64 array, shape (blocks, 4, {LANES})",
         "    States of the random number generators.",
         f"noise : float64 array, shape (blocks, {rows}, {LANES})",
-        f"    Buffer of the noise {', '.join(map(str, recursion.noise))}.",
+        f"    Buffer of the noise {_listed(recursion.noise)}.",
         f"home, far : float64 arrays, shapes (blocks, {n}, {LANES}) and (blocks, {LANES})",
         "    Points, and the largest squared distance from them so far (if that is followed).",
-        f"constants : float64 array: {', '.join(map(str, recursion.constants))}",
+        f"constants : float64 array: {_listed(recursion.constants)}",
         "tables : tuple of float64 matrices",
         "    What the laws need to know.",
+        "noisy : bool",
+        "    Whether to draw noise; without, the buffer is left as it is.",
         "first : int",
         "    Index of the first step.",
         "lengths, slots : int64 arrays",
@@ -200,3 +178,7 @@ def _docstring(recursion: Recursion) -> list[str]:
         f"record : float64 array, shape (paths, times, {recursion.recorded})",
         '"""',
     ]
+
+
+def _listed(symbols: Sequence[Any]) -> str:
+    return ", ".join(map(str, symbols))

@@ -230,22 +230,35 @@ def _astray(states: Doubles, far: Doubles, run: Run) -> NDArray[np.bool_]:
 
 
 def _bound_kernel(run: Run) -> Callable[..., None]:
+    """The compiled loop with all that a run holds fixed: (states, bits, noise, home, far, …)."""
     watched = run.neighbourhood is not None
     kernel = run.recursion.advance_watched if watched else run.recursion.advance
     constants = np.array(run.constants, dtype=np.float64)
     tables = run.recursion.sampler.tables(run.sigma)
 
-    def advance(
-        states: Doubles,
-        bits: Bits,
-        noise: Doubles,
-        home: Doubles,
-        far: Doubles,
-        *schedule: Any,
-    ) -> None:
-        kernel(states, bits, noise, home, far, constants, tables, *schedule)
+    def advance(*arguments: Any) -> None:
+        kernel(*arguments[:5], constants, tables, True, *arguments[5:])
 
     return advance
+
+
+def one_noiseless_step(
+    recursion: Recursion, constants: tuple[float, ...], states: Doubles
+) -> Doubles:
+    """F(w, 0) at each row w of `states`, shape (points, n), by the compiled loop."""
+    count = -(-len(states) // LANES)
+    padded = states[np.minimum(np.arange(count * LANES), len(states) - 1)]
+    blocks = _by_block(padded.T, count)
+    bits = np.zeros((count, 4, LANES), dtype=np.uint64)
+    noise = np.zeros((count, recursion.sampler.rows, LANES))
+    record = np.empty((len(states), 1, recursion.recorded))
+    schedule = (np.array([1]), np.array([0]), record)
+    tables = recursion.sampler.tables(0.0)
+    far = np.zeros((count, LANES))
+    recursion.advance(
+        blocks, bits, noise, blocks, far, np.array(constants), tables, False, 0, *schedule
+    )
+    return record[:, 0]
 
 
 def _by_block(rows: NDArray[Any], count: int) -> NDArray[Any]:
