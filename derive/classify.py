@@ -16,7 +16,7 @@ from .katzenberger import tangential_covariance
 from .manifold import LocalGeometry, Manifold
 from .points import evaluator
 from .regularizer import NoiseMoments
-from .verdict import Basis, Proof, Verdict, proved
+from .verdict import Basis, Verdict, proved
 
 PROOF_DIMENSION = 8
 """Number of weights up to which Σ = cH is proved entry by entry."""
@@ -114,7 +114,8 @@ def classify(
         return result(Outcome.DIFFUSIVE)
     multiple = questions.hessian_multiple()
     still = {Outcome.TRIVIAL, Outcome.FROZEN}
-    if not holds("½ P D²Φ[Σ] = 0 on Γ", lambda: questions.no_drift(multiple), still):
+    drift = "½ P D²Φ[Σ] = 0 on Γ" if moments.penalty == 0 else "½ P D²Φ[Σ] − P∇U = 0 on Γ"
+    if not holds(drift, lambda: questions.no_drift(multiple), still):
         return result(Outcome.DETERMINISTIC, multiple)
     if holds("∇_wL̂(w, η) = 0 on Γ for all η", questions.frozen, {Outcome.FROZEN}):
         return result(Outcome.FROZEN)
@@ -185,35 +186,50 @@ class _Questions:
         return None
 
     def no_drift(self, multiple: sp.Expr | None) -> Verdict:
-        """P D³L[T] = 0 with T the tangential covariance; −(c/4) P∇ΔL when Σ = cH."""
+        """½ P D³L[T] + P∇U = 0 with T the tangential covariance and U the penalty."""
+        slope = gradient(self.moments.penalty, self.manifold.problem.weights)
+        silent = self._silent()
+        if silent:
+            return silent if not any(slope) else self.manifold.vanishes_along(slope)
+        if multiple is not None and not any(slope):
+            return self._flat_laplacian()
+        columns = evaluator(self.manifold.symbols, list(self.moments.columns))
+        pull = evaluator(self.manifold.symbols, slope)
+
+        def size(g: LocalGeometry) -> Any:
+            matrix, penalty = self._contracted(g, columns), mpmath.matrix(pull(g.point))
+            drift = g.frame.tangential(mpmath.matrix(g.jet.third(matrix)) / 2 + penalty)
+            scale = max(*g.jet.map(abs).third(matrix.apply(abs)), *penalty.apply(abs))
+            return mpmath.norm(drift) / scale if scale else mpmath.mpf(0)
+
+        return self.manifold.decide(size)
+
+    def _silent(self) -> Verdict | None:
+        """Σ = 0 on Γ, where that is so."""
         columns = self.moments.columns
         if not columns.cols:
             return proved("there is no gradient noise: Σ = 0")
         silent = self.manifold.vanishes(list(columns))
-        if silent:
-            return Verdict(True, silent.basis, f"Σ = 0 on Γ, {silent.how}")
-        value = evaluator(self.manifold.symbols, list(columns))
+        return Verdict(True, silent.basis, f"Σ = 0 on Γ, {silent.how}") if silent else None
+
+    def _flat_laplacian(self) -> Verdict:
+        """P∇ΔL = 0, which decides the drift −(c/4) P∇ΔL of Σ = cH."""
 
         def size(g: LocalGeometry) -> Any:
-            matrix = None if multiple is not None else self._contracted(g, value)
-            drift = g.frame.tangential(mpmath.matrix(g.jet.third(matrix)))
-            absolute = None if matrix is None else matrix.apply(abs)
-            scale = max(g.jet.map(abs).third(absolute))
+            scale = max(g.jet.map(abs).third())
+            drift = g.frame.tangential(mpmath.matrix(g.jet.third()))
             return mpmath.norm(drift) / scale if scale else mpmath.mpf(0)
 
-        proofs: list[Proof] = []
-        if multiple is not None:
-            proofs.append(("ΔL is constant on Γ", self._flat_laplacian))
-        return self.manifold.decide(size, proofs)
+        def constant() -> bool:
+            laplacian = self.manifold.shortest(sp.sympify(self.manifold.jet.trace()))
+            return not laplacian.free_symbols & set(self.manifold.problem.weights)
+
+        return self.manifold.decide(size, [("ΔL is constant on Γ", constant)])
 
     def _contracted(self, g: LocalGeometry, columns: Callable[..., Any]) -> Any:
         s = _reshape(columns(g.point), self.moments.columns.shape)
         covariance = s * s.T if self.moments.factor is not None else s
         return tangential_covariance(g.frame, covariance)
-
-    def _flat_laplacian(self) -> bool:
-        laplacian = self.manifold.shortest(sp.sympify(self.manifold.jet.trace()))
-        return not laplacian.free_symbols & set(self.manifold.problem.weights)
 
     def frozen(self) -> Verdict:
         problem = self.manifold.problem

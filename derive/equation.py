@@ -98,7 +98,7 @@ def leading_equation(outcome: Outcome, moments: NoiseMoments) -> Equation:
         return Equation(
             "Theorem A",
             1 / (alpha * sigma**2),
-            potential=moments.regularizer,
+            potential=moments.regularizer + alpha * moments.penalty,
             ito_weight=alpha / 2,
             noise_weight=sp.sqrt(alpha),
         )
@@ -106,6 +106,7 @@ def leading_equation(outcome: Outcome, moments: NoiseMoments) -> Equation:
         return Equation(
             "Theorem B",
             1 / (alpha**2 * sigma**2),
+            potential=moments.penalty,
             ito_weight=sp.Rational(1, 2),
             noise_weight=sp.Integer(outcome is Outcome.DIFFUSIVE),
         )

@@ -20,6 +20,10 @@ class UndecidedError(DeriveError):
     """A zero test on Γ could not be decided; the message lists what was tried."""
 
 
+class NotCoveredError(DeriveError):
+    """The question makes sense, but the theory that is implemented does not answer it."""
+
+
 class ModelFileError(DeriveError):
     """A model file that cannot be read.
 

@@ -111,6 +111,9 @@ class ShrinkingLaw(Law):
     kurtosis: ClassVar[sp.Expr]
     """E ζ_j⁴ of one coordinate."""
 
+    skewness: sp.Expr = sp.Integer(0)
+    """E ζ_j³ of one coordinate."""
+
     def levy_pair(self, dimension: int) -> LevyPair:
         """No jumps, and the identity as covariance."""
         return LevyPair(sp.ImmutableMatrix(sp.eye(dimension)))

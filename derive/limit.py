@@ -22,9 +22,10 @@ from .manifold import Manifold
 from .pointwise import compare
 from .problem import NoisyGradientDescent
 from .regularizer import NoiseMoments, noise_moments
-from .secondorder import SecondOrder
+from .scales import crossover, next_order, slower_scales
+from .secondorder import SecondOrder, second_potential
 from .special import SpecialForm, special_form
-from .symbols import alpha
+from .symbols import alpha, sigma
 from .verdict import Verdict
 
 CLOSED_FORM_WEIGHTS = 6
@@ -128,6 +129,15 @@ class Limit:
     def second_order(self) -> SecondOrder:
         """What the drift −κ₂ P r of the next order is made of."""
         return SecondOrder.of(self.regularizer, self.equation.second_regularizer, self.problem)
+
+    @cached_property
+    def second_potential(self) -> sp.Expr | None:
+        """V₂ on Γ, whose −P∇V₂ is −P r where P∇Reg = 0; None where it is too long to read."""
+        frame, reg2 = self.manifold.frame, self.equation.second_regularizer
+        if frame is None or self.second_weight == 0:
+            return None
+        potential = second_potential(frame, self.regularizer, reg2, self.problem.weights)
+        return self.manifold.shortest(potential)
 
     @cached_property
     def drift(self) -> sp.Matrix | None:
@@ -245,6 +255,65 @@ class Limit:
         if beta.is_negative or (beta - 1).is_nonnegative or beta.is_real is False:
             raise DeriveError(f"momentum: expected β with 0 ≤ β < 1, got {momentum!r}")
         return replace(self, equation=replace(self.equation, step=size, momentum=beta))
+
+    def scales(self) -> tuple[Limit, ...]:
+        """The slower scales, from fast to slow, each a limit with its own evidence.
+
+        Third moments (1/(ασ³)), the third scale (1/(ασ⁴)) and the second chaos (1/(α²σ⁴)); those
+        on which nothing moves are trivial limits. Empty where this limit is non-degenerate (the
+        next orders are then corrections, see `effective`) or frozen.
+
+        Raises
+        ------
+        NotCoveredError
+            If the law's higher moments are not known.
+        """
+        found = slower_scales(self.manifold, self.moments, self.classification)
+        return tuple(replace(self, **vars(scale)) for scale in found)
+
+    def crossover(self, kappa: Any) -> Limit:
+        """The degenerate limit where σ²/α → κ, with the extra drift −κP∇V₂ in time kα²σ².
+
+        Parameters
+        ----------
+        kappa : number or Expr
+            κ ≥ 0.
+
+        Raises
+        ------
+        NotCoveredError
+            In the non-degenerate case, or if the law's higher moments are not known.
+        """
+        ratio = exact(kappa)
+        if ratio.is_nonnegative is False or ratio.is_real is False:
+            raise DeriveError(f"kappa: expected lim σ²/α ≥ 0, got {kappa!r}")
+        found = crossover(self.manifold, self.moments, self.classification, ratio)
+        return replace(self, **vars(found))
+
+    def effective(self, alpha: Any = alpha, sigma: Any = sigma, momentum: Any = 0) -> Limit:
+        """The next-order equation, which serves every (α, σ) and holds all scales at once.
+
+        Parameters
+        ----------
+        alpha, sigma : number or Expr
+            Step size and noise scale; `derive.alpha` and `derive.sigma` by default.
+        momentum : number or Expr
+            Heavy-ball β.
+
+        Returns
+        -------
+        Limit
+            In time t = kασ²: dW = [−P∇Reg − σ²P r + (α/2) D²Φ_α[Σ]] dt + √α P S dB, which the
+            projected iterate Φ_α(w_k) follows up to O((α + σ²)²). Skew laws have the further drift
+            −σP∇Reg₃, and the error O((α + σ²)^{3/2}).
+
+        Raises
+        ------
+        NotCoveredError
+            If the law's higher moments are not known.
+        """
+        equation = next_order(self.manifold, self.moments, exact(sigma))
+        return replace(self, equation=equation).at_step(alpha, momentum)
 
     def subs(self, values: Mapping[sp.Symbol, Any]) -> Limit:
         """The limit with some or all parameters bound to numbers (the outcome is kept)."""

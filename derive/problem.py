@@ -13,7 +13,8 @@ import sympy as sp
 from .calculus import gradient, semidefinite_factor
 from .errors import ProblemError
 from .laws import Gaussian, Independent, Jump, Law, LevyPair, exact
-from .symbols import ScaleSymbol
+from .penalty import Penalty, split_penalty
+from .symbols import ScaleSymbol, alpha, sigma
 from .verdict import vanishes_identically
 
 
@@ -55,6 +56,9 @@ class NoisyGradientDescent:
         A point that picks the component of Γ.
     parameters : sequence of Symbol
         Symbols that stay symbolic until bound by `subs`.
+    penalty : Expr, optional
+        U(w), such as weight decay, added to L̂ in the recursion: terms of size σ², ασ² or σ⁴,
+        written with `derive.alpha` and `derive.sigma`.
 
     Raises
     ------
@@ -77,6 +81,7 @@ class NoisyGradientDescent:
     parameters: tuple[sp.Symbol, ...] = ()
     noise_matrix: sp.ImmutableMatrix | None = None
     """G(w), N × d, of a model stated by its gradient noise; Σ(w), N × N, when `noise` is empty."""
+    penalty: sp.Expr = sp.S.Zero
 
     def __post_init__(self) -> None:
         weights = _symbols("weights", self.weights)
@@ -89,6 +94,7 @@ class NoisyGradientDescent:
             "noise": noise,
             "parameters": parameters,
             "law": _law(self.law, noise),
+            "penalty": read_expression("penalty", self.penalty),
         }
         if (self.noisy_loss is None) == (self.noise_matrix is None):
             raise ProblemError(
@@ -158,7 +164,10 @@ class NoisyGradientDescent:
 
     @cached_property
     def stochastic_gradient(self) -> tuple[sp.Expr, ...]:
-        """∇_w L̂(w, η), the vector that one step of the recursion subtracts α times.
+        """∇_w (L̂(w, η) + U(w)), the vector that one step of the recursion subtracts α times.
+
+        A penalty U leaves `derive.alpha` and `derive.sigma` in it, to be bound to the step size
+        and the noise scale of the run.
 
         Raises
         ------
@@ -166,20 +175,25 @@ class NoisyGradientDescent:
             For a model that is given by its covariance Σ(w) only.
         """
         if self.noisy_loss is not None:
-            return tuple(gradient(self.noisy_loss, self.weights))
+            return tuple(gradient(self.noisy_loss + self.penalty, self.weights))
         if not self.noise:
             raise ProblemError(
                 "noise_matrix: a covariance Σ(w) does not say how to draw the noise; give a "
                 "factor G(w) with Σ = G Gᵀ and its noise symbols to simulate the recursion"
             )
         assert self.noise_matrix is not None
-        field = sp.Matrix(self.loss_gradient) + self.noise_matrix * sp.Matrix(self.noise)
-        return tuple(field)
+        mean = sp.Matrix(gradient(self.loss + self.penalty, self.weights))
+        return tuple(mean + self.noise_matrix * sp.Matrix(self.noise))
 
     @cached_property
     def loss_gradient(self) -> tuple[sp.Expr, ...]:
         """∇L(w)."""
         return tuple(gradient(self.loss, self.weights))
+
+    @cached_property
+    def penalties(self) -> Penalty:
+        """The penalty by the size of its terms."""
+        return split_penalty(self.penalty)
 
     @cached_property
     def levy_pair(self) -> LevyPair:
@@ -227,6 +241,7 @@ class NoisyGradientDescent:
             constraints=bind(self.constraints),
             near=bind(self.near),
             noise_matrix=bind(self.noise_matrix),
+            penalty=bind(self.penalty),
             chart=chart,
             parameters=tuple(p for p in self.parameters if p not in bound),
         )
@@ -236,10 +251,12 @@ class NoisyGradientDescent:
             "loss": (self.loss, {*self.weights, *self.parameters}),
             "noisy_loss": (self.noisy_loss, {*self.weights, *self.noise, *self.parameters}),
             "noise_matrix": (self.noise_matrix, {*self.weights, *self.parameters}),
+            "penalty": (self.penalty, {*self.weights, *self.parameters, alpha, sigma}),
         }
         for name, (expression, allowed) in known.items():
             if expression is not None:
                 _refuse_stray(name, expression, allowed)
+        split_penalty(self.penalty)
         for constraint in self.constraints or ():
             _refuse_stray("constraints", constraint, {*self.weights, *self.parameters})
         for value in self.near or ():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -29,6 +29,8 @@ class NoiseMoments:
         S with S Sᵀ = Σ: the columns [G C^{1/2} | √ν_m g_{z_m}]; None when only Σ is known.
     given_covariance : ImmutableMatrix, shape (N, N), or None
         Σ(w) as the user gave it, when `factor` is None.
+    penalty : Expr
+        U(w) of a penalty ασ²U; one of size σ² is part of `regularizer`.
 
     References
     ----------
@@ -39,6 +41,7 @@ class NoiseMoments:
     regularizer: sp.Expr
     factor: sp.ImmutableMatrix | None
     given_covariance: sp.ImmutableMatrix | None = None
+    penalty: sp.Expr = sp.S.Zero
 
     def subs(self, values: Mapping[sp.Symbol, Any]) -> NoiseMoments:
         """Bind parameters to numbers."""
@@ -46,7 +49,12 @@ class NoiseMoments:
         def bind(item: Any) -> Any:
             return None if item is None else item.subs(values)
 
-        return NoiseMoments(bind(self.regularizer), bind(self.factor), bind(self.given_covariance))
+        return NoiseMoments(
+            bind(self.regularizer),
+            bind(self.factor),
+            bind(self.given_covariance),
+            bind(self.penalty),
+        )
 
     @cached_property
     def covariance(self) -> sp.Matrix:
@@ -70,6 +78,13 @@ def noise_moments(problem: NoisyGradientDescent) -> NoiseMoments:
         If L̂ has no second derivative in η at η = 0, or its dependence on a part of the noise that
         does not shrink with σ is not polynomial of degree at most one.
     """
+    injected = _injected_moments(problem)
+    penalties = problem.penalties
+    regularizer = injected.regularizer + penalties.noise
+    return replace(injected, regularizer=regularizer, penalty=penalties.step)
+
+
+def _injected_moments(problem: NoisyGradientDescent) -> NoiseMoments:
     if problem.noisy_loss is None:
         return _given_moments(problem)
     persistent = _persistent_noise(problem)
@@ -98,7 +113,7 @@ def _given_moments(problem: NoisyGradientDescent) -> NoiseMoments:
     matrix = problem.noise_matrix
     if not problem.noise:
         return NoiseMoments(sp.Integer(0), None, matrix)
-    columns = sp.Matrix(matrix) * _square_root(problem.levy_pair.covariance)
+    columns = sp.Matrix(matrix) * square_root(problem.levy_pair.covariance)
     for jump in problem.levy_pair.jumps:
         columns = columns.row_join(sp.sqrt(jump.rate) * matrix * jump.displacement)
     return NoiseMoments(sp.Integer(0), sp.ImmutableMatrix(columns))
@@ -159,7 +174,7 @@ def _gradient_factor(
         for slope, symbol in zip(slopes, noise, strict=True):
             _refuse_rough(slope, symbol)
         g = sp.Matrix([gradient(slope, weights) for slope in slopes]).T
-        root = g * _square_root(pair.covariance)
+        root = g * square_root(pair.covariance)
         columns = [root[:, a] for a in range(root.cols)]
     still = noisy_loss.subs(silent)
     for jump in pair.jumps:
@@ -169,7 +184,8 @@ def _gradient_factor(
     return columns
 
 
-def _square_root(covariance: sp.ImmutableMatrix) -> sp.Matrix:
+def square_root(covariance: sp.ImmutableMatrix) -> sp.Matrix:
+    """Factor F with F Fᵀ = C of a noise covariance."""
     if covariance.is_Identity:
         return sp.eye(covariance.rows)
     factor = semidefinite_factor(covariance)
@@ -203,7 +219,7 @@ def _averaged_columns(
     columns: Sequence[sp.Matrix], noise: Sequence[sp.Symbol], covariance: sp.MatrixBase
 ) -> list[sp.Matrix]:
     """Factor of E_ζ[S_ζ S_ζᵀ] for columns affine in ζ: S_0, and Σ_a F_am ∂_aS for Cov ζ = F Fᵀ."""
-    root = _square_root(sp.ImmutableMatrix(covariance))
+    root = square_root(sp.ImmutableMatrix(covariance))
     silent = dict.fromkeys(noise, sp.Integer(0))
     averaged = []
     for column in columns:

@@ -20,6 +20,12 @@ from .katzenberger import Contraction, Matrix, NormalFrame
 from .problem import NoisyGradientDescent
 
 
+def second_potential(frame: NormalFrame, reg: sp.Expr, reg2: sp.Expr, weights: Any) -> sp.Expr:
+    """V₂ = Reg₂ − ½ ∇Regᵀ H⁺ ∇Reg, with H⁺ as it is on Γ."""
+    slope = sp.Matrix(gradient(reg, weights))
+    return reg2 - (slope.T * (frame.hessian_inverse * slope))[0] / 2
+
+
 @dataclass(frozen=True)
 class SecondOrder:
     """Derivatives that the drift at order σ⁴ is made of, as expressions or as numbers.
