@@ -1,6 +1,7 @@
 """Fast simulation of noisy gradient descent and of its limit, and their comparison."""
 
 from .descent import CompiledDescent, StepSizeWarning, compile_descent, simulate_descent
+from .ensembles import Ensemble, EnsembleError, simulate_grid
 from .kernels import CodeGenerationError, CompiledFunction, compile_function
 from .limits import CompiledLimit, compile_limit
 from .paths import Paths, Status
@@ -10,6 +11,8 @@ __all__ = [
     "CompiledDescent",
     "CompiledFunction",
     "CompiledLimit",
+    "Ensemble",
+    "EnsembleError",
     "Paths",
     "Status",
     "StepSizeWarning",
@@ -17,4 +20,5 @@ __all__ = [
     "compile_function",
     "compile_limit",
     "simulate_descent",
+    "simulate_grid",
 ]

@@ -209,21 +209,91 @@ def simulate_descent(
         If α λ_max(∇²L) ≥ 2(1 + β) at the start.
     """
     compiled = problem if isinstance(problem, CompiledDescent) else compile_descent(problem)
-    _check_numbers(alpha=alpha, sigma=sigma, momentum=momentum, neighbourhood=neighbourhood)
-    _check_counts(steps=(steps, 0), paths=(paths, 1), first_path=(first_path, 0))
+    settings = DescentSettings(alpha, sigma, steps, seed, momentum, neighbourhood)
+    _check_counts(paths=(paths, 1), first_path=(first_path, 0))
     points = starting_points(start, compiled.problem.weights, paths)
     times = recorded_steps(record, steps)
-    _warn_of_step_size(compiled, points[0], alpha, momentum)
+    warn_of_step_size(compiled, points[0], alpha, momentum)
+    return run_descent(
+        compiled,
+        points,
+        times,
+        settings,
+        first_path=first_path,
+        threads=threads or processors(),
+    )
+
+
+@dataclass(frozen=True)
+class DescentSettings:
+    """Numbers that all paths of a run share; see `simulate_descent`.
+
+    Raises
+    ------
+    ValueError
+        If one is out of its range.
+    """
+
+    alpha: float
+    sigma: float
+    steps: int
+    seed: Seed
+    momentum: float = 0.0
+    neighbourhood: float | None = None
+
+    def __post_init__(self) -> None:
+        radius = self.neighbourhood
+        allowed = {
+            "alpha": (0 < self.alpha < np.inf, "a positive number"),
+            "sigma": (0 <= self.sigma < np.inf, "a non-negative number"),
+            "momentum": (0 <= self.momentum < 1, "a number in [0, 1)"),
+            "neighbourhood": (radius is None or 0 < radius < np.inf, "a positive distance or None"),
+        }
+        for name, (fits, expected) in allowed.items():
+            if not fits:
+                raise ValueError(f"{name}: expected {expected}, got {getattr(self, name)!r}")
+        _check_counts(steps=(self.steps, 0))
+
+
+def run_descent(
+    compiled: CompiledDescent,
+    points: Doubles,
+    times: NDArray[np.int64],
+    settings: DescentSettings,
+    *,
+    first_path: int = 0,
+    threads: int = 1,
+    progress: bool = True,
+) -> Paths:
+    """Run what `simulate_descent` has checked, one path from each row of `points`.
+
+    Parameters
+    ----------
+    compiled : CompiledDescent
+        What to simulate.
+    points : ndarray, shape (paths, N)
+        Starting points.
+    times : ndarray of int, shape (T,)
+        Iterations to record.
+    settings : DescentSettings
+        Step size, noise and so on.
+    first_path, threads : int
+        Index of the first path, and number of threads.
+    progress : bool
+        Whether a long run may show a progress bar.
+    """
+    alpha, momentum = settings.alpha, settings.momentum
     run = Run(
         recursion=compiled.heavy_ball if momentum else compiled.recursion,
         constants=(alpha, momentum) if momentum else (alpha,),
-        sigma=float(sigma),
+        sigma=float(settings.sigma),
         times=times,
-        steps=steps,
-        seed=seed,
+        steps=settings.steps,
+        seed=settings.seed,
         first_path=first_path,
-        neighbourhood=neighbourhood,
-        threads=threads or _processors(),
+        neighbourhood=settings.neighbourhood,
+        threads=threads,
+        progress=progress,
     )
     state = np.hstack([points, np.zeros_like(points)]) if momentum else points
     weights, status, stopped = run(state)
@@ -330,33 +400,16 @@ def recorded_steps(record: int | ArrayLike, steps: int) -> NDArray[np.int64]:
     return np.unique(times)
 
 
-def _check_numbers(
-    alpha: float, sigma: float, momentum: float, neighbourhood: float | None
-) -> None:
-    allowed = {
-        "alpha": (alpha, 0 < alpha < np.inf, "a positive number"),
-        "sigma": (sigma, 0 <= sigma < np.inf, "a non-negative number"),
-        "momentum": (momentum, 0 <= momentum < 1, "a number in [0, 1)"),
-        "neighbourhood": (
-            neighbourhood,
-            neighbourhood is None or 0 < neighbourhood < np.inf,
-            "a positive distance, or None",
-        ),
-    }
-    for name, (value, fits, expected) in allowed.items():
-        if not fits:
-            raise ValueError(f"{name}: expected {expected}, got {value!r}")
-
-
 def _check_counts(**counts: tuple[int, int]) -> None:
     for name, (value, least) in counts.items():
         if not isinstance(value, Integral) or value < least:
             raise ValueError(f"{name}: expected an integer, at least {least}; got {value!r}")
 
 
-def _warn_of_step_size(
+def warn_of_step_size(
     compiled: CompiledDescent, point: Doubles, alpha: float, momentum: float
 ) -> None:
+    """Warn if gradient descent is linearly unstable at `point`, shape (N,)."""
     sharpness = compiled.sharpness(point)
     if alpha * sharpness >= 2.0 * (1.0 + momentum):
         warnings.warn(
@@ -368,6 +421,7 @@ def _warn_of_step_size(
         )
 
 
-def _processors() -> int:
+def processors() -> int:
+    """Count the processors that this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity else os.cpu_count() or 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from os import PathLike
@@ -121,6 +122,24 @@ class Paths:
             )
 
         write_atomically(Path(path), write)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Paths]) -> Paths:
+        """Put runs of different paths at the same times together, in order.
+
+        Raises
+        ------
+        ValueError
+            If their times or units differ.
+        """
+        first = parts[0]
+        if any(p.unit != first.unit or not np.array_equal(p.times, first.times) for p in parts):
+            raise ValueError("parts: expected runs recorded at the same times, in the same unit")
+        weights, status, stopped = (
+            np.concatenate([getattr(p, name) for p in parts])
+            for name in ("weights", "status", "stopped")
+        )
+        return cls(first.times, weights, first.unit, status, stopped)
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Paths:

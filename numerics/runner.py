@@ -53,6 +53,8 @@ class Run:
         Distance from its start at which a path counts as having left.
     threads : int
         Threads to share the blocks between.
+    progress : bool
+        Whether a long run may show a progress bar.
     """
 
     recursion: Recursion
@@ -64,6 +66,7 @@ class Run:
     first_path: int
     neighbourhood: float | None
     threads: int
+    progress: bool = True
 
     def __call__(self, start: Doubles) -> tuple[Doubles, NDArray[np.object_], Integers]:
         """Iterate from `start`, shape (paths, n).
@@ -117,7 +120,11 @@ class _Blocks:
     def advance(self, run: Run, record: Doubles, executor: Executor | None) -> None:
         """Take all steps, in slices of about `SLICE_SECONDS`."""
         done, total, budget = 0, run.steps, 16
-        with tqdm(total=total, unit="step", delay=PROGRESS_DELAY, disable=None, leave=False) as bar:
+        # None: no bar where the output is not a terminal.
+        disable = None if run.progress else True
+        with tqdm(
+            total=total, unit="step", delay=PROGRESS_DELAY, disable=disable, leave=False
+        ) as bar:
             while done < total and (self.stopped < 0).any():
                 began = time.perf_counter()
                 upto = min(done + budget, total)
