@@ -33,7 +33,7 @@ def compare(limit: Limit, drift: Any, diffusion: Any = None) -> Verdict:
     b_value = evaluator(limit.manifold.symbols, list(b))
     s_value = None if s is None else evaluator(limit.manifold.symbols, list(s))
 
-    def size(g: LocalGeometry) -> Any:
+    def gap_and_scale(g: LocalGeometry) -> tuple[Any, Any]:
         true_drift = field.drift(g)
         gap = mpmath.norm(true_drift - mpmath.matrix(b_value(g.point)))
         scale = mpmath.norm(true_drift) + mpmath.norm(b_value(g.point))
@@ -43,20 +43,25 @@ def compare(limit: Limit, drift: Any, diffusion: Any = None) -> Verdict:
             given = mpmath.matrix([flat[i * cols : (i + 1) * cols] for i in range(n)])
             gap += mpmath.mnorm(true_spread - given * given.T, "f")
             scale += mpmath.mnorm(true_spread, "f") + mpmath.mnorm(given * given.T, "f")
-        return gap / scale if scale else mpmath.mpf(0)
+        return gap, scale
 
-    proofs: list[Proof] = []
-    b_closed, s_closed = limit.drift, limit.diffusion
-    if b_closed is not None and (s is None or s_closed is not None):
+    def shown() -> bool:
+        b_closed, s_closed = limit.drift, limit.diffusion
+        if b_closed is None or (s is not None and s_closed is None):
+            return False
         differences = list(b_closed.subs(GENERIC) - b)
         if s is not None and s_closed is not None:
             differences += list((s_closed * s_closed.T).subs(GENERIC) - s * s.T)
-        proofs.append(
-            (
-                "reduction modulo the constraints",
-                lambda: all(limit.manifold.ideal.contains(d) for d in differences),
-            )
-        )
+        return all(limit.manifold.ideal.contains(d) for d in differences)
+
+    with mpmath.workdps(WORKING_DIGITS):
+        # The size on Γ as a whole: both limits may vanish together at single points.
+        scale = max(gap_and_scale(g)[1] for g in limit.manifold.local())
+
+    def size(g: LocalGeometry) -> Any:
+        return gap_and_scale(g)[0] / scale if scale else scale
+
+    proofs: list[Proof] = [("reduction modulo the constraints", shown)]
     return limit.manifold.decide(size, proofs)
 
 
