@@ -29,7 +29,7 @@ MAX_DEPTH = 60
 MAX_SIZE = 10_000
 """Nodes of one expression as a tree, definitions written out."""
 
-MAX_WORK = 20_000
+MAX_WORK = 15_000
 """Operations spent on all expressions of a file, sums written out."""
 
 MAX_EXPONENT = 64
@@ -88,7 +88,7 @@ _SPELLINGS = {"Abs": "abs", "Max": "max", "Min": "min", "Sum": "sum"}
 _EXPONENTIAL = {"exp", "sinh", "cosh"}
 _NEED_MODEST_ARGUMENT = _EXPONENTIAL | {"sin", "cos", "tan", "softplus"}
 # What sympy's automatic evaluation costs, in units of an addition.
-_PRICES = {"abs": 60, "asin": 60, "acos": 60, "atan": 60, "sqrt": 30}
+_PRICES = {"abs": 120, "sqrt": 120, **dict.fromkeys(("asin", "acos", "atan"), 250)}
 _CONSTANTS = {"pi": Value(sp.pi, bits=1.7)}
 
 FUNCTIONS = (*_FUNCTIONS, "sum")
@@ -246,6 +246,7 @@ class _Reader:
         return self.build(node, sp.Add, terms, bits)
 
     def product(self, node: ast.expr) -> Value:
+        self.spend(node, 3)
         factors = []
         rest = node
         while isinstance(rest, ast.BinOp) and isinstance(rest.op, ast.Mult | ast.Div):
@@ -284,7 +285,7 @@ class _Reader:
         if node.keywords or not 1 <= len(node.args) <= most:
             expected = "one argument" if most == 1 else f"1 to {most} arguments"
             self.fail(node, f"{name} takes {expected}, got {len(node.args)}")
-        self.spend(node, _PRICES.get(name, 10))
+        self.spend(node, _PRICES.get(name, 20))
         arguments = [self.visit(argument) for argument in node.args]
         bits = max(a.bits for a in arguments)
         if name in _NEED_MODEST_ARGUMENT:

@@ -7,11 +7,12 @@ import keyword
 import math
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-from .errors import ModelFileError
+from .errors import DeriveError, ModelFileError
 from .expressions import RESERVED, Budget, Entry, Value, number, parse_expression, symbol
 from .schema import check_key, expectation
 from .tokens import shorten
@@ -162,6 +163,8 @@ class Field:
         """Symbols declared by a list of names; w[3] declares w1, w2, w3 and the array w."""
         declared: dict[str, Entry] = {}
         fields = [self] if isinstance(self.value, str) else self.elements("a list of names")
+        if not fields:
+            self.fail("expected at least one name, got none")
         for one in fields:
             text = unicodedata.normalize("NFKC", one.text("a name in quotes"))
             array = _ARRAY.fullmatch(text)
@@ -170,6 +173,8 @@ class Field:
                 if array is None
                 else [f"{array[1]}{i}" for i in range(1, min(int(array[2]), MAX_SYMBOLS + 1) + 1)]
             )
+            if not new:
+                one.fail("expected an array of at least one entry, from w[1] on")
             if len(declared) + len(new) > MAX_SYMBOLS:
                 one.fail(f"expected at most {MAX_SYMBOLS} names")
             entries: dict[str, Entry] = {name: symbol(name) for name in new}
@@ -188,6 +193,17 @@ class Field:
         if name in names:
             self.fail(f"the name {shorten(name)!r} is declared already; a name has one meaning")
         names[name] = entry
+
+
+@contextmanager
+def located(field: Field) -> Iterator[None]:
+    """Say the file and key in errors of what is made from the field."""
+    try:
+        yield
+    except ModelFileError:
+        raise
+    except DeriveError as error:
+        raise ModelFileError(str(error), field.file, field.key or None) from error
 
 
 def _describe(value: Any) -> str:

@@ -8,9 +8,8 @@ from typing import Any
 
 import sympy as sp
 
-from .errors import ModelFileError, ProblemError
 from .expressions import Entry, expanded_terms
-from .fields import Field
+from .fields import Field, located
 from .laws import Bernoulli, CustomLaw, Gaussian, Independent, Law, Minibatch, Rademacher, Uniform
 from .tokens import shorten
 
@@ -62,10 +61,9 @@ def read_law(field: Field, names: Mapping[str, Entry], grouped: bool = False) ->
         if key not in keys and argument.default is dataclasses.MISSING:
             field.fail(f"the key {key!r} is missing, which {name} needs")
     values = {key: _ARGUMENTS[key](keys[key], names) for key in keys}
-    try:
-        return _LAWS[name](**values)
-    except ProblemError as error:
-        raise ModelFileError(str(error), field.file, field.key) from error
+    with located(field):
+        law: Law = _LAWS[name](**values)
+    return law
 
 
 def _covariance(field: Field, names: Mapping[str, Entry]) -> list[list[sp.Expr]]:

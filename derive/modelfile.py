@@ -9,26 +9,27 @@ file defines `model`, a `NoisyGradientDescent`, and may define `start`, `alpha`,
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import re
 import runpy
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
+from types import ModuleType
 from typing import Any
 
 import sympy as sp
 from sympy.core.function import Application
 
-from .errors import DeriveError, ModelFileError
+from .errors import ModelFileError
 from .expressions import Entry, Value, expanded_terms
-from .fields import Field, Literal
+from .fields import Field, Literal, located
 from .lawfields import read_law
+from .mechanismfields import Mechanism, read_mechanism
+from .mechanisms import MECHANISMS
 from .problem import NoisyGradientDescent
 from .schema import SCHEMA, describe_schema, starter
+from .symbols import ScaleSymbol, alpha, sigma
 from .tokens import shorten
 
 __all__ = [
@@ -47,10 +48,7 @@ MAX_PARTS = 32
 """Parts of a dotted key, on which tomllib spends quadratic time."""
 
 MAX_TERMS = 2000
-"""Terms that L̂(w, 0) − L(w) may have when it is multiplied out to show that it vanishes."""
-
-Mechanism = Callable[..., NoisyGradientDescent]
-"""Called with the arguments of the table `mechanism` and the other keys of the model by name."""
+"""Terms that what the problem multiplies out may have: L̂(w, 0) − L(w), and the penalty."""
 
 
 @dataclass(frozen=True)
@@ -93,9 +91,7 @@ class ModelFile:
     run: RunSettings | None = None
 
 
-def load_model(
-    path: str | Path, mechanisms: Mapping[str, Mechanism] = MappingProxyType({})
-) -> ModelFile:
+def load_model(path: str | Path, mechanisms: Mapping[str, Mechanism] = MECHANISMS) -> ModelFile:
     """Read a model from a ``.toml`` file, or from a ``.py`` file by running it.
 
     Parameters
@@ -103,9 +99,9 @@ def load_model(
     path : str or Path
         The file. TOML is only parsed; **Python is executed**.
     mechanisms : mapping of str to callable
-        What the key `mechanism` may name. The callable gets the table's arguments, and those of
-        weights, noise, parameters, loss, law, constraints, chart and near that the file has, by
-        name, and returns the problem.
+        What the key `mechanism` may name; the catalogue if not given. The callable gets the
+        table's arguments, and those of weights, noise, parameters, loss, law, constraints, chart
+        and near that the file has, by name, and returns the problem.
 
     Raises
     ------
@@ -128,24 +124,24 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise ModelFileError(f"expected at most {MAX_BYTES} bytes", str(path))
     try:
         text = data.decode("utf-8-sig")
-        if _DOTTED.search(text):
-            raise ModelFileError(f"a key has more than {MAX_PARTS} parts", str(path))
-        return tomllib.loads(text, parse_float=Literal)
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        reason = f"expected text in UTF-8; line {line} holds other bytes"
+        raise ModelFileError(f"expected UTF-8; line {line} holds other bytes", str(path)) from None
+    if _DOTTED.search(text):
+        raise ModelFileError(f"a key has more than {MAX_PARTS} parts", str(path))
+    try:
+        return tomllib.loads(text, parse_float=Literal)
     except RecursionError:
         reason = "tables or lists are nested too deep"
     except tomllib.TOMLDecodeError as error:
         reason = f"not TOML: {error}"
-    except ModelFileError:
-        raise
     except ValueError:  # Python's bound on the digits of an integer
         reason = "an integer has thousands of digits"
     raise ModelFileError(reason, str(path))
 
 
-_PART = r"""(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*"""
+# Quoted parts are bounded so that the search takes linear time.
+_PART = r"""(?:[\w-]+|"(?:[^"\\\n]|\\.){0,100}"|'[^'\n]{0,100}')[ \t]{0,100}\.[ \t]{0,100}"""
 _DOTTED = re.compile(rf"(?<![\w-])(?:{_PART}){{{MAX_PARTS}}}")
 
 
@@ -184,6 +180,8 @@ def _read_model(top: Field, mechanisms: Mapping[str, Mechanism]) -> ModelFile:
         given["constraints"] = _exprs(keys["constraints"].vector(names))
     if "chart" in keys:
         given["chart"] = _chart(keys["chart"], names)
+    if "penalty" in keys:
+        given["penalty"] = _penalty(keys["penalty"], names)
     if "near" in keys:
         given["near"] = _exprs(keys["near"].vector(names, given["weights"]))
     run = _run(keys["run"].fields("run"), given["weights"]) if "run" in keys else None
@@ -225,6 +223,14 @@ def _chart(field: Field, names: Mapping[str, Entry]) -> tuple[tuple[sp.Expr, ...
     return coordinates, _exprs(keys["embedding"].vector(names))
 
 
+def _penalty(field: Field, names: Mapping[str, Entry]) -> sp.Expr:
+    scales = {"alpha": Value(alpha), "sigma": Value(sigma)}
+    penalty = field.expression({**scales, **names}).expr
+    if not _expands_quickly(penalty):  # the problem sorts its terms by their size
+        field.fail(f"expected at most {MAX_TERMS} terms when multiplied out")
+    return penalty
+
+
 def _run(keys: Mapping[str, Field], weights: Iterable[sp.Symbol]) -> RunSettings:
     values: dict[str, Any] = {
         key: keys[key].positive() for key in ("alpha", "sigma", "time") if key in keys
@@ -252,63 +258,18 @@ def _problem(
     if "mechanism" in keys:
         if "noisy_loss" in keys:
             keys["mechanism"].fail("expected either `mechanism` or `noisy_loss`, got both")
-        return _from_mechanism(keys["mechanism"], given, names, mechanisms)
+        penalty = {key: given[key] for key in given if key == "penalty"}
+        rest = {key: given[key] for key in given if key != "penalty"}
+        problem = read_mechanism(keys["mechanism"], rest, names, mechanisms)
+        with located(top):
+            return dataclasses.replace(problem, **penalty)
     noiseless = given["noisy_loss"].xreplace(dict.fromkeys(given["noise"], sp.S.Zero))
     if not _expands_quickly(noiseless - given["loss"]):  # the problem is to prove it zero
         keys["noisy_loss"].fail(
             "too long to show that it is the loss where the noise is zero; write it as loss + ..."
         )
-    with _located(top):
+    with located(top):
         return NoisyGradientDescent(**given)
-
-
-def _from_mechanism(
-    field: Field,
-    given: Mapping[str, Any],
-    names: Mapping[str, Entry],
-    mechanisms: Mapping[str, Mechanism],
-) -> NoisyGradientDescent:
-    table = {"name": field} if isinstance(field.value, str) else field.items()
-    if "name" not in table:
-        field.missing("name")
-    name = table.pop("name").text("a name in quotes")
-    if name not in mechanisms:
-        field.fail(f"unknown mechanism {shorten(name)!r}; known: {', '.join(mechanisms) or 'none'}")
-    arguments = {key: _argument(entry, names) for key, entry in table.items()}
-    doubled = arguments.keys() & given.keys()
-    if doubled:
-        field.fail(f"{min(doubled)!r} is given twice, in the table and outside it")
-    try:
-        inspect.signature(mechanisms[name]).bind(**arguments, **given)
-    except TypeError as error:
-        field.fail(f"the arguments do not fit {name}: {error}")
-    with _located(field):
-        return mechanisms[name](**arguments, **given)
-
-
-def _argument(field: Field, names: Mapping[str, Entry]) -> Any:
-    """An argument of a mechanism: true or false, an expression, an array by name, or a list."""
-    if isinstance(field.value, bool):
-        return field.value
-    if isinstance(field.value, list):
-        return tuple(_argument(entry, names) for entry in field.elements())
-    entry = names.get(field.value) if isinstance(field.value, str) else None
-    return _plain(field.expression(names) if entry is None else entry)
-
-
-def _plain(entry: Entry) -> Any:
-    return entry.expr if isinstance(entry, Value) else tuple(_plain(e) for e in entry)
-
-
-@contextmanager
-def _located(field: Field) -> Iterator[None]:
-    """Say the file, and the key, of an error in what was made of them."""
-    try:
-        yield
-    except ModelFileError:
-        raise
-    except DeriveError as error:
-        raise ModelFileError(str(error), field.file, field.key or None) from error
 
 
 def _expands_quickly(expression: sp.Expr) -> bool:
@@ -326,6 +287,10 @@ def _load_python(path: Path) -> ModelFile:
     problem = attributes.get("model")
     if not isinstance(problem, NoisyGradientDescent):
         raise ModelFileError("expected it to define `model`, a NoisyGradientDescent", str(path))
-    names = {field.name for field in dataclasses.fields(RunSettings)}
-    keys = {name: Field(str(path), name, attributes[name]) for name in names & attributes.keys()}
+    keys = {
+        field.name: Field(str(path), field.name, attributes[field.name])
+        for field in dataclasses.fields(RunSettings)
+        # `from derive import alpha` and `import time` say nothing about the run.
+        if not isinstance(attributes.get(field.name), ScaleSymbol | ModuleType | None)
+    }
     return ModelFile(problem, _run(keys, problem.weights) if keys else None)

@@ -60,6 +60,7 @@ SCHEMA = (
     Key("chart.coordinates", "list of names", "intrinsic coordinates"),
     Key("chart.embedding", "list of expressions", "each weight as a function of the coordinates"),
     Key("near", "list or table of numbers", "a point that picks the component of Γ"),
+    Key("penalty", "expression", "U(w) added to L̂, its size written with `alpha`, `sigma`"),
     Key("run", "table", "what to simulate; each key may be left out"),
     Key("run.start", "list or table of numbers", "initial weights"),
     Key("run.alpha", "positive number", "step size α"),
