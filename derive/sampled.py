@@ -7,6 +7,7 @@ what it can for each sample; what it cannot is decided on a few of the samples.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -26,7 +27,7 @@ from .limit import Limit, derive_limit
 from .problem import NoisyGradientDescent
 from .regularizer import NoiseMoments, noise_moments
 from .symbols import alpha
-from .verdict import Verdict, proved
+from .verdict import proved
 
 SUBSAMPLE = 3
 """Samples on which the questions are decided that one sample alone cannot answer."""
@@ -70,7 +71,7 @@ class SampledDescent:
     noise: tuple[sp.Symbol, ...]
     data: tuple[sp.Symbol, ...]
     values: Table
-    law: Law = Gaussian()
+    law: Law = Gaussian()  # noqa: RUF009 (frozen)
     shared: bool = False
     near: tuple[sp.Expr, ...] | None = None
 
@@ -191,7 +192,7 @@ class SampledLimit:
 
     @cached_property
     def slope(self) -> tuple[sp.Expr, ...]:
-        """v of one sample; the drift has −P times its mean."""
+        """Field v of one sample; the drift has −P times its mean."""
         return tuple(gradient(self.equation.potential, self.problem.weights))
 
     def at_step(self, step: Any = alpha) -> SampledLimit:
@@ -323,7 +324,7 @@ class _SampleProofs:
         )
 
     def hessian_multiple(self) -> sp.Expr | None:
-        """c with Σ = cH: independent noise along ∇r of variance proportional to the weight."""
+        """The c with Σ = cH: independent noise along ∇r of variance proportional to the weight."""
         c, _ = self.problem.square
         columns = self.moments.columns
         if self.problem.shared or not columns.cols or not self.no_diffusion():
@@ -348,7 +349,7 @@ def _table(values: Any, columns: int) -> Table:
             f"values: expected n ≥ 1 rows of {columns} numbers, one for each data symbol, "
             f"got {len(table)} rows of {widths}"
         )
-    if any(x != x or abs(x) == float("inf") for row in table for x in row):
+    if not all(math.isfinite(x) for row in table for x in row):
         raise ProblemError("values: expected finite numbers, got nan or infinity")
     return table
 
