@@ -156,8 +156,8 @@ class Paths:
             If the file is truncated, of another kind, or of a newer version.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
-                content = {name: file[name] for name in file.files}
+            with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as archive:
+                content = {name: archive[name] for name in archive.files}
         except (zipfile.BadZipFile, ValueError, EOFError, AttributeError, KeyError) as error:
             raise ValueError(
                 f"{path}: not a whole file written by Paths.save (truncated, damaged or of "
