@@ -1,8 +1,8 @@
 """Maps onto Γ: the nearest point, the end Φ of the gradient flow, and the end of gradient descent.
 
 `constraints` and `gradient` are generated functions passed by address. The first gives [F | DF],
-the constraints and their derivatives, shape (n + n·N,); the second ∇L. Points are worked on one by
-one; one for which a map does not end becomes NaN.
+the n constraints and their derivatives, shape (n + n·N,); the second ∇L. Points are worked on one
+by one; one for which a map does not end becomes NaN.
 """
 
 from __future__ import annotations
@@ -15,8 +15,11 @@ from .geometry import (
     ROUND_OFF,
     Array,
     add,
+    apart,
     compiled,
     dot,
+    largest,
+    put,
     least_norm_solution,
     singular_rows,
     tangential,
@@ -34,6 +37,9 @@ FLOW_STEPS = 2_000_000
 DESCENT_STEPS = 10_000_000
 STEPS_A_TEST = 16
 
+Size = tuple[int, int]
+"""Number of constraints n, and their rank K."""
+
 Generated = Callable[[Array, Array], None]
 
 # Dormand-Prince 5(4): nodes' weights, and the difference of the two formulas.
@@ -50,163 +56,164 @@ STAGE_WEIGHTS, ERROR_WEIGHTS = np.array(STAGES), np.array(ERROR)
 
 
 @compiled
-def length_of(x: Array) -> float:
-    """|x|."""
-    return np.sqrt(dot(x, x))
+def difference(x: Array, y: Array) -> Array:
+    """The vector x − y."""
+    out = x.copy()
+    add(out, -1.0, y)
+    return out
 
 
 @compiled
-def correction(constraints: Generated, count: int, rank: int, point: Array) -> Array:
+def distance(x: Array, y: Array) -> float:
+    """|x − y|."""
+    return np.sqrt(dot(difference(x, y), difference(x, y)))
+
+
+@compiled
+def correction(constraints: Generated, size: Size, point: Array) -> Array:
     """DF⁺ F: what a Gauss-Newton step takes away from a point, about its distance to Γ."""
+    apart()
     n = len(point)
+    count, rank = size
     values = np.empty((1, count * (1 + n)))
     constraints(point.reshape(1, n), values)
     return least_norm_solution(values[0, count:].reshape(count, n), values[0, :count], rank)
 
 
 @compiled
-def settle(constraints: Generated, count: int, rank: int, point: Array) -> bool:
+def settle(constraints: Generated, size: Size, point: Array) -> bool:
     """Move a point onto Γ across it, by Gauss-Newton steps to round-off, in place."""
+    apart()
     before = np.inf
     for _ in range(NEWTON_STEPS):
-        step = correction(constraints, count, rank, point)
-        size, scale = np.max(np.abs(step)), np.max(np.abs(point)) + 1e-300
-        if not np.isfinite(size):
+        step = correction(constraints, size, point)
+        length, scale = largest(step), largest(point) + 1e-300
+        if not np.isfinite(length):
             return False
-        point -= step
+        add(point, -1.0, step)
         # Below the square root of round-off a step that does not shrink is round-off itself.
-        if size <= ROUND_OFF * scale or (size <= 1e-8 * scale and size > 0.1 * before):
+        if length <= ROUND_OFF * scale or (length <= 1e-8 * scale and length > 0.1 * before):
             return True
-        before = size
+        before = length
     return False
 
 
 @compiled
-def along_manifold(
-    constraints: Generated, count: int, rank: int, point: Array, vector: Array
-) -> Array:
+def along_manifold(constraints: Generated, size: Size, point: Array, vector: Array) -> Array:
     """P v at a point of Γ."""
-    n = len(point)
+    apart()
+    n, (count, rank) = len(point), size
     values = np.empty((1, count * (1 + n)))
     constraints(point.reshape(1, n), values)
     return tangential(singular_rows(values[0, count:].reshape(count, n), rank)[1], vector)
 
 
 @compiled
-def approach(constraints: Generated, count: int, rank: int, target: Array, point: Array) -> bool:
+def approach(constraints: Generated, size: Size, target: Array, point: Array) -> bool:
     """Move a point along Γ to the one nearest to `target`, where P (target − w) = 0, in place.
 
     Projected steps of the length of Barzilai and Borwein, cut where the distance would grow.
     """
+    apart()
     length = 1.0
-    gap = along_manifold(constraints, count, rank, point, target - point)
+    gap = along_manifold(constraints, size, point, difference(target, point))
     best, idle = np.inf, 0
     for _ in range(NEAREST_STEPS):
-        size = np.max(np.abs(gap))
-        if size <= ROUND_OFF * (np.max(np.abs(point)) + np.max(np.abs(target))):
+        miss = largest(gap)
+        if miss <= ROUND_OFF * (largest(point) + largest(target)):
             return True
-        idle = idle + 1 if size >= best else 0
-        best = min(best, size)
-        scale = np.max(np.abs(target - point)) + np.max(np.abs(point))
+        idle = idle + 1 if miss >= best else 0
+        best = min(best, miss)
+        scale = largest(difference(target, point)) + largest(point)
         if idle >= 5 and best <= 1e-13 * scale:
             return True
-        trial = point + length * gap
-        settled = settle(constraints, count, rank, trial)
-        if not settled or length_of(target - trial) > length_of(target - point) + 1e-15 * scale:
+        trial = point.copy()
+        add(trial, length, gap)
+        settled = settle(constraints, size, trial)
+        if not settled or distance(target, trial) > distance(target, point) + 1e-15 * scale:
             length *= 0.25
             continue
-        moved = trial - point
-        new_gap = along_manifold(constraints, count, rank, trial, target - trial)
-        turned = dot(moved, gap - new_gap)
+        moved = difference(trial, point)
+        new_gap = along_manifold(constraints, size, trial, difference(target, trial))
+        turned = dot(moved, difference(gap, new_gap))
         length = min(dot(moved, moved) / turned, 10.0) if turned > 0 else 1.0
-        point[:], gap = trial, new_gap
+        put(point, trial)
+        gap = new_gap
     return False
 
 
 @compiled
-def retractions(constraints: Generated, count: int, rank: int, points: Array) -> None:
+def retractions(constraints: Generated, size: Size, points: Array) -> None:
     """Replace each point by the nearest one on Γ."""
     for p in range(len(points)):
         target = points[p].copy()
         point = points[p]
-        if not settle(constraints, count, rank, point) or not approach(
-            constraints, count, rank, target, point
-        ):
+        if not settle(constraints, size, point) or not approach(constraints, size, target, point):
             point[:] = np.nan
 
 
 @compiled
-def slope_at(gradient: Generated, point: Array) -> Array:
-    """∇L at a point."""
-    values = np.empty((1, len(point)))
-    gradient(point.reshape(1, len(point)), values)
-    return values[0]
-
-
-@compiled
-def close(constraints: Generated, count: int, rank: int, point: Array) -> bool:
+def close(constraints: Generated, size: Size, point: Array) -> bool:
     """Whether the nearest point of Γ is as good as the end of the flow."""
-    distance = np.max(np.abs(correction(constraints, count, rank, point)))
-    return distance <= CLOSE * np.max(np.abs(point))
+    apart()
+    return largest(correction(constraints, size, point)) <= CLOSE * (largest(point) + 1e-3)
 
 
 @compiled
-def flow_ends(
-    gradient: Generated, constraints: Generated, count: int, rank: int, points: Array
-) -> None:
+def flow_ends(gradient: Generated, constraints: Generated, size: Size, points: Array) -> None:
     """Replace each point by Φ of it, the end of w' = −∇L(w) (Dormand-Prince 5(4))."""
     n = points.shape[1]
     slopes = np.empty((7, n))
     for p in range(len(points)):
         point = points[p]
-        slopes[0] = -slope_at(gradient, point)
-        span = 1e-3 / (np.max(np.abs(slopes[0])) + 1e-3)
-        arrived = close(constraints, count, rank, point)
+        gradient(points[p : p + 1], slopes[:1])
+        span = 1e-3 / (largest(slopes[0]) + 1e-3)
+        arrived = close(constraints, size, point)
         for _ in range(FLOW_STEPS):
-            if arrived or not np.isfinite(np.sum(point)):
+            if arrived or not np.isfinite(largest(point)):
                 break
             for stage in range(6):
                 trial = point.copy()
                 for k in range(stage + 1):
-                    add(trial, span * STAGE_WEIGHTS[stage, k], slopes[k])
-                slopes[stage + 1] = -slope_at(gradient, trial)
+                    add(trial, -span * STAGE_WEIGHTS[stage, k], slopes[k])
+                gradient(trial.reshape(1, n), slopes[stage + 1 : stage + 2])
             error = np.zeros(n)
             for k in range(7):
                 add(error, span * ERROR_WEIGHTS[k], slopes[k])
-            ratio = np.max(np.abs(error)) / (TOLERANCE * (1e-3 + np.max(np.abs(trial))))
+            ratio = largest(error) / (TOLERANCE * (1e-3 + largest(trial)))
             if ratio <= 1:
-                point[:] = trial
-                slopes[0] = slopes[6]
-                arrived = close(constraints, count, rank, point)
+                put(point, trial)
+                put(slopes[0], slopes[6])
+                arrived = close(constraints, size, point)
             if np.isfinite(ratio):
                 span *= min(5.0, max(0.2, 0.9 * (ratio + 1e-10) ** -0.2))
             else:
                 span *= 0.1
         if not arrived:
             point[:] = np.nan
-    retractions(constraints, count, rank, points)
 
 
 @compiled
 def descent_ends(
     gradient: Generated,
     constraints: Generated,
-    count: int,
-    rank: int,
+    size: Size,
     step: float,
     points: Array,
 ) -> None:
     """Replace each point by Φ_α of it, the end of w ← w − α∇L(w)."""
+    slope = np.empty((1, points.shape[1]))
     for p in range(len(points)):
         point = points[p]
         arrived = False
         for k in range(DESCENT_STEPS):
             # Steps are far cheaper than the test, and steps too many change nothing.
             if k % STEPS_A_TEST == 0:
-                arrived = close(constraints, count, rank, point)
-                if arrived or not np.isfinite(np.sum(point)):
+                arrived = close(constraints, size, point)
+                if arrived or not np.isfinite(largest(point)):
                     break
-            point -= step * slope_at(gradient, point)
+            gradient(points[p : p + 1], slope)
+            for i in range(len(point)):
+                point[i] -= step * slope[0, i]
         if not arrived:
             point[:] = np.nan
-    retractions(constraints, count, rank, points)

@@ -4,8 +4,9 @@ Each function is compiled once for all models. A model comes as a row of `values
 its generated function gives at a point, with a `Layout` that says what they are. Every point is
 worked on by itself, so what runs beside it never changes a bit of the answer.
 
-The formulas are those of `derive.katzenberger`, in an orthonormal eigenbasis of H and for
-Σ = S Sᵀ. Symmetric N × N matrices stay factored as X Yᵀ + Y Xᵀ, and N³ entries are never formed.
+The formulas are those of `derive.katzenberger` and `derive.secondorder`, in an orthonormal
+eigenbasis of H and for Σ = S Sᵀ. Symmetric N × N matrices stay factored as X Yᵀ + Y Xᵀ, and N³
+entries are never formed.
 """
 
 from __future__ import annotations
@@ -15,12 +16,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numba import float64, njit, typeof, types, void
+from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from .kernels import FAST
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
+Frame = tuple[Array, Array]
+"""Non-zero eigenvalues of H (K,) and orthonormal eigenvectors as rows (K, N)."""
 
 BATCH = types.FunctionType(void(float64[:, ::1], float64[:, ::1]))
 """A generated function (points, values), passed by address."""
@@ -33,41 +37,71 @@ ROUND_OFF = 4e-16
 compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath=set(FAST))
 
 
+@intrinsic
+def apart(typing_context: Any) -> Any:
+    """Keep the function it is called in out of its callers, which then compile much faster."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        builder.function.attributes.add("noinline")
+        return context.get_dummy_value()
+
+    return types.void(), code
+
+
 class Layout(NamedTuple):
-    """What the row of values of a point holds, in this order.
+    """What the row of values of a point holds, and the numbers of the equation.
+
+    The values are, in this order: `rows` vectors of length N, which span the normal space, the
+    derivatives of L that `second` and `thirds` speak of, S by rows, v, and, where κ₂ ≠ 0, ∇Reg,
+    the entries `bend` of ∇²Reg, and ∇Reg₂.
 
     Attributes
     ----------
     dimension, rank : int
         N and K.
     rows : int
-        Number of normal vectors that come first: ∇ρ_a for L = ½ Σ ρ_a², else the gradients of the
-        constraints. They may be redundant.
-    columns : int
-        Columns of S, which comes after the derivatives of L; N for Σ itself.
-    squares, factored : bool
-        Whether L is a sum of squares, and whether S is given rather than Σ.
+        For L = ½ Σ ρ_a² the vectors are the ∇ρ_a, else the gradients of the constraints. They
+        may be redundant.
+    squares : bool
+        Whether L is such a sum.
     second : ndarray of int, shape (·, 3)
-        (a, i, j), i ≤ j: the next values are the ∂_i∂_jρ_a, or the ∂_i∂_jL (a = 0).
-    thirds, terms : ndarrays of int
-        Values (·,) ∂_i∂_j∂_kL follow; each term (e, a, b, c) adds value e times S_ab to
-        (D³L[S])_c. Empty for squares.
-    ito, noise, step : float
-        Factors of D²Φ_step[Σ] and of P S, and the step size.
+        (a, i, j), i ≤ j: the values are the ∂_i∂_jρ_a, or the ∂_i∂_jL (a = 0).
+    thirds : int
+        Number of values ∂_i∂_j∂_kL; none for squares.
+    terms : ndarray of int, shape (·, 4)
+        (e, a, b, c): the e-th of them times S_ab is part of (D³L[S])_c.
+    columns : int
+        Columns of S; N where it is Σ itself.
+    factored : bool
+        Whether it is S.
+    bend : ndarray of int, shape (·, 2)
+        (i, j), i ≤ j.
+    noise_at, slope_at, next_at : int
+        Where S, v and ∇Reg start.
+    ito, noise, second_weight : float
+        The factors q of D²Φ_α[Σ], c of P S and κ₂ of P r.
+    damping, dephasing : float
+        τ and γ of the operator ℒ, see `derive.katzenberger.Relaxation`.
     """
 
     dimension: int
     rank: int
     rows: int
-    columns: int
     squares: bool
-    factored: bool
     second: Indices
     thirds: int
     terms: Indices
+    columns: int
+    factored: bool
+    bend: Indices
+    noise_at: int
+    slope_at: int
+    next_at: int
     ito: float
     noise: float
-    step: float
+    second_weight: float
+    damping: float
+    dephasing: float
 
 
 def by_address(kernel: Any) -> Callable[..., Any]:
@@ -82,7 +116,7 @@ def by_address(kernel: Any) -> Callable[..., Any]:
 
 @compiled
 def dot(x: Array, y: Array) -> float:
-    """x · y."""
+    """Inner product."""
     total = 0.0
     for i in range(len(x)):
         total += x[i] * y[i]
@@ -97,12 +131,31 @@ def add(out: Array, scale: float, x: Array) -> None:
 
 
 @compiled
+def largest(x: Array) -> float:
+    """Largest absolute value; not a number if one of them is none."""
+    size = 0.0
+    for i in range(len(x)):
+        if np.isnan(x[i]):
+            return np.nan
+        size = max(size, abs(x[i]))
+    return size
+
+
+@compiled
+def put(out: Array, x: Array) -> None:
+    """Copy x to `out`; an assignment to a slice does the same and compiles slowly."""
+    for i in range(len(x)):
+        out[i] = x[i]
+
+
+@compiled
 def rotate_rows(rows: Array, carried: Array) -> Array:
     """Make rows orthogonal to each other by plane rotations (one-sided Jacobi), in place.
 
     They end up as σ_a v_aᵀ, with singular values σ_a and right singular vectors v_a, to high
     relative accuracy. `carried`, one number a row, is rotated with them. Returns σ².
     """
+    apart()
     count = len(rows)
     squares = np.empty(count)
     for _ in range(SWEEPS):
@@ -139,35 +192,38 @@ def rotate_rows(rows: Array, carried: Array) -> Array:
 @compiled
 def singular_rows(rows: Array, rank: int) -> tuple[Array, Array]:
     """Largest singular values, descending, and their right singular vectors as rows."""
+    apart()
     turned = rows.copy()
     squares = rotate_rows(turned, np.zeros(len(rows)))
     values, basis = np.empty(rank), np.empty((rank, rows.shape[1]))
     for a in range(rank):
-        largest = np.argmax(squares)
-        values[a] = np.sqrt(squares[largest])
+        first = np.argmax(squares)
+        values[a] = np.sqrt(squares[first])
         for i in range(rows.shape[1]):
-            basis[a, i] = turned[largest, i] / values[a] if values[a] > 0 else 0.0
-        squares[largest] = -1.0
+            basis[a, i] = turned[first, i] / values[a] if values[a] > 0 else 0.0
+        squares[first] = -1.0
     return values, basis
 
 
 @compiled
 def least_norm_solution(rows: Array, right: Array, rank: int) -> Array:
     """J⁺ f for the rows J of known rank."""
+    apart()
     turned, carried = rows.copy(), right.copy()
     squares = rotate_rows(turned, carried)
     solution = np.zeros(rows.shape[1])
     for _ in range(rank):
-        largest = np.argmax(squares)
-        if squares[largest] > 0:
-            add(solution, carried[largest] / squares[largest], turned[largest])
-        squares[largest] = -1.0
+        first = np.argmax(squares)
+        if squares[first] > 0:
+            add(solution, carried[first] / squares[first], turned[first])
+        squares[first] = -1.0
     return solution
 
 
 @compiled
-def eigenframe(values: Array, lay: Layout) -> tuple[Array, Array]:
+def eigenframe(values: Array, lay: Layout) -> Frame:
     """Non-zero eigenvalues of H (K,), descending, and orthonormal eigenvectors as rows (K, N)."""
+    apart()
     rows = values[: lay.rows * lay.dimension].reshape(lay.rows, lay.dimension)
     lengths, basis = singular_rows(rows, lay.rank)
     if lay.squares:
@@ -195,6 +251,7 @@ def eigenframe(values: Array, lay: Layout) -> tuple[Array, Array]:
 @compiled
 def normal_part(basis: Array, columns: Array) -> Array:
     """V S, shape (K, m)."""
+    apart()
     part = np.zeros((len(basis), columns.shape[1]))
     for a in range(len(basis)):
         for i in range(len(columns)):
@@ -206,6 +263,7 @@ def normal_part(basis: Array, columns: Array) -> Array:
 @compiled
 def from_normal(basis: Array, part: Array) -> Array:
     """Vᵀ Y, shape (N, m)."""
+    apart()
     columns = np.zeros((basis.shape[1], part.shape[1]))
     for a in range(len(basis)):
         for i in range(len(columns)):
@@ -217,6 +275,7 @@ def from_normal(basis: Array, part: Array) -> Array:
 @compiled
 def tangential(basis: Array, vector: Array) -> Array:
     """P v."""
+    apart()
     along = vector.copy()
     for a in range(len(basis)):
         add(along, -dot(basis[a], vector), basis[a])
@@ -226,9 +285,9 @@ def tangential(basis: Array, vector: Array) -> Array:
 @compiled
 def factor(values: Array, lay: Layout) -> Array:
     """S with S Sᵀ = Σ, shape (N, m); the symmetric root where only Σ is known."""
+    apart()
     n = lay.dimension
-    start = lay.rows * n + len(lay.second) + lay.thirds
-    columns = values[start : start + n * lay.columns].reshape(n, lay.columns)
+    columns = values[lay.noise_at : lay.slope_at].reshape(n, lay.columns)
     if lay.factored:
         return columns
     variances, axes = singular_rows(columns, n)
@@ -242,13 +301,15 @@ def factor(values: Array, lay: Layout) -> Array:
 @compiled
 def third(values: Array, lay: Layout, x: Array, y: Array) -> Array:
     """D³L[T] for T = X Yᵀ + Y Xᵀ, with X and Y of shape (N, q)."""
+    apart()
     out = np.zeros(lay.dimension)
     start = lay.rows * lay.dimension
     if not lay.squares:
         start += len(lay.second)
-        for e, a, b, c in lay.terms:
+        for t in range(len(lay.terms)):
+            a, b = lay.terms[t, 1], lay.terms[t, 2]
             entry = dot(x[a], y[b]) + dot(y[a], x[b])
-            out[c] += values[start + e] * entry
+            out[lay.terms[t, 3]] += values[start + lay.terms[t, 0]] * entry
         return out
     # Σ_a (2 ∇²ρ_a T ∇ρ_a + tr(∇²ρ_a T) ∇ρ_a)
     rows = values[:start].reshape(lay.rows, lay.dimension)
@@ -258,7 +319,7 @@ def third(values: Array, lay: Layout, x: Array, y: Array) -> Array:
         for i in range(lay.dimension):
             image[a, i] = dot(x[i], along_y[a]) + dot(y[i], along_x[a])
     for e in range(len(lay.second)):
-        a, i, j = lay.second[e]
+        a, i, j = lay.second[e, 0], lay.second[e, 1], lay.second[e, 2]
         value = 2 * values[start + e]
         out[i] += value * image[a, j]
         if i != j:
@@ -273,84 +334,115 @@ def third(values: Array, lay: Layout, x: Array, y: Array) -> Array:
 
 @compiled
 def tangential_second_derivative(
-    values: Array, lay: Layout, curvatures: Array, basis: Array, columns: Array, along: Array
+    values: Array, lay: Layout, frame: Frame, columns: Array, along: Array
 ) -> Array:
-    """P D²Φ_step[Σ] = −P D³L[H⁺ΣP + PΣH⁺ + ℒ⁻¹(QΣQ)], shape (N,)."""
+    """P D²Φ_α[Σ] = −P D³L[H⁺ΣP + PΣH⁺ + ℒ⁻¹(QΣQ)] for S = `columns`, P S = `along`."""
+    apart()
+    curvatures, basis = frame
+    m = lay.columns
     across = normal_part(basis, columns)
-    stationary = np.zeros((lay.rank, lay.rank))
-    scaled = np.empty_like(across)
+    scaled = np.zeros((lay.rank, m + lay.rank))
     for a in range(lay.rank):
-        scaled[a] = across[a] / curvatures[a]
+        first = curvatures[a]
+        add(scaled[a, :m], 1 / (first + lay.dephasing * first * first), across[a])
         for b in range(lay.rank):
-            rate = curvatures[a] + curvatures[b] - lay.step * curvatures[a] * curvatures[b]
-            stationary[a, b] = 0.5 * dot(across[a], across[b]) / rate
-    x = np.empty((lay.dimension, lay.columns + lay.rank))
-    y = np.empty_like(x)
-    x[:, : lay.columns], y[:, : lay.columns] = from_normal(basis, scaled), along
-    x[:, lay.columns :], y[:, lay.columns :] = from_normal(basis, stationary), basis.T
-    return -tangential(basis, third(values, lay, x, y))
+            second = curvatures[b]
+            rate = first + second - lay.damping * first * second
+            rate += lay.dephasing * (first - second) ** 2
+            scaled[a, m + b] = 0.5 * dot(across[a], across[b]) / rate
+    beside = np.empty((lay.dimension, m + lay.rank))
+    for i in range(lay.dimension):
+        for k in range(m):
+            beside[i, k] = along[i, k]
+        for b in range(lay.rank):
+            beside[i, m + b] = basis[b, i]
+    return -tangential(basis, third(values, lay, from_normal(basis, scaled), beside))
 
 
 @compiled
-def normal_second_derivative(
-    values: Array, lay: Layout, curvatures: Array, basis: Array, along: Array
-) -> Array:
-    """Q D²Φ[Σ] = −H⁺ D³L[PΣP] for P S = `along`, shape (N,)."""
-    slope = third(values, lay, 0.5 * along, along)
-    out = np.zeros(lay.dimension)
-    for a in range(lay.rank):
-        add(out, -dot(basis[a], slope) / curvatures[a], basis[a])
+def inverse_hessian(frame: Frame, vector: Array) -> Array:
+    """H⁺ v."""
+    apart()
+    curvatures, basis = frame
+    out = np.zeros(basis.shape[1])
+    for a in range(len(basis)):
+        add(out, dot(basis[a], vector) / curvatures[a], basis[a])
     return out
 
 
 @compiled
-def coefficients(
-    values: Array, lay: Layout, curvatures: Array, basis: Array
-) -> tuple[Array, Array, Array]:
-    """The limiting equation at a point: P b and Q b, each (N,), and s, shape (N, m).
+def normal_second_derivative(values: Array, lay: Layout, frame: Frame, along: Array) -> Array:
+    """Q D²Φ[Σ] = −H⁺ D³L[PΣP] for P S = `along`, shape (N,)."""
+    return -inverse_hessian(frame, third(values, lay, 0.5 * along, along))
 
-    b = −P v + ito · D²Φ_step[Σ] and s = noise · P S.
-    """
-    columns = factor(values, lay)
-    along = columns - from_normal(basis, normal_part(basis, columns))
-    drift = -tangential(basis, values[len(values) - lay.dimension :])
-    bend = np.zeros(lay.dimension)
+
+@compiled
+def second_order_drift(values: Array, lay: Layout, frame: Frame) -> Array:
+    """−P r, r = ∇Reg₂ + ∇²Reg δ + D³L[½ δδᵀ − sym(H⁺δ (P∇Reg)ᵀ)], δ = −H⁺∇Reg, shape (N,)."""
+    apart()
+    n = lay.dimension
+    slope = values[lay.next_at : lay.next_at + n]
+    offset = -inverse_hessian(frame, slope)
+    across, along = inverse_hessian(frame, offset), tangential(frame[1], slope)
+    x, y = np.empty((n, 2)), np.empty((n, 2))
+    for i in range(n):
+        x[i, 0], y[i, 0] = 0.25 * offset[i], offset[i]
+        x[i, 1], y[i, 1] = -0.5 * across[i], along[i]
+    rest = third(values, lay, x, y)
+    add(rest, 1.0, values[lay.next_at + n + len(lay.bend) :])
+    for e in range(len(lay.bend)):
+        i, j = lay.bend[e, 0], lay.bend[e, 1]
+        value = values[lay.next_at + n + e]
+        rest[i] += value * offset[j]
+        if i != j:
+            rest[j] += value * offset[i]
+    return -tangential(frame[1], rest)
+
+
+@compiled
+def tangential_drift(
+    values: Array, lay: Layout, frame: Frame, columns: Array, along: Array
+) -> Array:
+    """P b = −P v − κ₂ P r + q P D²Φ_α[Σ], shape (N,)."""
+    apart()
+    drift = -tangential(frame[1], values[lay.slope_at : lay.slope_at + lay.dimension])
     if lay.ito != 0:
-        drift += lay.ito * tangential_second_derivative(
-            values, lay, curvatures, basis, columns, along
-        )
-        bend += lay.ito * normal_second_derivative(values, lay, curvatures, basis, along)
-    return drift, bend, lay.noise * along
+        correction = tangential_second_derivative(values, lay, frame, columns, along)
+        add(drift, lay.ito, correction)
+    if lay.second_weight != 0:
+        add(drift, lay.second_weight, second_order_drift(values, lay, frame))
+    return drift
 
 
 @compiled
-def drifts(values: Array, lay: Layout, out: Array) -> None:
-    """b at each of many points."""
-    for p in range(len(values)):
-        curvatures, basis = eigenframe(values[p], lay)
-        along, bend, _ = coefficients(values[p], lay, curvatures, basis)
-        out[p] = along + bend
+def tangential_factor(frame: Frame, columns: Array) -> Array:
+    """P S, shape (N, m)."""
+    along = from_normal(frame[1], normal_part(frame[1], columns))
+    for i in range(along.shape[0]):
+        for m in range(along.shape[1]):
+            along[i, m] = columns[i, m] - along[i, m]
+    return along
 
 
 @compiled
-def diffusions(values: Array, lay: Layout, out: Array) -> None:
-    """s at each of many points."""
+def equations(values: Array, lay: Layout, drift: Array, diffusion: Array) -> None:
+    """Itô drift b and diffusion s = c P S at each of many points."""
     for p in range(len(values)):
-        curvatures, basis = eigenframe(values[p], lay)
-        out[p] = coefficients(values[p], lay, curvatures, basis)[2]
+        frame = eigenframe(values[p], lay)
+        columns = factor(values[p], lay)
+        along = tangential_factor(frame, columns)
+        put(drift[p], tangential_drift(values[p], lay, frame, columns, along))
+        if lay.ito != 0:
+            add(drift[p], lay.ito, normal_second_derivative(values[p], lay, frame, along))
+        for i in range(lay.dimension):
+            for m in range(lay.columns):
+                diffusion[p, i, m] = lay.noise * along[i, m]
 
 
 @compiled
-def projectors(values: Array, lay: Layout, out: Array) -> None:
-    """P at each of many points."""
+def frames(values: Array, lay: Layout, curvatures: Array, bases: Array) -> None:
+    """Non-zero eigenvalues of H, descending, and their eigenvectors at each of many points."""
     for p in range(len(values)):
-        out[p] = np.eye(lay.dimension)
-        for row in eigenframe(values[p], lay)[1]:
-            out[p] -= np.outer(row, row)
-
-
-@compiled
-def spectra(values: Array, lay: Layout, out: Array) -> None:
-    """Non-zero eigenvalues of H, ascending, at each of many points."""
-    for p in range(len(values)):
-        out[p] = eigenframe(values[p], lay)[0][::-1]
+        eigenvalues, basis = eigenframe(values[p], lay)
+        put(curvatures[p], eigenvalues)
+        put(bases[p].ravel(), basis.ravel())

@@ -24,6 +24,9 @@ CHUNK_BYTES = 2**24
 
 NATIVE = "void(float64[:, ::1], float64[:, ::1])"
 
+NUMBERS = ("ito", "noise", "second_weight", "damping", "dephasing")
+"""Fields of a layout that `_numbers` gives the values of."""
+
 _retractions = by_address(flow.retractions)
 _flow_ends = by_address(flow.flow_ends)
 _descent_ends = by_address(flow.descent_ends)
@@ -50,22 +53,23 @@ class CompiledLimit:
 
     def drift(self, w: ArrayLike) -> Array:
         """Itô drift b, shape (..., N), per unit of slow time."""
-        return self._at_points(geometry.drifts, w, (self.dimension,))
+        return self._equation(w)[0]
 
     def diffusion(self, w: ArrayLike) -> Array:
         """Diffusion matrix s, shape (..., N, m), per square root of slow time.
 
         Where only Σ is known it is P Σ^{1/2} with the symmetric root, and m = N.
         """
-        return self._at_points(geometry.diffusions, w, (self.dimension, self.layout.columns))
+        return self._equation(w)[1]
 
     def projector(self, w: ArrayLike) -> Array:
         """Orthogonal projector P on the tangent space, shape (..., N, N)."""
-        return self._at_points(geometry.projectors, w, (self.dimension, self.dimension))
+        basis = self._frame(w)[1]
+        return np.eye(self.dimension) - np.swapaxes(basis, -1, -2) @ basis
 
     def spectrum(self, w: ArrayLike) -> Array:
-        """Non-zero eigenvalues of H, ascending, shape (..., K), per iteration and unit step size."""
-        return self._at_points(geometry.spectra, w, (self.codimension,))
+        """Non-zero eigenvalues of H, ascending, shape (..., K)."""
+        return self._frame(w)[0][..., ::-1]
 
     def regularizer(self, w: ArrayLike) -> Array:
         """Reg(w), shape (...)."""
@@ -75,22 +79,27 @@ class CompiledLimit:
 
     def retract(self, w: ArrayLike) -> Array:
         """Nearest point of Γ, shape (..., N), to round-off; NaN where none was found."""
-        return self._mapped(_retractions, w)
+        flat = self._points(w).reshape(-1, self.dimension).copy()
+        _retractions(*self.onto, flat)
+        return flat.reshape(np.shape(w))
 
     def flow_limit(self, w: ArrayLike) -> Array:
         """Φ(w), the end of the gradient flow of L, shape (..., N), to about 10⁻¹⁰.
 
         NaN where the flow does not end on Γ. The limit of a run that starts at w starts here.
         """
-        return self._mapped(_flow_ends, w, self.loss_gradient.batch)
+        flat = self._points(w).reshape(-1, self.dimension).copy()
+        _flow_ends(self.loss_gradient.batch, *self.onto, flat)
+        return self.retract(flat.reshape(np.shape(w)))
 
     def descent_limit(self, w: ArrayLike, alpha: float) -> Array:
         """Φ_α(w), the end of gradient descent with step α, shape (..., N), to about 10⁻¹⁰.
 
         NaN where descent does not end on Γ.
         """
-        self._points(w)
-        return self._mapped(_descent_ends, w, self.loss_gradient.batch, step=float(alpha))
+        flat = self._points(w).reshape(-1, self.dimension).copy()
+        _descent_ends(self.loss_gradient.batch, *self.onto, float(alpha), flat)
+        return self.retract(flat.reshape(np.shape(w)))
 
     # How it is done -----------------------------------------------------------------------------
 
@@ -111,19 +120,27 @@ class CompiledLimit:
         jet = limit.manifold.jet
         squares = isinstance(jet, SquaresJet)
         second, terms = _squares_indices(jet) if squares else _plain_indices(jet)
+        rows = len(jet.residuals) if squares else self._constraint_count
+        thirds = 0 if squares else len(jet.thirds)
+        columns = int(moments.columns.cols)
+        bend = [(i, j) for i, j, _ in limit.second_order.bend] if self._has_second_order else []
+        noise_at = rows * self.dimension + len(second) + thirds
+        slope_at = noise_at + self.dimension * columns
         return Layout(
             dimension=self.dimension,
             rank=self.codimension,
-            rows=len(jet.residuals) if squares else self._constraint_count,
-            columns=int(moments.columns.cols),
+            rows=rows,
             squares=squares,
-            factored=moments.factor is not None,
             second=second,
-            thirds=0 if squares else len(jet.thirds),
+            thirds=thirds,
             terms=terms,
-            ito=float(limit.ito_weight),
-            noise=float(limit.noise_weight),
-            step=float(limit.step),
+            columns=columns,
+            factored=moments.factor is not None,
+            bend=_indices(bend, 2),
+            noise_at=noise_at,
+            slope_at=slope_at,
+            next_at=slope_at + self.dimension,
+            **dict(zip(NUMBERS, map(float, _numbers(limit)), strict=True)),
         )
 
     @cached_property
@@ -138,7 +155,14 @@ class CompiledLimit:
         else:
             parts = [x for c in limit.manifold.constraints for x in self._slope(c)]
             parts += [value for *_, value in jet.second] + [value for *_, value in jet.thirds]
-        return self._native("limit", [*parts, *limit.moments.columns, *limit.slope])
+        parts += [*limit.moments.columns, *limit.slope]
+        if self._has_second_order:
+            parts += limit.second_order.scalars
+        return self._native("limit", parts)
+
+    @property
+    def _has_second_order(self) -> bool:
+        return bool(self.limit.second_weight != 0)
 
     @cached_property
     def constraints(self) -> CompiledFunction:
@@ -146,6 +170,11 @@ class CompiledLimit:
         parts = list(self.limit.manifold.constraints)
         parts += [x for c in self.limit.manifold.constraints for x in self._slope(c)]
         return self._native("constraints", parts)
+
+    @property
+    def onto(self) -> tuple[Any, tuple[int, int]]:
+        """What the kernels of `flow` ask for: the constraints, their number and their rank."""
+        return self.constraints.batch, (self._constraint_count, self.codimension)
 
     @cached_property
     def loss_gradient(self) -> CompiledFunction:
@@ -178,26 +207,26 @@ class CompiledLimit:
             )
         return points
 
+    def _equation(self, w: ArrayLike) -> tuple[Array, Array]:
+        n = self.dimension
+        return self._at_points(geometry.equations, w, (n,), (n, self.layout.columns))
+
+    def _frame(self, w: ArrayLike) -> tuple[Array, Array]:
+        n, k = self.dimension, self.codimension
+        return self._at_points(geometry.frames, w, (k,), (k, n))
+
     def _at_points(
-        self, kernel: Callable[..., None], w: ArrayLike, shape: tuple[int, ...]
-    ) -> Array:
+        self, kernel: Callable[..., None], w: ArrayLike, *shapes: tuple[int, ...]
+    ) -> tuple[Array, Array]:
         points = self._points(w)
         flat = np.ascontiguousarray(points.reshape(-1, self.dimension))
-        out = np.empty((len(flat), *shape))
+        first, second = (np.empty((len(flat), *shape)) for shape in shapes)
         chunk = max(1, CHUNK_BYTES // (8 * len(self.values.outputs)))
         for start in range(0, len(flat), chunk):
             part = slice(start, start + chunk)
-            kernel(self.values(flat[part]), self.layout, out[part])
-        return out.reshape(points.shape[:-1] + shape)
-
-    def _mapped(
-        self, kernel: Callable[..., None], w: ArrayLike, *before: Any, step: float | None = None
-    ) -> Array:
-        points = self._points(w)
-        flat = points.reshape(-1, self.dimension).copy()
-        after = (flat,) if step is None else (step, flat)
-        kernel(*before, self.constraints.batch, self._constraint_count, self.codimension, *after)
-        return flat.reshape(points.shape)
+            kernel(self.values(flat[part]), self.layout, first[part], second[part])
+        lead = points.shape[:-1]
+        return first.reshape(lead + shapes[0]), second.reshape(lead + shapes[1])
 
 
 def compile_limit(limit: Limit) -> CompiledLimit:
@@ -224,12 +253,25 @@ def compile_limit(limit: Limit) -> CompiledLimit:
             f"limit: {parameters} still stands for any value; bind it with "
             "limit.subs({...}) before compiling"
         )
-    if limit.step.free_symbols:
+    scale = sorted(map(str, set().union(*(e.free_symbols for e in _numbers(limit)))))
+    if scale:
         raise ValueError(
-            f"limit: its step size {limit.step} is a symbol; give a number, as in "
-            "limit.at_step(0.05), before compiling"
+            f"limit: {', '.join(scale)} is a symbol still; give numbers, as in "
+            "limit.at_step(0.05) or limit.effective(0.05, 0.1), before compiling"
         )
     return CompiledLimit(limit)
+
+
+def _numbers(limit: Limit) -> tuple[Any, ...]:
+    """Expressions of the equation that have to be numbers."""
+    relaxation = limit.equation.relaxation
+    return (
+        limit.ito_weight,
+        limit.noise_weight,
+        limit.second_weight,
+        relaxation.damping,
+        relaxation.dephasing,
+    )
 
 
 def _squares_indices(jet: Any) -> tuple[Any, Any]:
