@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from derive import Limit, NoisyGradientDescent, derive_limit
+from derive import Limit, NoisyGradientDescent
 from tests import oracles
 from tests.catalogue import CATALOGUE, Entry
+from tests.fields import derived
 from tests.oracles import Array, Landscape, NoisyGradient
 
 
@@ -94,4 +95,4 @@ def truths(entry: Entry) -> tuple[BruteForce, ...]:
 @pytest.fixture(scope="session")
 def limit(entry: Entry) -> Limit:
     """The derived limit of the entry."""
-    return derive_limit(entry.problem)
+    return derived(entry.problem)

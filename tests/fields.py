@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 
 import mpmath
 import numpy as np
 import sympy as sp
 
-from derive import Limit
+from derive import Limit, derive_limit
 from derive.manifold import LocalGeometry
 from derive.points import System
 from derive.pointwise import PointwiseLimit
-compile_limit = None
+from numerics import compile_limit
 from tests.oracles import Array, array_function
+
+derived = cache(derive_limit)
+"""`derive_limit`, each problem derived once a run."""
 
 Evaluator = Callable[[Array], Array]
 
@@ -55,23 +59,15 @@ def compiled(limit: Limit) -> Field:
     return Field(fast.drift, spread, fast.projector)
 
 
-def in_closed_form(limit: Limit) -> Field | None:
-    """The sympy matrices of the limit; None where one of them is not written out."""
-    drift, diffusion, projector = limit.drift, limit.diffusion, limit.projector
-    if drift is None or diffusion is None or projector is None:
-        return None
-    weights, n = limit.problem.weights, limit.problem.dimension
+def in_closed_form(limit: Limit, values: Mapping[sp.Symbol, float] | None = None) -> Field:
+    """The sympy matrices of the limit, with further symbols bound to numbers."""
+    weights = limit.problem.weights
 
-    def matrix(expressions: sp.Matrix) -> Evaluator:
-        flat = array_function(list(expressions), weights)
-        return lambda w: flat(w).reshape(expressions.shape)
+    def matrix(expressions: sp.Matrix | None) -> Evaluator:
+        assert expressions is not None, "no closed form is written"
+        bound = expressions.subs(values or {})
+        flat = array_function(list(bound), weights)
+        return lambda w: flat(w).reshape(bound.shape)
 
-    s = matrix(diffusion)
-    return Field(array_function(list(drift), weights), lambda w: s(w) @ s(w).T, matrix(projector))
-
-
-ROUTES = {
-    "50 digits": at_fifty_digits,
-    "compiled": compiled,
-    "closed form": in_closed_form,
-}
+    drift, s = matrix(limit.drift), matrix(limit.diffusion)
+    return Field(lambda w: drift(w)[:, 0], lambda w: s(w) @ s(w).T, matrix(limit.projector))

@@ -134,11 +134,12 @@ def second_fundamental_form(landscape: Landscape, w: Array, matrix: Array) -> Ar
     """II[S] = Σ_a λ_a II(u_a, u_a) of a tangential S, from differences of the projector along Γ."""
     values, vectors = np.linalg.eigh(matrix)
     total = np.zeros_like(w)
-    normal = np.eye(len(w)) - landscape.projector(w)
     for value, u in zip(values, vectors.T, strict=True):
-        turned = [landscape.projector(landscape.retract(w + STEP * k * u)) @ u for k in OFFSETS]
-        total += value * (normal @ (FIRST @ np.array(turned))) / STEP
-    return total
+        if abs(value) > 1e-14 * np.abs(values).max():
+            along = landscape.flow_end(w + STEP * OFFSETS[:, None] * u)
+            turned = np.array([landscape.projector(point) @ u for point in along])
+            total += value * (FIRST @ turned) / STEP
+    return total - landscape.projector(w) @ total
 
 
 Draws = tuple[Array, Array]

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 import numpy as np
 import pytest
 import sympy as sp
 
 from derive import alpha, sigma
 from derive.laws import ShrinkingLaw
+from numerics import compile_limit
 from tests import oracles
-from tests.catalogue import CATALOGUE, Entry
-from tests.fields import ROUTES, at_fifty_digits, in_closed_form
+from tests.catalogue import CATALOGUE, DIFFUSIVE, HYPERBOLAS, NETS, RINGS, Entry
+from tests.conftest import BruteForce
+from tests.fields import Field, at_fifty_digits, compiled, in_closed_form
 from tests.oracles import NoisyGradient
 
 SIX_DIGITS = 1e-6
@@ -27,6 +31,25 @@ def evaluate(expressions: object, entry: Entry, w: np.ndarray) -> np.ndarray:
     matrix = sp.Matrix(expressions)
     flat = oracles.array_function(list(matrix), entry.problem.weights)(w)
     return flat.reshape(matrix.shape) if matrix.cols > 1 else flat
+
+
+def over(entries: Iterable[Entry], slow: Iterable[Entry] = ()) -> pytest.MarkDecorator:
+    """Run over some entries of the catalogue only, and over others when slow tests are run."""
+    both = [*entries, *(pytest.param(e, marks=pytest.mark.slow) for e in slow)]
+    return pytest.mark.parametrize("entry", both, ids=str, indirect=True)
+
+
+def stated(field: str) -> pytest.MarkDecorator:
+    """Run over the entries that state something, so that nothing is skipped."""
+    return over([e for e in CATALOGUE if getattr(e, field) is not None])
+
+
+SHRINKING = [e for e in CATALOGUE if isinstance(e.problem.law, ShrinkingLaw)]
+"""A jump, or a batch of fixed size, is not small at a fixed step; for these the theory is exact."""
+
+ELLIPSE, *SURFACE_AND_CUBIC = DIFFUSIVE[:3]
+WRITTEN = [*RINGS, *HYPERBOLAS, *NETS, ELLIPSE]
+"""Models whose limit must be written in closed form, at any step."""
 
 
 # What the catalogue states, against brute force.
@@ -50,33 +73,29 @@ def test_stated_outcome_is_what_brute_force_shows(entry, truths):
         assert flow < 1e-8, "zero and not zero are well apart"
 
 
+@stated("regularizer")
 def test_stated_regularizer_has_the_gradient_of_the_mean_step(entry, truths):
     """P∇Reg is P of the mean step over σ²."""
-    if entry.regularizer is None:
-        pytest.skip("no noisy loss, so no regularizer")
     gradient = [entry.regularizer.diff(w) for w in entry.problem.weights]
     for t in truths:
         assert t.projector @ evaluate(gradient, entry, t.w) == close(-t.flow, 1e-7)
 
 
+@stated("sigma")
 def test_stated_covariance_is_that_of_the_step(entry, truths):
-    if entry.sigma is None:
-        pytest.skip("the covariance does not matter in a non-degenerate limit")
     for t in truths:
         assert evaluate(entry.sigma, entry, t.w) == close(t.sigma, 1e-8)
 
 
+@stated("force")
 def test_stated_force_is_the_tangential_drift(entry, truths):
-    if entry.force is None:
-        pytest.skip("no closed form known")
     for t in truths:
         drift = t.flow if entry.outcome == "non-degenerate" else t.second_derivative / 2
         assert t.projector @ evaluate(entry.force, entry, t.w) == close(t.projector @ drift, 1e-7)
 
 
+@stated("finite_step")
 def test_stated_finite_step_force_is_that_of_the_iterated_map(entry, truths):
-    if entry.finite_step is None:
-        pytest.skip("no closed form known")
     for t in truths:
         drift = t.projector @ t.finite_second_derivative / 2
         assert t.projector @ evaluate(entry.finite_step, entry, t.w) == close(drift, 1e-7)
@@ -120,11 +139,10 @@ def test_regularizer_on_the_manifold_is_equal_to_it_there(entry, limit, truths):
         assert values == close(np.full(len(both), values[0]), 1e-12)
 
 
-@pytest.mark.parametrize("route", ROUTES)
-def test_limit_is_that_of_brute_force(entry, limit, truths, route):
-    field = ROUTES[route](limit)
-    if field is None:
-        pytest.skip("no closed form is worth writing")
+# Each way to the numbers: the derivation's own, the compiled one, and the closed forms.
+
+
+def agrees_with_brute_force(field: Field, entry: Entry, truths: Sequence[BruteForce]) -> None:
     degenerate = entry.outcome != "non-degenerate"
     for t in truths:
         drift = t.second_derivative / 2 if degenerate else t.flow
@@ -134,28 +152,30 @@ def test_limit_is_that_of_brute_force(entry, limit, truths, route):
         assert field.projector(t.w) == close(t.projector, 1e-12)
 
 
-@pytest.mark.parametrize("route", ROUTES)
-def test_limit_at_a_finite_step_is_that_of_the_iterated_map(entry, limit, truths, route):
-    """Exact for laws that shrink with σ; a jump or a fixed batch is not small at a fixed step."""
-    if not isinstance(entry.problem.law, ShrinkingLaw):
-        pytest.skip("the limit at a fixed step is known for shrinking laws only")
-    field = ROUTES[route](limit.at_step(entry.alpha))
-    if field is None:
-        pytest.skip("no closed form is worth writing")
+def agrees_with_the_iterated_map(field: Field, entry: Entry, truths: Sequence[BruteForce]) -> None:
     degenerate = entry.outcome != "non-degenerate"
     for t in truths:
-        drift = t.finite_second_derivative / 2
-        spread = t.diffusion_covariance
+        drift, spread = t.finite_second_derivative / 2, t.diffusion_covariance
         if not degenerate:
             drift, spread = t.flow + t.alpha * drift, t.alpha * spread
         assert field.drift(t.w) == close(drift)
         assert field.spread(t.w) == close(spread)
 
 
+@pytest.mark.parametrize("route", [at_fifty_digits, compiled])
+def test_limit_is_that_of_brute_force(entry, limit, truths, route):
+    agrees_with_brute_force(route(limit), entry, truths)
+
+
+@over(SHRINKING)
+@pytest.mark.parametrize("route", [at_fifty_digits, compiled])
+def test_limit_at_a_finite_step_is_that_of_the_iterated_map(entry, limit, truths, route):
+    agrees_with_the_iterated_map(route(limit.at_step(entry.alpha)), entry, truths)
+
+
+@over(SHRINKING)
 def test_one_noisy_step_moves_as_the_finite_step_limit_says(entry, limit, truths):
     """Nothing but the recursion: E Φ_α(w − α∇L̂(w, η)) − w, as σ → 0, from a point of Γ."""
-    if not isinstance(entry.problem.law, ShrinkingLaw):
-        pytest.skip("the limit at a fixed step is known for shrinking laws only")
     field = at_fifty_digits(limit.at_step(entry.alpha))
     power = 1 if entry.outcome == "non-degenerate" else 2
     t = truths[0]
@@ -163,21 +183,24 @@ def test_one_noisy_step_moves_as_the_finite_step_limit_says(entry, limit, truths
     assert field.drift(t.w) == close(moved)
 
 
-@pytest.mark.parametrize("step", [0, "alpha"])
-def test_closed_forms_at_a_symbolic_step(entry, limit, truths, step):
-    """`at_step()` with the symbol α, bound afterwards, is `at_step` of the number."""
-    bound = {alpha: sp.Rational(str(entry.alpha))} if step else {alpha: 0}
-    symbolic, numeric = limit.at_step(), limit.at_step(bound[alpha])
-    if symbolic.drift is None or numeric.drift is None:
-        pytest.skip("no closed form is worth writing")
-    for t in truths:
-        there = evaluate(symbolic.drift.subs(bound), entry, t.w)
-        assert there == close(evaluate(numeric.drift, entry, t.w), 1e-12)
+def test_compiled_limit_takes_batches(entry, limit, truths):
+    points = np.array([t.w for t in truths])
+    fast = compile_limit(limit)
+    together = fast.drift(points[None])
+    assert together.shape == (1, *points.shape)
+    assert together[0] == close(np.array([fast.drift(w) for w in points]), 1e-12)
+    assert fast.regularizer(points) == close(
+        evaluate([limit.regularizer], entry, points)[:, 0], 1e-12
+    )
 
 
-SHORT = {name for name in map(str, CATALOGUE) if "net" not in name and "neuron" not in name}
+@over(WRITTEN, slow=SURFACE_AND_CUBIC)
+def test_closed_form_is_that_of_brute_force(entry, limit, truths):
+    agrees_with_brute_force(in_closed_form(limit), entry, truths)
 
 
-def test_small_models_have_closed_forms(entry, limit):
-    if entry.name in SHORT:
-        assert in_closed_form(limit) is not None
+@over([e for e in WRITTEN if e in SHRINKING])
+def test_closed_form_at_a_symbolic_step(entry, limit, truths):
+    """`at_step()` with the symbol α, bound afterwards, is the limit of the iterated map."""
+    field = in_closed_form(limit.at_step(), {alpha: entry.alpha})
+    agrees_with_the_iterated_map(field, entry, truths)
