@@ -1,8 +1,8 @@
 """Matrix models under label noise: the recursion, and its limit with P applied by J Jᵀ solves.
 
-Neither P (N × N) nor J (n × N) is formed along the flow: J Jᵀ λ = J v is solved by conjugate
-gradients on Jacobian-vector products, started from the multipliers λ of the step before, which
-change slowly.
+P (N × N) is never formed: J Jᵀ λ = J v is solved by conjugate gradients on Jacobian-vector
+products, started from the multipliers λ of the step before and preconditioned by a Cholesky factor
+of J Jᵀ (n × n) at an earlier point of the path, renewed when it no longer serves.
 
 References
 ----------
@@ -16,15 +16,20 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.linalg import cho_factor, cho_solve
 
 from .matrix_kernels import CompiledMatrixLimit
 from .paths import Paths, Status
 
 Array = NDArray[np.float64]
 
-SOLVE_TOLERANCE = 1e-8
-"""Relative residual at which conjugate gradients stop."""
-RETRACTION_TOLERANCE = 1e-9
+SOLVE_TOLERANCE = 1e-6
+"""Relative residual at which conjugate gradients stop; retraction removes what it leaves."""
+PATIENCE = 12
+"""Iterations after which the preconditioner is renewed."""
+RIDGE = 1e-13
+"""Added to J Jᵀ relative to its trace, so that it factors where its rank falls."""
+RETRACTION_TOLERANCE = 1e-8
 """Residuals h − y on Γ, relative to the size of the targets."""
 RETRACTION_STEPS = 8
 SAFETY = 0.9
@@ -61,63 +66,86 @@ def curvature(model: CompiledMatrixLimit, w: Array, rank: int | None = None) -> 
     return Curvature(float(values[0]), float(max(values[(rank or model.samples) - 1], 0.0)))
 
 
-def multipliers(
-    model: CompiledMatrixLimit, w: Array, right: Array, guess: Array | None = None
-) -> Array:
-    """Solve J Jᵀ λ = right by conjugate gradients.
+class GramSolver:
+    """Solves J Jᵀ λ = right along a path.
 
     Parameters
     ----------
     model : CompiledMatrixLimit
-    w : ndarray, shape (N,)
-    right : ndarray, shape (n,)
-        In the range of J (its other part is not seen).
-    guess : ndarray, shape (n,), optional
-        Where to start.
-
-    Returns
-    -------
-    ndarray, shape (n,)
     """
-    x = np.zeros_like(right) if guess is None else guess.copy()
 
-    def gram(c: Array) -> Array:
-        return model.jvp(w, model.vjp(w, c))
+    def __init__(self, model: CompiledMatrixLimit) -> None:
+        self.model = model
+        self._factor: tuple[Array, bool] | None = None
 
-    r = right - gram(x) if guess is not None else right.copy()
-    p, square = r.copy(), float(r @ r)
-    goal = SOLVE_TOLERANCE**2 * float(right @ right)
-    for _ in range(4 * len(right)):
-        if square <= goal:
-            break
-        moved = gram(p)
-        length = square / float(p @ moved)
-        x += length * p
-        r -= length * moved
-        before, square = square, float(r @ r)
-        p = r + (square / before) * p
-    return x
+    def solve(self, w: Array, right: Array, guess: Array | None = None) -> Array:
+        """Multipliers λ, shape (n,), at the weights w, shape (N,).
+
+        Parameters
+        ----------
+        w : ndarray, shape (N,)
+        right : ndarray, shape (n,)
+            In the range of J (its other part is not seen).
+        guess : ndarray, shape (n,), optional
+            Where to start.
+        """
+        x = np.zeros_like(right) if guess is None else guess
+        goal = SOLVE_TOLERANCE * float(np.linalg.norm(right))
+        if self._factor is None:
+            self._renew(w)
+        x, missing = self._iterate(w, right, x, goal)
+        if missing > goal:
+            self._renew(w)
+            x, missing = self._iterate(w, right, x, goal)
+        return x
+
+    def _renew(self, w: Array) -> None:
+        gram = self.model.gram(w)
+        gram[np.diag_indices_from(gram)] += RIDGE * np.trace(gram)
+        self._factor = cho_factor(gram, lower=True, overwrite_a=True, check_finite=False)
+
+    def _iterate(self, w: Array, right: Array, x: Array, goal: float) -> tuple[Array, float]:
+        """At most PATIENCE preconditioned conjugate gradient steps; the residual that is left."""
+        r = right - self._gram(w, x)
+        z = cho_solve(self._factor, r, check_finite=False)
+        p, product = z, float(r @ z)
+        for _ in range(PATIENCE):
+            if np.linalg.norm(r) <= goal:
+                break
+            moved = self._gram(w, p)
+            length = product / float(p @ moved)
+            x = x + length * p
+            r = r - length * moved
+            z = cho_solve(self._factor, r, check_finite=False)
+            before, product = product, float(r @ z)
+            p = z + (product / before) * p
+        return x, float(np.linalg.norm(r))
+
+    def _gram(self, w: Array, c: Array) -> Array:
+        return self.model.jvp(w, self.model.vjp(w, c))
 
 
-def retract(model: CompiledMatrixLimit, w: Array) -> Array:
+def retract(solver: GramSolver, w: Array) -> Array:
     """A point of Γ near w, by Gauss–Newton steps of least norm; as far as they reach."""
+    model = solver.model
     goal = RETRACTION_TOLERANCE * np.linalg.norm(model.targets)
     for _ in range(RETRACTION_STEPS):
         r = model.residuals(w)
         if np.linalg.norm(r) <= goal:
             break
-        w = w - model.vjp(w, multipliers(model, w, r))
+        w = w - model.vjp(w, solver.solve(w, r))
     return w
 
 
 def limit_drift(
-    model: CompiledMatrixLimit, w: Array, guess: Array | None = None, alpha: float = 0.0
+    solver: GramSolver, w: Array, guess: Array | None = None, alpha: float = 0.0
 ) -> tuple[Array, Array]:
     """Drift of the limit, and the multipliers that project it.
 
     Parameters
     ----------
-    model : CompiledMatrixLimit
+    solver : GramSolver
+        For the model.
     w : ndarray, shape (N,)
         A point of Γ.
     guess : ndarray, shape (n,), optional
@@ -131,12 +159,12 @@ def limit_drift(
     drift : ndarray, shape (N,)
     multipliers : ndarray, shape (n,)
     """
-    mixing = None
+    model, mixing = solver.model, None
     if alpha > 0:
         n = model.samples
         mixing = np.asarray(np.linalg.inv(np.eye(n) - alpha / n * model.gram(w)), dtype=float)
     slope = model.regularizer_gradient(w, mixing) / model.samples
-    found = multipliers(model, w, model.jvp(w, slope), guess)
+    found = solver.solve(w, model.jvp(w, slope), guess)
     return model.vjp(w, found) - slope, found
 
 
@@ -171,22 +199,23 @@ def simulate_matrix_limit(
         One path in slow time; LEFT_NEIGHBOURHOOD where no step, however short, stays on Γ.
     """
     moments = np.asarray(times, dtype=float)
-    w = retract(model, np.array(start, dtype=float))
+    solver = GramSolver(model)
+    w = retract(solver, np.array(start, dtype=float))
     size = tolerance * float(np.linalg.norm(w))
-    slope, found = limit_drift(model, w, None, alpha)
+    slope, found = limit_drift(solver, w, None, alpha)
     step, t, steps = size / float(np.linalg.norm(slope)), 0.0, 0
     goal = 10 * RETRACTION_TOLERANCE * float(np.linalg.norm(model.targets))
     recorded = np.full((len(moments), len(w)), np.nan)
     for row, end in enumerate(moments):
         while end - t > 1e-12 * end:
             h = min(step, end - t)
-            ahead, there = limit_drift(model, w + h * slope, found, alpha)
+            ahead, there = limit_drift(solver, w + h * slope, found, alpha)
             error = h / 2 * float(np.linalg.norm(ahead - slope))
             factor = SAFETY * np.sqrt(size / max(error, 1e-30))
-            moved = retract(model, w + h / 2 * (slope + ahead)) if error <= size else w
+            moved = retract(solver, w + h / 2 * (slope + ahead)) if error <= size else w
             if error <= size and np.linalg.norm(model.residuals(moved)) <= goal:
                 w, t, steps = moved, t + h, steps + 1
-                slope, found = limit_drift(model, w, there, alpha)
+                slope, found = limit_drift(solver, w, there, alpha)
                 if progress is not None:
                     progress(t)
             else:

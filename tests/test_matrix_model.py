@@ -9,9 +9,9 @@ from derive import NoisyGradientDescent, ProblemError, derive_limit
 from derive.matrix_model import MatrixModel, derive_matrix_limit
 from numerics import CodeGenerationError, Status, compile_limit
 from numerics.matrix_flow import (
+    GramSolver,
     curvature,
     limit_drift,
-    multipliers,
     retract,
     simulate_matrix_descent,
     simulate_matrix_limit,
@@ -125,10 +125,11 @@ def test_limit_agrees_with_the_elementwise_derivation(size):
     model = compile_matrix_limit(derive_matrix_limit(SENSING), data, targets)
     limit = derive_limit(label_noise(model, size))
     assert limit.outcome.value == "deterministic"
-    w = retract(model, u.ravel() + 0.2 * rng.normal(size=size**2))
+    solver = GramSolver(model)
+    w = retract(solver, u.ravel() + 0.2 * rng.normal(size=size**2))
     step = 0.5 / curvature(model, w).largest
     for alpha, derived in ((0.0, limit), (step, limit.at_step(sp.Rational(step)))):
-        drift, _ = limit_drift(model, w, alpha=alpha)
+        drift, _ = limit_drift(solver, w, alpha=alpha)
         np.testing.assert_allclose(drift, compile_limit(derived).drift(w), rtol=1e-6, atol=1e-8)
     assert np.linalg.norm(drift) > 1e-2
 
@@ -151,18 +152,24 @@ def test_solves_agree_with_dense_ones_and_projection_is_orthogonal():
     model, w = sensing(4, 5)
     right = np.random.default_rng(1).normal(size=5)
     expected = np.linalg.solve(model.gram(w), right)
-    np.testing.assert_allclose(multipliers(model, w, right), expected, rtol=1e-5)
-    np.testing.assert_allclose(multipliers(model, w, right, expected + 1), expected, rtol=1e-5)
-    drift, found = limit_drift(model, w)
+    solver = GramSolver(model)
+    for guess in (None, expected + 1):
+        np.testing.assert_allclose(solver.solve(w, right, guess), expected, rtol=1e-4)
+    # The factor at w preconditions at other points, near and far.
+    for distance in (0.01, 1.0):
+        moved = w + distance * np.random.default_rng(2).normal(size=16)
+        expected = np.linalg.solve(model.gram(moved), right)
+        np.testing.assert_allclose(solver.solve(moved, right), expected, rtol=1e-4)
+    drift, found = limit_drift(solver, w)
     j, slope = model.jacobian(w), model.regularizer_gradient(w) / model.samples
     onto = np.eye(16) - np.linalg.pinv(j) @ j
     np.testing.assert_allclose(drift, -onto @ slope, atol=1e-6)
-    np.testing.assert_allclose(limit_drift(model, w, found)[0], drift, atol=1e-6)
+    np.testing.assert_allclose(limit_drift(solver, w, found)[0], drift, atol=1e-6)
 
 
 def test_retraction_reaches_the_manifold():
     model, w = sensing(4, 5)
-    moved = retract(model, w + 0.05 * np.random.default_rng(1).normal(size=16))
+    moved = retract(GramSolver(model), w + 0.05 * np.random.default_rng(1).normal(size=16))
     assert np.linalg.norm(model.residuals(moved)) < 1e-8 * np.linalg.norm(model.targets)
 
 
@@ -189,8 +196,10 @@ def test_limit_commutes_with_rotations_of_the_factor():
     model, w = sensing(3, 4)
     turn = np.linalg.qr(np.random.default_rng(9).normal(size=(3, 3)))[0]
     turned = (w.reshape(3, 3) @ turn).ravel()
-    drift = limit_drift(model, w)[0].reshape(3, 3)
-    np.testing.assert_allclose(limit_drift(model, turned)[0].reshape(3, 3), drift @ turn, atol=1e-6)
+    drift = limit_drift(GramSolver(model), w)[0].reshape(3, 3)
+    np.testing.assert_allclose(
+        limit_drift(GramSolver(model), turned)[0].reshape(3, 3), drift @ turn, atol=1e-6
+    )
 
 
 def test_descent_is_its_recursion():
