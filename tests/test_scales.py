@@ -32,6 +32,8 @@ from derive import (
 from derive.errors import NotCoveredError
 from derive.expansion import second_chaos, second_regularizer, third_regularizer
 from derive.laws import Law
+from derive.longtime import equilibria, invariant_density
+from derive.phases import ruling, terms
 from derive.points import System
 from derive.pointwise import PointwiseLimit
 from tests.oracles import (
@@ -403,3 +405,76 @@ def test_what_is_not_covered_is_said():
         derive_limit(problem).effective()
     with pytest.raises(NotCoveredError, match="non-degenerate"):
         derive_limit(SECOND_ORDER["parameter noise on the ring"]).crossover(1)
+
+
+# In the end, and which term rules --------------------------------------------------------------
+
+
+def test_equilibria_of_a_flow_with_their_stability():
+    """Linear scalar noise: θ' = −∂ ¼ log(2 + cos θ) on the unit circle."""
+    limit = derive_limit(ring(UNEVEN + (w1**2 + w2**2) * E1 / 2, UNEVEN))
+    found = {round(float(e.point[w1])): e for e in equilibria(limit)}
+    assert set(found) == {-1, 1}
+    assert found[-1].stable is True and found[1].stable is False
+    assert float(found[-1].eigenvalues[0]) == pytest.approx(-1 / 4, rel=1e-14)
+    assert float(found[1].eigenvalues[0]) == pytest.approx(1 / 12, rel=1e-14)
+
+
+def test_equilibria_are_limits_of_the_flow_in_two_dimensions():
+    """Where a stable equilibrium is found the flow ends, and it ends nowhere else."""
+    problem = channel((w1**2 + 2 * w2**2 + w1 * w3**2 - w1) * E1**2)
+    limit = derive_limit(problem)
+    found = equilibria(limit)
+    (stable,) = (e for e in found if e.stable)
+    landscape = Landscape.of(CHANNEL, W)
+    slope = array_function(limit.slope, W)
+    w = landscape.retract(START[4])
+    for _ in range(400):
+        w = landscape.retract(w - 0.05 * landscape.projector(w) @ slope(w))
+    assert [float(stable.point[s]) for s in W] == pytest.approx(list(w), abs=1e-8)
+    assert any(e.stable is False for e in found)
+
+
+def test_a_flow_at_rest_or_with_diffusion_has_no_equilibria():
+    additive = ring(UNEVEN + w1 * E1 + w2 * E2, UNEVEN)
+    with pytest.raises(DeriveError, match="has diffusion"):
+        equilibria(derive_limit(additive))
+    with pytest.raises(DeriveError, match="at rest"):
+        equilibria(derive_limit(NORMAL_SECOND_MOMENT))
+
+
+@pytest.mark.parametrize("chart", [CIRCLE, None], ids=["chart", "ambient"])
+@pytest.mark.parametrize("step", [0, sp.Rational(1, 20)])
+def test_invariant_density_of_additive_noise(chart, step):
+    """(det₊H)^{-1/2}, with H (1 − αH/2)⁻¹ for H at a finite step; ΔL = 2(2 + w₁) on the circle."""
+    problem = NoisyGradientDescent(UNEVEN, UNEVEN + w1 * E1 + w2 * E2, (w1, w2), E, chart=chart)
+    density = invariant_density(derive_limit(problem).at_step(step)).doit()
+    value = sp.lambdify([w1, w2, THETA], density)
+    angles = np.array([0.3, 1.1, 2.5, 4.0])
+    curvature = 2 * (2 + np.cos(angles))
+    expected = (curvature / (1 - float(step) * curvature / 2)) ** -0.5
+    ratio = np.array([value(np.cos(t), np.sin(t), t) for t in angles]) / expected
+    assert ratio == pytest.approx(np.full(4, ratio[0]), rel=1e-12)
+
+
+def test_invariant_density_is_refused_where_it_is_not_known():
+    with pytest.raises(NotCoveredError, match="no diffusion"):
+        invariant_density(derive_limit(NORMAL_SECOND_MOMENT))
+    skew = channel(W[0] * E1 + w1 * w2 * E2)
+    with pytest.raises(NotCoveredError, match="reversibility is known"):
+        invariant_density(derive_limit(skew))
+
+
+def test_the_ruling_term_changes_with_alpha_and_sigma():
+    noisy = UNEVEN + (w1**2 + w2**2) * E2 / 2 + RING * (1 + w1 / 2) * E1**2 / 2
+    limit = derive_limit(ring(noisy, UNEVEN))
+    found = {term.name: term for term in terms(limit, (0.6, 0.8))}
+    assert set(found) == {"Σ", "∇V₂"}
+    (third,) = limit.scales()
+    here = np.array([0.6, 0.8])
+    for name, one in (("Σ", limit), ("∇V₂", third)):
+        speed = np.linalg.norm(drift_of(one, here))
+        assert found[name].coefficient == pytest.approx(speed, rel=1e-12)
+    assert ruling(list(found.values()), 0.1, 0.001).name == "Σ"
+    assert ruling(list(found.values()), 0.0001, 0.1).name == "∇V₂"
+    assert ruling((), 0.1, 0.1) is None
