@@ -1,10 +1,13 @@
 """Fast simulation of noisy gradient descent and of its limit, and their comparison."""
 
+from .constrained import simulate_limit
 from .descent import CompiledDescent, StepSizeWarning, compile_descent, simulate_descent
 from .ensembles import Ensemble, EnsembleError, simulate_grid
 from .kernels import CodeGenerationError, CompiledFunction, compile_function
 from .limits import CompiledLimit, compile_limit
 from .paths import Paths, Status
+from .validate import validate
+from .verdict import ValidationReport
 
 __all__ = [
     "CodeGenerationError",
@@ -16,9 +19,12 @@ __all__ = [
     "Paths",
     "Status",
     "StepSizeWarning",
+    "ValidationReport",
     "compile_descent",
     "compile_function",
     "compile_limit",
     "simulate_descent",
     "simulate_grid",
+    "simulate_limit",
+    "validate",
 ]

@@ -1,0 +1,102 @@
+"""`python -m numerics MODEL`: run the recursion beside its limit, and say whether they agree.
+
+Exit codes: 0 they agree, 1 they do not, 2 bad input.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+from derive import derive_limit
+from derive.modelfile import RunSettings, load_model
+
+from .report import write_report
+from .validate import LEVEL, validate
+from .verdict import ValidationReport
+
+PATHS = 1000
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    options = _parser().parse_args(arguments)
+    warnings.showwarning = _show_warning
+    try:
+        model = load_model(options.model)
+        settings = _settings(model.run or RunSettings(), options)
+        limit = derive_limit(model.problem)
+        print(limit, end="\n\n", flush=True)
+        report = validate(limit, **settings, progress=sys.stderr.isatty())
+        print(report)
+        _write(report, options, [*(sys.argv[1:] if arguments is None else arguments)])
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0 if report.passed else 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m numerics", description=__doc__.splitlines()[0] if __doc__ else None
+    )
+    parser.add_argument("model", type=Path, help="a .toml model, or a .py file defining `model`")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="picture; MODEL.png if not given")
+    parser.add_argument("--report", type=Path, metavar="FILE", help="write a page of HTML")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the verdict as JSON")
+    run = parser.add_argument_group("run", "in place of what the model file says")
+    run.add_argument("--start", type=_numbers, metavar="W,W,…", help="initial weights")
+    run.add_argument("--alpha", type=_numbers, metavar="α[,α…]", help="step size, or several")
+    run.add_argument("--sigma", type=_numbers, metavar="σ[,σ…]", help="noise scale, or several")
+    run.add_argument("--time", type=float, metavar="T", help="end of the run in slow time")
+    run.add_argument("--paths", type=int, metavar="N", help=f"number of paths, {PATHS} by default")
+    run.add_argument("--seed", type=int, metavar="N", help="seed, 0 by default")
+    run.add_argument(
+        "--level", type=float, default=LEVEL, help="probability that a right limit fails"
+    )
+    return parser
+
+
+def _numbers(text: str) -> list[float]:
+    return [float(x) for x in text.split(",")]
+
+
+def _settings(run: RunSettings, options: argparse.Namespace) -> dict[str, Any]:
+    """What to run: the command line first, then the model file."""
+    settings: dict[str, Any] = {"paths": PATHS, "seed": 0, "level": options.level}
+    for name in ("start", "alpha", "sigma", "time", "paths", "seed"):
+        given = getattr(options, name)
+        value = getattr(run, name) if given is None else given
+        if value is not None:
+            settings[name] = value
+        elif name not in settings:
+            raise ValueError(
+                f"{name}: the model file does not give it; add it under [run], or give --{name}"
+            )
+    return settings
+
+
+def _write(report: ValidationReport, options: argparse.Namespace, arguments: list[str]) -> None:
+    picture = options.plot or Path(options.model.stem + ".png")
+    report.plot().savefig(picture, dpi=150)
+    print(f"picture: {picture}")
+    command = "python -m numerics " + " ".join(arguments)
+    if options.report is not None:
+        write_report(report, options.report, command)
+        print(f"report: {options.report}")
+    if options.json is not None:
+        content = {"command": command, **report.to_dict()}
+        options.json.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")
+        print(f"verdict: {options.json}")
+
+
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    print(f"warning: {message}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

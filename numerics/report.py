@@ -1,0 +1,219 @@
+"""The verdict as one HTML page that needs nothing else: formulas as MathML, figures as SVG."""
+
+from __future__ import annotations
+
+import io
+import platform
+import re
+from collections.abc import Iterable, Sequence
+from html import escape
+from importlib.metadata import PackageNotFoundError, version
+from os import PathLike
+from pathlib import Path
+from string import Template
+
+from latex2mathml.converter import convert
+from matplotlib.figure import Figure
+
+from derive.display import Statement, equations
+
+from . import plots
+from .files import write_atomically
+from .verdict import ValidationReport
+
+PACKAGES = ("singular-limit", "sympy", "numpy", "scipy", "numba", "matplotlib")
+
+VERBS = {"agrees": "follows", "contradicts": "contradicts"}
+
+PAGE = Template("""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>$title</title>
+<style>$style</style>
+</head>
+<body>
+<main>
+<h1>$title</h1>
+<p class="verdict $word">$conclusion</p>
+<h2>Model and limit</h2>
+<dl>$derivation</dl>
+<h2>Checks</h2>
+<p>Compared is the projected iterate Φ<sub>α</sub>(w<sub>k</sub>), extrapolated to σ = 0, with the
+limit at the same α. Holm’s procedure keeps the probability that a right limit fails any check below
+$level. The allowance bounds what the extrapolation may leave.</p>
+$checks
+<h2>Distance to the limits</h2>
+<p>Largest distance between the means of recursion and limit, relative to the motion.</p>
+$distances
+<h2>Figures</h2>
+$figures
+<h2>To repeat</h2>
+<pre><code>$command</code></pre>
+$settings
+</main>
+</body>
+</html>
+""")
+
+STYLE = """
+:root { color-scheme: light dark; --ink: #1b1b1f; --paper: #fdfdfb; --line: #d5d5d2;
+  --good: #00694b; --bad: #a83a00; --soft: #f2f2ee; }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #e8e8e4; --paper: #17181b; --line: #3a3b40; --good: #4fd1a5; --bad: #ff9a5c;
+    --soft: #202227; } }
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--paper); color: var(--ink);
+  font: 16px/1.55 system-ui, -apple-system, "Segoe UI", sans-serif; }
+main { max-width: 62rem; margin: 0 auto; padding: 1.5rem 1rem 4rem; }
+h1 { font-size: 1.6rem; line-height: 1.25; margin: 0 0 1rem; }
+h2 { font-size: 1.15rem; margin: 2.5rem 0 .6rem; border-bottom: 1px solid var(--line); }
+.verdict { font-size: 1.05rem; padding: .8rem 1rem; background: var(--soft);
+  border-left: .35rem solid var(--good); }
+.verdict.contradicts { border-color: var(--bad); }
+dl { margin: 0; }
+dl > div { display: grid; grid-template-columns: 9rem minmax(0, 1fr); gap: .2rem 1rem;
+  padding: .35rem 0; }
+dt { font-weight: 600; }
+dd { margin: 0; overflow-x: auto; overflow-y: hidden; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; font-size: .88rem; font-variant-numeric: tabular-nums; }
+th, td { padding: .3rem .7rem .3rem 0; text-align: right; white-space: nowrap;
+  border-bottom: 1px solid var(--line); }
+th:first-child, td:first-child { text-align: left; }
+td.agrees { color: var(--good); } td.contradicts { color: var(--bad); font-weight: 700; }
+figure { margin: 1rem 0 2rem; }
+figure svg { width: 100%; height: auto; max-width: 56rem; display: block; }
+figcaption { font-size: .9rem; }
+pre { background: var(--soft); padding: .7rem 1rem; overflow-x: auto; font-size: .88rem; }
+@media (max-width: 40rem) { dl > div { grid-template-columns: minmax(0, 1fr); }
+  main { padding: 1rem .8rem 3rem; } figure svg { min-width: 30rem; }
+  figure { overflow-x: auto; } }
+"""
+
+
+def write_report(report: ValidationReport, path: str | PathLike[str], command: str) -> None:
+    """Write the page, whole or not at all.
+
+    Parameters
+    ----------
+    report : ValidationReport
+        The verdict.
+    path : path-like
+        Name of the file.
+    command : str
+        The command that repeats the run.
+    """
+    page = as_html(report, command).encode()
+    write_atomically(Path(path), lambda file: file.write(page))
+
+
+def as_html(report: ValidationReport, command: str) -> str:
+    """The page as text."""
+    verdict = "agrees" if report.passed else "contradicts"
+    return PAGE.substitute(
+        title=f"Noisy gradient descent {VERBS[verdict]} its derived limit",
+        style=STYLE,
+        word=verdict,
+        conclusion=escape(report.conclusion),
+        derivation="\n".join(_statement(s) for s in equations(report.limit)),
+        level=f"{report.settings.level:g}",
+        checks=_checks(report),
+        distances=_distances(report),
+        figures="\n".join(_figures(report)),
+        command=escape(command),
+        settings=_settings(report),
+    )
+
+
+def _statement(statement: Statement) -> str:
+    return (
+        f"<div><dt>{escape(statement.label)}</dt>"
+        f"<dd>{convert(_plain(statement.latex), display='inline')}</dd></div>"
+    )
+
+
+def _plain(latex: str) -> str:
+    r"""Take mathematics out of \\text, which MathML has no nesting for."""
+
+    def split(match: re.Match[str]) -> str:
+        parts = enumerate(match.group(1).split("$"))
+        return "".join(part if i % 2 else rf"\text{{{part}}}" for i, part in parts if part)
+
+    return re.sub(r"\\text\{([^{}]*(?:\{[^{}]*\}[^{}]*)*)\}", split, latex)
+
+
+def _checks(report: ValidationReport) -> str:
+    rows = [
+        (
+            f"<td>{escape(c.name)}</td>",
+            *(f"<td>{x:.5g}</td>" for x in (c.measured, c.expected)),
+            *(f"<td>{x:.2g}</td>" for x in (c.error, c.allowance, c.p_value)),
+            '<td class="agrees">agrees</td>'
+            if c.passed
+            else '<td class="contradicts">contradicts</td>',
+        )
+        for c in report.checks
+    ]
+    return _table(("check", "measured", "expected", "error", "allowance", "p", ""), rows)
+
+
+def _distances(report: ValidationReport) -> str:
+    rows = [
+        (
+            f"<td>{g.alpha:g}</td><td>{g.sigma:.4g}</td>",
+            f"<td>{g.at_step:.2%}</td><td>{g.asymptotic:.2%}</td>",
+        )
+        for g in report.gaps
+    ]
+    return _table(("α", "σ", "from the limit at this α", "from the limit α → 0"), rows)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    titles = "".join(f'<th scope="col">{escape(h)}</th>' for h in head)
+    body = "\n".join(f"<tr>{''.join(row)}</tr>" for row in rows)
+    return (
+        f'<div class="scroll"><table><thead><tr>{titles}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+def _figures(report: ValidationReport) -> Iterable[str]:
+    comparison = report.comparisons[-1]
+    landscapes = [report.landscape] if report.landscape else []
+    yield _figure(report.plot(), "The recursion and its limits in slow time.")
+    title = {report.limit.outcome.value: comparison}
+    observables = dict(list(report.observables.items())[:2])
+    yield _figure(
+        plots.rows(title, observables, landscapes),
+        "The fast approach to Γ and the slow motion along it.",
+    )
+    if report.scaling is not None:
+        yield _figure(
+            plots.exponents(report.scaling),
+            "Speed along Γ, fitted without the predicted equation.",
+        )
+    yield _figure(plots.ladder(report), "Distance to the limits over the ladder of noise scales.")
+
+
+def _figure(figure: Figure, caption: str) -> str:
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    text = buffer.getvalue()
+    svg = text[text.index("<svg") :].replace(plots.INK, "currentColor")
+    return f"<figure>{svg}<figcaption>{escape(caption)}</figcaption></figure>"
+
+
+def _settings(report: ValidationReport) -> str:
+    chosen = [(name, str(value)) for name, value in vars(report.settings).items()]
+    versions = [("python", platform.python_version()), *((p, _version(p)) for p in PACKAGES)]
+    rows = [(f"<td>{escape(a)}</td><td>{escape(b)}</td>",) for a, b in [*chosen, *versions]]
+    return _table(("setting", "value"), rows)
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"

@@ -1,0 +1,279 @@
+"""The verdict: does noisy gradient descent follow the derived limit, on its time scale?
+
+The null hypothesis at a step size α is the limit σ → 0 *at that α*, compared with the projected
+iterate Φ_α(w_k) extrapolated to σ = 0; the limit α → 0 is shown beside it. Every check is a test
+with a p-value, and Holm's procedure keeps the probability that a right limit fails any of them
+below the stated level.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from tqdm import tqdm
+
+from derive import Limit, Outcome
+
+from . import questions
+from .bursts import Burst, FastPhase, Scaling, burst, measure_fast_phase, measure_scaling
+from .checks import Finding, judge
+from .comparison import Comparison, compare, iterations_per_time
+from .descent import CompiledDescent, compile_descent, starting_points
+from .limits import CompiledLimit, compile_limit
+from .verdict import Observables, Settings, ValidationReport
+
+Array = NDArray[np.float64]
+
+LEVEL = 0.01
+"""Probability with which a right limit may fail."""
+
+BURST_PATHS = 4000
+BURSTS = {Outcome.NON_DEGENERATE: 4.0}
+"""Length of a burst in units of 1/α iterations, about its number of relaxation times: short where
+it already moves far."""
+
+BURST = 32.0
+DIFFUSIVE_BURST = 0.05
+"""Slow time of a burst that has to tell a drift from a diffusion."""
+
+OBSERVED_WEIGHTS = 6
+"""Number of weights followed where no observables are given."""
+
+EXPONENTS = {
+    Outcome.NON_DEGENERATE: (1, 2),
+    Outcome.DIFFUSIVE: (2, 2),
+    Outcome.DETERMINISTIC: (2, 2),
+}
+"""Exponents of α and σ in the speed along Γ (Theorems A and B)."""
+
+
+def validate(
+    limit: Limit | CompiledLimit,
+    start: ArrayLike | Mapping[Any, float],
+    *,
+    alpha: float | Sequence[float],
+    sigma: float | Sequence[float],
+    time: float,
+    paths: int,
+    seed: int,
+    level: float = LEVEL,
+    observables: Observables | None = None,
+    progress: bool = False,
+) -> ValidationReport:
+    """Test whether noisy gradient descent follows a derived limit.
+
+    Parameters
+    ----------
+    limit : Limit or CompiledLimit
+        The limit α → 0, as `derive_limit` gives it.
+    start : array-like of shape (N,), or mapping of weight to number
+        w₀, not necessarily on Γ.
+    alpha, sigma : float or sequence of float
+        Step sizes α; noise scales σ. A single σ is accompanied by σ/√2, so that the limit σ → 0
+        can be extrapolated; of several, the two smallest are extrapolated.
+    time : float
+        End of the runs in slow time.
+    paths : int
+        Number of paths of each run, at least 100.
+    seed : int
+        Seed of the whole experiment.
+    level : float
+        Probability that a right limit fails (family-wise, Holm).
+    observables : mapping of str to callable, optional
+        Functions of points (..., N) with values (...), to be followed; the first weights if not
+        given.
+    progress : bool
+        Whether to show a progress bar.
+
+    Returns
+    -------
+    ValidationReport
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of its range, a step size is unstable, or the start does not end on Γ.
+    """
+    given = limit.limit if isinstance(limit, CompiledLimit) else limit
+    settings = _settings(
+        given,
+        start,
+        alpha=alpha,
+        sigma=sigma,
+        time=time,
+        paths=paths,
+        seed=seed,
+        level=level,
+    )
+
+    names = observables or weight_observables(given)
+    bar = tqdm(total=len(settings.alphas) + 2, disable=not progress, unit="experiment")
+    descent, asymptotic = compile_descent(given.problem), compile_limit(given)
+    findings: list[Finding] = []
+    comparisons = []
+    for i, step in enumerate(settings.alphas):
+        predicted = compile_limit(given.at_step(step))
+        _require_stable(predicted, step, settings)
+        comparison = compare(
+            predicted,
+            asymptotic,
+            settings.start,
+            alpha=step,
+            sigmas=settings.sigmas,
+            time=settings.time,
+            paths=settings.paths,
+            seed=(settings.seed, 1, i),
+        )
+        comparisons.append(comparison)
+        findings += _global_findings(comparison, names)
+        bursts = _local_bursts(descent, predicted, comparison, (settings.seed, 2, i))
+        findings += [
+            f(predicted, bursts) for f in (questions.local_drift, questions.local_covariance)
+        ]
+        bar.update()
+    scaling = _measured_scaling(descent, asymptotic, comparisons[0], (settings.seed, 3))
+    if scaling is not None:
+        findings += questions.exponents(scaling, EXPONENTS[given.outcome])
+    bar.update()
+    fast = _measured_fast_phase(descent, asymptotic, comparisons[0], (settings.seed, 4))
+    findings.append(questions.fast_phase(fast))
+    bar.update()
+    bar.close()
+    checks = judge(findings, settings.level)
+    return ValidationReport(given, settings, checks, tuple(comparisons), scaling, fast, names)
+
+
+def weight_observables(limit: Limit) -> dict[str, Callable[[Array], Array]]:
+    """The first weights, by name."""
+
+    def coordinate(i: int) -> Callable[[Array], Array]:
+        return lambda w: w[..., i]
+
+    weights = limit.problem.weights[:OBSERVED_WEIGHTS]
+    return {str(w): coordinate(i) for i, w in enumerate(weights)}
+
+
+def _settings(
+    limit: Limit,
+    start: ArrayLike | Mapping[Any, float],
+    *,
+    alpha: float | Sequence[float],
+    sigma: float | Sequence[float],
+    time: float,
+    paths: int,
+    seed: int,
+    level: float,
+) -> Settings:
+    point = tuple(map(float, starting_points(start, limit.problem.weights, 1)[0]))
+    alphas, sigmas = _ladder("alpha", alpha), _ladder("sigma", sigma)
+    if len(sigmas) == 1:
+        sigmas = (sigmas[0], sigmas[0] / math.sqrt(2))
+    if not 0 < level < 1:
+        raise ValueError(f"level: expected a probability between 0 and 1, got {level!r}")
+    if paths < 100:
+        raise ValueError(f"paths: expected at least 100 for standard errors to hold, got {paths}")
+    iterations = time * iterations_per_time(limit, max(alphas), max(sigmas))
+    if not iterations >= 100:
+        raise ValueError(
+            f"time: {time:g} units of slow time are only {iterations:.3g} iterations at "
+            f"α = {max(alphas):g}, σ = {max(sigmas):g}; give a longer time or smaller α and σ"
+        )
+    return Settings(point, alphas, sigmas, float(time), int(paths), int(seed), float(level))
+
+
+def _ladder(name: str, given: float | Sequence[float]) -> tuple[float, ...]:
+    values = sorted({float(x) for x in np.atleast_1d(np.asarray(given, dtype=np.float64))})[::-1]
+    if not values or values[-1] <= 0 or not np.isfinite(values[0]):
+        raise ValueError(f"{name}: expected a positive number or several, got {given!r}")
+    return tuple(values)
+
+
+def _require_stable(predicted: CompiledLimit, alpha: float, settings: Settings) -> None:
+    end = predicted.descent_limit(settings.start, alpha)
+    if not np.isfinite(end).all():
+        raise ValueError(
+            f"start: gradient descent with α = {alpha:g} does not end on Γ from {settings.start}; "
+            "start closer to Γ or give a smaller alpha"
+        )
+    sharpest = float(predicted.spectrum(end)[-1])
+    if alpha * sharpest >= 2:
+        raise ValueError(
+            f"alpha: {alpha:g} is unstable, αλ = {alpha * sharpest:.3g} ≥ 2 where the run reaches "
+            f"Γ; expected less than {2 / sharpest:.3g}"
+        )
+
+
+def _global_findings(comparison: Comparison, observables: Observables) -> Iterator[Finding]:
+    yield questions.survival(comparison)
+    for name, observable in observables.items():
+        yield questions.path_mean(comparison, name, observable)
+        if len(comparison.expected) > 1:
+            yield questions.path_variance(comparison, name, observable)
+        if comparison.limit.outcome is Outcome.DIFFUSIVE:
+            yield questions.distribution(comparison, name, observable)
+
+
+def _local_bursts(
+    descent: CompiledDescent,
+    predicted: CompiledLimit,
+    comparison: Comparison,
+    seed: tuple[int, ...],
+) -> list[tuple[Burst, Burst]]:
+    """Pairs of bursts, at a coarse and a fine σ, from the start, middle and end of a path."""
+    path = comparison.expected[0]
+    points = [path[0], path[len(path) // 2], path[-1]]
+    steps = max(1, round(BURSTS.get(predicted.limit.outcome, BURST) / comparison.alpha))
+    if predicted.limit.outcome is Outcome.DIFFUSIVE:
+        per_time = iterations_per_time(predicted.limit, comparison.alpha, comparison.sigmas[-2])
+        steps = max(steps, round(DIFFUSIVE_BURST * per_time))
+
+    def measured(point: Array, *key: int) -> Burst:
+        return burst(
+            descent,
+            predicted,
+            point,
+            alpha=comparison.alpha,
+            sigma=comparison.sigmas[-2 + key[1]],
+            steps=steps,
+            paths=BURST_PATHS,
+            seed=(*seed, *key),
+        )
+
+    return [(measured(point, i, 0), measured(point, i, 1)) for i, point in enumerate(points)]
+
+
+def _measured_scaling(
+    descent: CompiledDescent, compiled: CompiledLimit, comparison: Comparison, seed: tuple[int, ...]
+) -> Scaling | None:
+    outcome = comparison.limit.outcome
+    if outcome not in EXPONENTS:
+        return None
+    return measure_scaling(
+        descent,
+        compiled,
+        comparison.expected[0, 0],
+        alpha=comparison.alpha / 4,
+        sigma=comparison.sigmas[0],
+        diffusive=outcome is Outcome.DIFFUSIVE,
+        relaxations=BURSTS.get(outcome, BURST),
+        paths=BURST_PATHS,
+        seed=seed,
+    )
+
+
+def _measured_fast_phase(
+    descent: CompiledDescent, compiled: CompiledLimit, comparison: Comparison, seed: tuple[int, ...]
+) -> FastPhase:
+    return measure_fast_phase(
+        descent,
+        compiled,
+        comparison.expected[0, 0],
+        alpha=comparison.alpha,
+        sigma=comparison.sigmas[0],
+        paths=BURST_PATHS,
+        seed=seed,
+    )

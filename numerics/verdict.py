@@ -1,0 +1,157 @@
+"""The result of a validation: checks judged together, and what they rest on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from derive import Limit
+
+from . import plots
+from .bursts import FastPhase, Scaling
+from .checks import Check
+from .comparison import Comparison, Landscape, survey
+from .limits import compile_limit
+
+Array = NDArray[np.float64]
+Observables = Mapping[str, Callable[[Array], Array]]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What was asked: all that is needed to repeat a validation."""
+
+    start: tuple[float, ...]
+    alphas: tuple[float, ...]
+    sigmas: tuple[float, ...]
+    time: float
+    paths: int
+    seed: int
+    level: float
+
+
+@dataclass(frozen=True)
+class Gap:
+    """How far the recursion is from its limits at one (α, σ), relative to the motion.
+
+    Attributes
+    ----------
+    alpha, sigma : float
+        Step size and noise scale.
+    at_step : float
+        Largest distance of the mean from that of the limit at this α: falls as σ².
+    asymptotic : float
+        The same from the limit α → 0, the theorem's: the distance still to go.
+    """
+
+    alpha: float
+    sigma: float
+    at_step: float
+    asymptotic: float
+
+
+@dataclass(frozen=True)
+class ValidationReport:
+    """The verdict with everything it rests on.
+
+    Attributes
+    ----------
+    limit : Limit
+        What was validated.
+    settings : Settings
+        With what.
+    checks : tuple of Check
+        The tests, judged together at `settings.level`.
+    comparisons : tuple of Comparison
+        The recursion beside its limits, one a step size.
+    scaling : Scaling or None
+        The measured exponents; None where nothing moves.
+    fast : FastPhase
+        The approach to Γ.
+    observables : mapping of str to callable
+        What was followed.
+    """
+
+    limit: Limit
+    settings: Settings
+    checks: tuple[Check, ...]
+    comparisons: tuple[Comparison, ...]
+    scaling: Scaling | None
+    fast: FastPhase
+    observables: Observables
+
+    @property
+    def passed(self) -> bool:
+        """Whether no check contradicts the limit."""
+        return all(check.passed for check in self.checks)
+
+    @property
+    def conclusion(self) -> str:
+        """The verdict in a sentence."""
+        failed = [check.name for check in self.checks if not check.passed]
+        if failed:
+            return f"The recursion contradicts the derived limit: {'; '.join(failed)}."
+        return (
+            f"The recursion agrees with the derived limit in all {len(self.checks)} checks; "
+            f"a right limit fails any of them with probability at most {self.settings.level:g}."
+        )
+
+    @property
+    def gaps(self) -> tuple[Gap, ...]:
+        """Distance to the limits at every (α, σ)."""
+        return tuple(
+            Gap(c.alpha, sigma, _distance(c, i, c.expected), _distance(c, i, c.asymptotic))
+            for c in self.comparisons
+            for i, sigma in enumerate(c.sigmas)
+        )
+
+    def plot(self) -> Figure:
+        """The recursion and its limits side by side."""
+        return plots.overview(self, self.landscape)
+
+    @property
+    def landscape(self) -> Landscape | None:
+        """L around the paths, for problems with two weights."""
+        if self.limit.problem.dimension != 2:
+            return None
+        paths = self.comparisons[-1].trace.weights
+        return survey(compile_limit(self.limit), paths)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Settings, verdict, checks and gaps in plain types, for JSON."""
+        return {
+            "outcome": self.limit.outcome.value,
+            "passed": self.passed,
+            "conclusion": self.conclusion,
+            "settings": asdict(self.settings),
+            "checks": [{**asdict(c), "statistic": c.statistic} for c in self.checks],
+            "distances": [asdict(g) for g in self.gaps],
+        }
+
+    def __str__(self) -> str:
+        marks = {True: "agrees     ", False: "CONTRADICTS"}
+        width = max(len(check.name) for check in self.checks)
+        rows = [
+            f"{marks[c.passed]}  {c.name:<{width}}  {c.measured:>11.5g}  {c.expected:>11.5g}  "
+            f"{c.error:>8.2g}  {c.allowance:>9.2g}  {c.p_value:>7.2g}"
+            for c in self.checks
+        ]
+        head = f"{'':11}  {'':<{width}}  {'measured':>11}  {'expected':>11}  {'error':>8}  "
+        gaps = [
+            f"at α = {g.alpha:g}, σ = {g.sigma:.3g}: off by {g.at_step:.2%} of the motion from the "
+            f"limit at this α, by {g.asymptotic:.2%} from the limit α → 0"
+            for g in self.gaps
+        ]
+        return "\n".join([head + f"{'allowance':>9}  {'p':>7}", *rows, *gaps, self.conclusion])
+
+
+def _distance(comparison: Comparison, index: int, limit: Array) -> float:
+    """Largest distance between means, relative to the motion of the limit."""
+    gap = comparison.projected[index].mean(axis=0) - limit.mean(axis=0)
+    motion = comparison.motion
+    return float(np.linalg.norm(gap, axis=1).max()) / motion if motion else float(np.abs(gap).max())
