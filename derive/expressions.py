@@ -15,13 +15,14 @@ from __future__ import annotations
 import ast
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, NoReturn
 
 import sympy as sp
 
-from .tokens import MAX_DIGITS, check_tokens, exact_number, fail_at, shorten
+from .tokens import MAX_DIGITS, check_tokens, fail_at, shorten
+from .values import MAX_WORK, Budget, Entry, Value, number
 
 MAX_DEPTH = 60
 """Depth of nested operations, definitions written out; a sum of many terms is one operation."""
@@ -29,11 +30,11 @@ MAX_DEPTH = 60
 MAX_SIZE = 10_000
 """Nodes of one expression as a tree, definitions written out."""
 
-MAX_WORK = 15_000
-"""Operations spent on all expressions of a file, sums written out."""
-
 MAX_EXPONENT = 64
 """Largest numerical exponent, in absolute value."""
+
+PARTS = 12
+"""Numerical exponents are multiples of 1/12."""
 
 MAX_BITS = 4096
 """Binary digits that an argument of exp, sin and their kin may have in front of its point."""
@@ -41,36 +42,6 @@ MAX_BITS = 4096
 MAX_ARGUMENTS = 4
 """Arguments of max and min, which sympy compares in pairs."""
 
-
-@dataclass(frozen=True)
-class Value:
-    """An expression with the measures that bound the cost of handling it.
-
-    Attributes
-    ----------
-    expr : Expr
-        The expression.
-    size, depth : int
-        Nodes and depth of the tree that was typed, definitions written out.
-    bits : float
-        Bound on |log₂ |value|| where the symbols are of order one and nothing cancels.
-    """
-
-    expr: sp.Expr
-    size: int = 1
-    depth: int = 0
-    bits: float = 1.0
-
-
-class Budget:
-    """Operations that may still be spent on reading; one for all expressions of a file."""
-
-    def __init__(self, left: int = MAX_WORK) -> None:
-        self.left = left
-
-
-Entry = Value | tuple["Entry", ...]
-"""What a name stands for: a value, or an array of entries."""
 
 _FUNCTIONS: dict[str, Callable[..., sp.Expr]] = {
     **{name: getattr(sp, name) for name in ("sin", "cos", "tan", "asin", "acos", "atan")},
@@ -98,18 +69,6 @@ RESERVED = frozenset((*FUNCTIONS, *_SPELLINGS, *_CONSTANTS))
 """Names that no symbol may take."""
 
 
-def number(text: str | int) -> Value:
-    """Exact value of an integer or a decimal literal; raises as `exact_number`."""
-    value = exact_number(text)
-    bits = abs(math.log2(abs(value.p)) - math.log2(value.q)) if value else 0.0
-    return Value(value, bits=max(bits, 1.0))
-
-
-def symbol(name: str) -> Value:
-    """A real symbol of that name."""
-    return Value(sp.Symbol(name, real=True))
-
-
 def parse_expression(text: str, names: Mapping[str, Entry], budget: Budget | None = None) -> Value:
     """Read an expression.
 
@@ -129,18 +88,6 @@ def parse_expression(text: str, names: Mapping[str, Entry], budget: Budget | Non
         of the bounds of this module.
     """
     return _Reader(text, names, budget or Budget()).read()
-
-
-def expanded_terms(expression: sp.Expr) -> int:
-    """Bound on the number of terms of the expression multiplied out."""
-    if isinstance(expression, sp.Add):
-        return sum(expanded_terms(term) for term in expression.args)
-    if isinstance(expression, sp.Mul):
-        return math.prod(expanded_terms(factor) for factor in expression.args)
-    if isinstance(expression, sp.Pow) and expression.exp.is_Integer:
-        n = abs(int(expression.exp))
-        return math.comb(expanded_terms(expression.base) + n - 1, n)
-    return 1
 
 
 class _Reader:
@@ -177,7 +124,7 @@ class _Reader:
         except RecursionError:
             self.fail(0, "nested too deep for symbolic work")
         if value.expr.has(sp.I):
-            self.fail(0, "the value is not real: it holds a root or logarithm of a negative number")
+            self.fail(0, "the value is not real")
         return value
 
     def fail(self, place: int | ast.expr, reason: str) -> NoReturn:
@@ -262,16 +209,17 @@ class _Reader:
 
     def power(self, node: ast.BinOp) -> Value:
         base, exponent = self.visit(node.left), self.visit(node.right)
+        # Sympy splits c**(q + y) into c**q and c**y.
+        self.check_exponent(node.right, exponent.expr.as_coeff_Add()[0])
         if exponent.expr.is_Rational:
             self.spend(node, 1 if exponent.expr.is_Integer else _PRICES["sqrt"])
-            self.check_exponent(node.right, exponent.expr)
             bits = base.bits * max(abs(float(exponent.expr)), 1.0)
         else:
             bits = base.bits * self.exponential_bits(node.right, "**", exponent.bits)
         if base.expr == 0 and not (exponent.expr.is_Rational and exponent.expr > 0):
             self.fail(node, "zero to a power that is not a positive number")
-        if base.expr.is_Rational and base.expr < 0 and not exponent.expr.is_Integer:
-            self.fail(node, "a negative number to a power that is not an integer")
+        if not exponent.expr.is_Integer:
+            self.check_root(node, base.expr)
         return self.build(node, sp.Pow, [base, exponent], bits)
 
     def call(self, node: ast.Call) -> Value:
@@ -287,6 +235,16 @@ class _Reader:
             self.fail(node, f"{name} takes {expected}, got {len(node.args)}")
         self.spend(node, _PRICES.get(name, 20))
         arguments = [self.visit(argument) for argument in node.args]
+        if name == "sqrt":
+            self.check_root(node, arguments[0].expr)
+        if name == "exp":
+            # Sympy reads exp(q*log(x)) as x**q.
+            for term in sp.Add.make_args(arguments[0].expr):
+                if any(isinstance(factor, sp.log) for factor in sp.Mul.make_args(term)):
+                    self.check_exponent(node, term.as_coeff_Mul()[0])
+        if name == "abs" and not arguments[0].expr.is_extended_real:
+            # Here sympy would multiply out the argument with its conjugate.
+            self.fail(node, "abs of what may be complex; write sqrt((...)**2)")
         bits = max(a.bits for a in arguments)
         if name in _NEED_MODEST_ARGUMENT:
             growth = self.exponential_bits(node, name, bits)
@@ -333,19 +291,38 @@ class _Reader:
             self.fail(node, f"more than {MAX_SIZE} operations, definitions written out")
         if depth > MAX_DEPTH:
             self.fail(node, f"operations nested deeper than {MAX_DEPTH}, definitions written out")
-        expr = make(*(p.expr for p in parts))
+        constant = all(p.constant for p in parts)
+        if constant and bits > MAX_BITS:
+            self.fail(node, f"a number may grow beyond 2**{MAX_BITS}")
+        try:
+            expr = make(*(p.expr for p in parts))
+            is_real = not constant or expr.is_extended_real is not False
+        except (ArithmeticError, TypeError, ValueError):  # what sympy says of complex numbers
+            self.fail(node, "sympy cannot compute the value")
         if expr in (sp.nan, sp.zoo, sp.oo, -sp.oo):
             self.fail(node, "the value is not finite")
+        if not is_real:
+            self.fail(node, "the value is not real")
         if isinstance(expr, sp.Pow) and expr.exp.is_Rational:
             self.check_exponent(node, expr.exp)
         for coefficient in (expr.as_coeff_Mul()[0], expr.as_coeff_Add()[0]):
             if coefficient.is_Rational and _digits(coefficient) > MAX_DIGITS:
                 self.fail(node, f"a number in the result has more than {MAX_DIGITS} digits")
-        return Value(expr, size, depth, bits)
+        return Value(expr, size, depth, bits, constant)
 
     def check_exponent(self, node: ast.expr, exponent: sp.Rational) -> None:
         if abs(exponent) > MAX_EXPONENT:
             self.fail(node, f"the exponent exceeds {MAX_EXPONENT} in absolute value")
+        if PARTS % exponent.q:
+            # Sympy factors numbers for a root, and may take for ever over the thousandth one.
+            self.fail(node, f"expected an exponent that is a multiple of 1/{PARTS}")
+
+    def check_root(self, node: ast.expr, base: sp.Expr) -> None:
+        if base.is_Rational and base < 0:
+            self.fail(node, "a root of a negative number is not real")
+        if isinstance(base, sp.Pow) and not (base.exp.is_Integer or base.base.is_extended_real):
+            # Here sympy would look for the branch, which may take for ever.
+            self.fail(node, "a root of a power of what may be complex; multiply the exponents")
 
     def exponential_bits(self, node: ast.expr, name: str, bits: float) -> float:
         """Bits of exp(x) for an x of so many bits."""

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from .errors import DeriveError, ModelFileError
-from .expressions import RESERVED, Budget, Entry, Value, number, parse_expression, symbol
+from .expressions import RESERVED, parse_expression
 from .schema import check_key, expectation
 from .tokens import shorten
+from .values import Budget, Entry, Value, number, symbol
 
 MAX_SYMBOLS = 200
 """Symbols that one declaration such as w[200] may make."""

@@ -8,10 +8,10 @@ from typing import Any
 
 import sympy as sp
 
-from .expressions import Entry, expanded_terms
 from .fields import Field, located
 from .laws import Bernoulli, CustomLaw, Gaussian, Independent, Law, Minibatch, Rademacher, Uniform
 from .tokens import shorten
+from .values import Entry, expanded_terms
 
 MAX_ROWS = 20
 """Rows of a covariance, whose factor is computed exactly."""

@@ -6,11 +6,11 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .expressions import MAX_WORK, Entry, Value
 from .fields import Field, located
 from .mechanisms import Setting
 from .problem import NoisyGradientDescent
 from .tokens import shorten
+from .values import MAX_WORK, Entry, Value
 
 Mechanism = Callable[..., NoisyGradientDescent]
 """Takes the arguments of the table, and the other keys of the model, by name."""

@@ -22,7 +22,6 @@ import sympy as sp
 from sympy.core.function import Application
 
 from .errors import ModelFileError
-from .expressions import Entry, Value, expanded_terms
 from .fields import Field, Literal, located
 from .lawfields import read_law
 from .mechanismfields import Mechanism, read_mechanism
@@ -31,6 +30,7 @@ from .problem import NoisyGradientDescent
 from .schema import SCHEMA, describe_schema, starter
 from .symbols import ScaleSymbol, alpha, sigma
 from .tokens import shorten
+from .values import Entry, Value, expanded_terms
 
 __all__ = [
     "SCHEMA",

@@ -11,15 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from derive.errors import ModelFileError
-from derive.expressions import (
-    MAX_SIZE,
-    Budget,
-    expanded_terms,
-    number,
-    parse_expression,
-    symbol,
-)
+from derive.expressions import MAX_SIZE, parse_expression
 from derive.tokens import MAX_BRACKETS, MAX_DIGITS, MAX_LENGTH, exact_number
+from derive.values import Budget, expanded_terms, number, symbol
 
 x, y, theta = sp.symbols("x y θ", real=True)
 NAMES = {
@@ -155,8 +149,18 @@ def test_long_sums_and_products_are_one_operation():
         ("0**x", "zero to a power", (1, 1)),
         ("log(0)", "not finite", (1, 1)),
         ("tan(pi/2)", "not finite", (1, 1)),
-        ("sqrt(-1)", "not real", (1, 1)),
-        ("x + (-8)**(1/3)", "a negative number to a power", (1, 5)),
+        ("sqrt(-1)", "a root of a negative number", (1, 1)),
+        ("x + (-8)**(1/3)", "a root of a negative number", (1, 5)),
+        ("x + log(-1)", "not real", (1, 5)),
+        ("y + asin(2)", "not real", (1, 5)),
+        ("sqrt(-x**2)", "not real", (1, 1)),
+        ("1 + abs(log(x))", "may be complex; write sqrt((...)**2)", (1, 5)),
+        ("sqrt(log(y)**0.25)", "multiply the exponents", (1, 1)),
+        ("x + 2**0.123", "a multiple of 1/12", (1, 8)),
+        ("x**(y + 0.1)", "a multiple of 1/12", (1, 5)),
+        ("exp(0.123*log(x))", "a multiple of 1/12", (1, 1)),
+        ("1 + 2**9**3", "the exponent exceeds 64", (1, 8)),
+        ("y*exp(exp(8))", "a number may grow beyond 2**4096", (1, 3)),
     ],
 )
 def test_everything_else_is_refused_with_its_place(text, reason, position):
@@ -171,6 +175,7 @@ HOSTILE = {
     "tower on a symbol": "x**9**9**9",
     "repeated powers": "((x + y)**64)**64",
     "powers of products": "x**64*x**64",
+    "fine roots of numbers": "(999999999999999/10**15)**45.999",
     "huge decimal": "1e999999999",
     "long integer": "7" * 5000,
     "digits by product": "10**60*10**60",
