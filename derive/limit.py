@@ -16,6 +16,7 @@ from .discovery import find_manifold
 from .display import as_latex, as_text
 from .equation import Equation, leading_equation
 from .errors import DeriveError
+from .hypotheses import check_hypotheses
 from .katzenberger import NormalFrame, normal_term, second_derivative
 from .laws import exact
 from .manifold import Manifold
@@ -372,7 +373,10 @@ def derive_limit(problem: NoisyGradientDescent, *, assume: Outcome | str | None 
     Raises
     ------
     ManifoldError
-        If the zero-loss set is not a manifold of the assumed kind at the point of interest.
+        If the zero-loss set is not a manifold of the assumed kind at the point of interest, or
+        the chart does not map into it.
+    ProblemError
+        If a given covariance is negative on Γ, or noise of fixed size does not leave Γ at rest.
     UndecidedError
         If a zero test on Γ is undecided and nothing is assumed.
 
@@ -382,6 +386,7 @@ def derive_limit(problem: NoisyGradientDescent, *, assume: Outcome | str | None 
     """
     manifold = find_manifold(problem)
     moments = noise_moments(problem)
+    check_hypotheses(manifold, moments)
     outcome = None if assume is None else Outcome(assume)
     found = classify(manifold, moments, outcome)
     return Limit(problem, manifold, moments, found, leading_equation(found.outcome, moments))

@@ -199,7 +199,10 @@ def test_closed_form_is_that_of_brute_force(entry, limit, truths):
     agrees_with_brute_force(in_closed_form(limit), entry, truths)
 
 
-@over([e for e in WRITTEN if e in SHRINKING])
+@over(
+    [e for e in WRITTEN if e in SHRINKING and "correlated" not in e.name],
+    slow=[e for e in WRITTEN if "correlated" in e.name],
+)
 def test_closed_form_at_a_symbolic_step(entry, limit, truths):
     """`at_step()` with the symbol α, bound afterwards, is the limit of the iterated map."""
     field = in_closed_form(limit.at_step(), {alpha: entry.alpha})
