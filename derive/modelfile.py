@@ -263,7 +263,10 @@ def _problem(
         problem = read_mechanism(keys["mechanism"], rest, names, mechanisms)
         with located(top):
             return dataclasses.replace(problem, **penalty)
-    noiseless = given["noisy_loss"].xreplace(dict.fromkeys(given["noise"], sp.S.Zero))
+    try:
+        noiseless = given["noisy_loss"].xreplace(dict.fromkeys(given["noise"], sp.S.Zero))
+    except (ArithmeticError, TypeError, ValueError):  # what sympy says of complex numbers
+        keys["noisy_loss"].fail("expected it to be finite and real where the noise is zero")
     if not _expands_quickly(noiseless - given["loss"]):  # the problem is to prove it zero
         keys["noisy_loss"].fail(
             "too long to show that it is the loss where the noise is zero; write it as loss + ..."

@@ -269,7 +269,10 @@ class NoisyGradientDescent:
     def _check_noiseless(self) -> None:
         if self.noisy_loss is None:
             return
-        difference = self.noisy_loss.xreplace(dict.fromkeys(self.noise, sp.S.Zero)) - self.loss
+        noiseless = self.noisy_loss.xreplace(dict.fromkeys(self.noise, sp.S.Zero))
+        if noiseless.has(sp.nan, sp.zoo, sp.oo, -sp.oo):
+            raise ProblemError("noisy_loss: L̂(w, 0) must equal L(w), but it is not finite")
+        difference = noiseless - self.loss
         verdict = vanishes_identically(difference)
         if not verdict:
             raise ProblemError(

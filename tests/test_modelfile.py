@@ -344,6 +344,8 @@ def test_mechanisms_refused(load, old, new, reason):
         ('"loss + eta*w1"', "true", "noisy_loss", "expected an expression in quotes, or a number"),
         ('"loss + eta*w1"', '"loss + eta*w3"', "noisy_loss", "unknown name w3"),
         ('"loss + eta*w1"', '"loss + eta + w2"', None, "must equal"),
+        ('"loss + eta*w1"', '"loss + 1/eta"', None, "not finite"),
+        ('"loss + eta*w1"', '"loss + max(sqrt(eta - 1), w1)"', "noisy_loss", "finite and real"),
         ('"loss + eta*w1"', '"9**9**9"', "noisy_loss", "exponent exceeds"),
         ("w2**2 - 1", "eta**2 - 1", None, "loss: eta is neither a weight"),
         (
