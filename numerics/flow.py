@@ -11,7 +11,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .geometry import (
+from .geometry import tangential
+from .small_matrices import (
     ROUND_OFF,
     Array,
     add,
@@ -19,10 +20,9 @@ from .geometry import (
     compiled,
     dot,
     largest,
-    put,
     least_norm_solution,
+    put,
     singular_rows,
-    tangential,
 )
 
 CLOSE = 1e-6
@@ -198,22 +198,27 @@ def descent_ends(
     gradient: Generated,
     constraints: Generated,
     size: Size,
-    step: float,
+    rates: tuple[float, float],
     points: Array,
 ) -> None:
-    """Replace each point by Φ_α of it, the end of w ← w − α∇L(w)."""
+    """Replace each point by the end of w ← w − α∇L(w) + β (w − w₋), with `rates` (α, β)."""
+    alpha, beta = rates
     slope = np.empty((1, points.shape[1]))
     for p in range(len(points)):
         point = points[p]
+        velocity = np.zeros(len(point))
         arrived = False
         for k in range(DESCENT_STEPS):
             # Steps are far cheaper than the test, and steps too many change nothing.
             if k % STEPS_A_TEST == 0:
-                arrived = close(constraints, size, point)
+                # What is left of a velocity along Γ shifts the end by its own size.
+                resting = beta * largest(velocity) <= ROUND_OFF * (largest(point) + 1e-3)
+                arrived = resting and close(constraints, size, point)
                 if arrived or not np.isfinite(largest(point)):
                     break
             gradient(points[p : p + 1], slope)
             for i in range(len(point)):
-                point[i] -= step * slope[0, i]
+                velocity[i] = beta * velocity[i] - alpha * slope[0, i]
+                point[i] += velocity[i]
         if not arrived:
             point[:] = np.nan

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from derive import Limit
-from derive.jets import SquaresJet
+from derive.jets import PlainJet, SquaresJet
 
 from . import flow, geometry
-from .geometry import Layout, by_address
+from .geometry import Layout
 from .kernels import CompiledFunction, compile_function
-
-Array = NDArray[np.float64]
+from .small_matrices import Array, bound
 
 CHUNK_BYTES = 2**24
 """Bound on the values held at a time for a batch of points."""
@@ -26,10 +26,6 @@ NATIVE = "void(float64[:, ::1], float64[:, ::1])"
 
 NUMBERS = ("ito", "noise", "second_weight", "damping", "dephasing")
 """Fields of a layout that `_numbers` gives the values of."""
-
-_retractions = by_address(flow.retractions)
-_flow_ends = by_address(flow.flow_ends)
-_descent_ends = by_address(flow.descent_ends)
 
 
 @dataclass(frozen=True)
@@ -79,27 +75,24 @@ class CompiledLimit:
 
     def retract(self, w: ArrayLike) -> Array:
         """Nearest point of Γ, shape (..., N), to round-off; NaN where none was found."""
-        flat = self._points(w).reshape(-1, self.dimension).copy()
-        _retractions(*self.onto, flat)
-        return flat.reshape(np.shape(w))
+        return self._moved(w, flow.retractions, *self.onto)
 
     def flow_limit(self, w: ArrayLike) -> Array:
         """Φ(w), the end of the gradient flow of L, shape (..., N), to about 10⁻¹⁰.
 
         NaN where the flow does not end on Γ. The limit of a run that starts at w starts here.
         """
-        flat = self._points(w).reshape(-1, self.dimension).copy()
-        _flow_ends(self.loss_gradient.batch, *self.onto, flat)
-        return self.retract(flat.reshape(np.shape(w)))
+        ends = self._moved(w, flow.flow_ends, self.loss_gradient.batch, *self.onto)
+        return self.retract(ends)
 
-    def descent_limit(self, w: ArrayLike, alpha: float) -> Array:
+    def descent_limit(self, w: ArrayLike, alpha: float, momentum: float = 0.0) -> Array:
         """Φ_α(w), the end of gradient descent with step α, shape (..., N), to about 10⁻¹⁰.
 
-        NaN where descent does not end on Γ.
+        With momentum it starts at rest. NaN where descent does not end on Γ.
         """
-        flat = self._points(w).reshape(-1, self.dimension).copy()
-        _descent_ends(self.loss_gradient.batch, *self.onto, float(alpha), flat)
-        return self.retract(flat.reshape(np.shape(w)))
+        rates = (float(alpha), float(momentum))
+        ends = self._moved(w, flow.descent_ends, self.loss_gradient.batch, *self.onto, rates)
+        return self.retract(ends)
 
     # How it is done -----------------------------------------------------------------------------
 
@@ -116,26 +109,21 @@ class CompiledLimit:
     @cached_property
     def layout(self) -> Layout:
         """What `values` computes, in which order."""
-        limit, moments = self.limit, self.limit.moments
-        jet = limit.manifold.jet
-        squares = isinstance(jet, SquaresJet)
-        second, terms = _squares_indices(jet) if squares else _plain_indices(jet)
-        rows = len(jet.residuals) if squares else self._constraint_count
-        thirds = 0 if squares else len(jet.thirds)
-        columns = int(moments.columns.cols)
+        limit, loss = self.limit, self._loss
+        columns = int(limit.moments.columns.cols)
         bend = [(i, j) for i, j, _ in limit.second_order.bend] if self._has_second_order else []
-        noise_at = rows * self.dimension + len(second) + thirds
+        noise_at = len(loss.values)
         slope_at = noise_at + self.dimension * columns
         return Layout(
             dimension=self.dimension,
             rank=self.codimension,
-            rows=rows,
-            squares=squares,
-            second=second,
-            thirds=thirds,
-            terms=terms,
+            rows=loss.rows,
+            squares=loss.squares,
+            second=_indices(loss.second, 3),
+            thirds=noise_at - loss.rows * self.dimension - len(loss.second),
+            terms=_indices(loss.terms, 4),
             columns=columns,
-            factored=moments.factor is not None,
+            factored=limit.moments.factor is not None,
             bend=_indices(bend, 2),
             noise_at=noise_at,
             slope_at=slope_at,
@@ -147,18 +135,18 @@ class CompiledLimit:
     def values(self) -> CompiledFunction:
         """Everything that the geometry and the equation need at a point of Γ, as in `layout`."""
         limit = self.limit
-        jet = limit.manifold.jet
-        if isinstance(jet, SquaresJet):
-            residuals = jet.unit_weights().residuals
-            parts = [x for r in residuals for x in r.gradient]
-            parts += [value for r in residuals for _, _, value in r.hessian]
-        else:
-            parts = [x for c in limit.manifold.constraints for x in self._slope(c)]
-            parts += [value for *_, value in jet.second] + [value for *_, value in jet.thirds]
-        parts += [*limit.moments.columns, *limit.slope]
+        parts = [*self._loss.values, *limit.moments.columns, *limit.slope]
         if self._has_second_order:
             parts += limit.second_order.scalars
         return self._native("limit", parts)
+
+    @cached_property
+    def _loss(self) -> _LossValues:
+        jet, problem = self.limit.manifold.jet, self.limit.problem
+        if isinstance(jet, SquaresJet):
+            return _of_squares(jet)
+        normals = [c.diff(w) for c in self.limit.manifold.constraints for w in problem.weights]
+        return _of_plain(jet, normals)
 
     @property
     def _has_second_order(self) -> bool:
@@ -168,7 +156,7 @@ class CompiledLimit:
     def constraints(self) -> CompiledFunction:
         """[F | DF] at any point: the constraints and their derivatives."""
         parts = list(self.limit.manifold.constraints)
-        parts += [x for c in self.limit.manifold.constraints for x in self._slope(c)]
+        parts += [c.diff(w) for c in parts for w in self.limit.problem.weights]
         return self._native("constraints", parts)
 
     @property
@@ -189,9 +177,6 @@ class CompiledLimit:
     def _constraint_count(self) -> int:
         return len(self.limit.manifold.constraints)
 
-    def _slope(self, expression: Any) -> list[Any]:
-        return [expression.diff(w) for w in self.limit.problem.weights]
-
     def _native(self, name: str, outputs: Sequence[Any]) -> CompiledFunction:
         function = compile_function(self.limit.problem.weights, outputs, name)
         function.batch.compile(NATIVE)  # type: ignore[attr-defined]
@@ -206,6 +191,12 @@ class CompiledLimit:
                 f"({names}); got shape {points.shape}"
             )
         return points
+
+    def _moved(self, w: ArrayLike, kernel: Any, *model: Any) -> Array:
+        points = self._points(w)
+        flat = points.reshape(-1, self.dimension).copy()
+        bound(kernel, *model, flat)(*model, flat)
+        return flat.reshape(points.shape)
 
     def _equation(self, w: ArrayLike) -> tuple[Array, Array]:
         n = self.dimension
@@ -274,23 +265,33 @@ def _numbers(limit: Limit) -> tuple[Any, ...]:
     )
 
 
-def _squares_indices(jet: Any) -> tuple[Any, Any]:
-    entries = [
-        (a, i, j)
-        for a, residual in enumerate(jet.unit_weights().residuals)
-        for i, j, _ in residual.hessian
-    ]
-    return _indices(entries, 3), _indices([], 4)
+class _LossValues(NamedTuple):
+    """Derivatives of L at a point of Γ, with the fields of `Layout` that tell them apart."""
+
+    squares: bool
+    rows: int
+    second: list[tuple[int, int, int]]
+    terms: list[tuple[int, int, int, int]]
+    values: list[Any]
 
 
-def _plain_indices(jet: Any) -> tuple[Any, Any]:
-    """Positions of ∂_i∂_jL, and the terms of D³L[S] with S_ab and S_ba counted apart."""
+def _of_squares(jet: SquaresJet) -> _LossValues:
+    residuals = jet.unit_weights().residuals
+    entries = [(a, *entry) for a, residual in enumerate(residuals) for entry in residual.hessian]
+    values = [x for r in residuals for x in r.gradient] + [value for *_, value in entries]
+    return _LossValues(True, len(residuals), [(a, i, j) for a, i, j, _ in entries], [], values)
+
+
+def _of_plain(jet: PlainJet, normals: list[Any]) -> _LossValues:
+    """The terms of D³L[S] count S_ab and S_ba apart."""
     terms = [
         (e, a, b, c)
         for e, (i, j, k, _) in enumerate(jet.thirds)
-        for a, b, c in sorted({(i, j, k), (j, i, k), (i, k, j), (k, i, j), (j, k, i), (k, j, i)})
+        for a, b, c in sorted(set(itertools.permutations((i, j, k))))
     ]
-    return _indices([(0, i, j) for i, j, _ in jet.second], 3), _indices(terms, 4)
+    second = [(0, i, j) for i, j, _ in jet.second]
+    values = [*normals, *(v for *_, v in jet.second), *(v for *_, v in jet.thirds)]
+    return _LossValues(False, len(normals) // jet.dimension, second, terms, values)
 
 
 def _indices(entries: Sequence[tuple[int, ...]], width: int) -> NDArray[np.int64]:
