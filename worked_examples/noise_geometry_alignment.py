@@ -33,6 +33,7 @@ from numerics.noise_geometry import (
     loss_alignment,
     principal_alignments,
 )
+from numerics.plots import styled
 from worked_examples.pictures import save
 from worked_examples.two_layer import LINEAR, RELU, Activation, TwoLayerNet
 
@@ -95,6 +96,7 @@ def alignment_of_directions(spectrum: Array, n: int, seed: int = 0) -> Principal
     return principal_alignments(x, x @ rng.normal(size=len(spectrum)) - y)
 
 
+@styled
 def draw_sizes(d_eff: int = 50, runs: int = 20) -> Figure:
     """Figure 1: μ against the number of weights, bars of one standard deviation."""
     n = round(5 * np.log(d_eff))
@@ -115,6 +117,7 @@ def draw_sizes(d_eff: int = 50, runs: int = 20) -> Figure:
     return figure
 
 
+@styled
 def draw_directions(d: int = 10_000) -> Figure:
     """Figure 2a: α_k and λ_k over k, and their ratio."""
     figure = Figure(figsize=(9.0, 6.0), layout="constrained")

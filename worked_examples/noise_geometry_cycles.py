@@ -29,6 +29,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from numerics.plots import styled
 from worked_examples.pictures import save
 
 Array = NDArray[np.float64]
@@ -84,6 +85,7 @@ def sharpness(path: Array) -> Array:
     return np.sum(path[..., 1:] ** 2, axis=-1)
 
 
+@styled
 def draw(peaks: Sequence[float] = (0.12, 0.15, 0.2), steps: int = 4000) -> Figure:
     """Trajectories of both under one schedule, and the sharpness for several peaks."""
     figure = Figure(figsize=(12.5, 4.0), layout="constrained")

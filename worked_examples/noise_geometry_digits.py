@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 
 from numerics.noise_geometry import PrincipalAlignments, loss_alignment, principal_alignments
+from numerics.plots import styled
 from worked_examples.pictures import save
 
 Array = NDArray[np.float64]
@@ -116,6 +117,7 @@ def before_and_after(
     )
 
 
+@styled
 def draw(measurements: Sequence[Measurement]) -> Figure:
     """α_k and λ_k over k, before and after training."""
     figure = Figure(figsize=(10.0, 4.0), layout="constrained")

@@ -23,6 +23,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from numerics.plots import styled
 from worked_examples.pictures import save
 
 Array = NDArray[np.float64]
@@ -71,6 +72,7 @@ def escape(d: int, n: int, steps: int, runs: int, seed: int = 0) -> Escape:
     return Escape(curvatures, *energies)
 
 
+@styled
 def draw(found: Escape) -> Figure:
     """Energy over the iterations, and where it sits at the end."""
     figure = Figure(figsize=(9.5, 4.0), layout="constrained")
