@@ -7,8 +7,20 @@ sparsity of the model and not the square or cube of the number of weights.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import fields
+from typing import Any
 
 import sympy as sp
+
+
+class WithoutCaches:
+    """Makes a dataclass travel between processes without its cached properties.
+
+    They may hold compiled functions, which do not, and are computed anew when asked for.
+    """
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
 
 
 def gradient(expression: sp.Expr, variables: Sequence[sp.Symbol]) -> list[sp.Expr]:

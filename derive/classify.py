@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from functools import cached_property
 from typing import Any
 
 import mpmath
 import sympy as sp
 
-from .calculus import gradient
+from .calculus import gradient, is_zero
 from .errors import UndecidedError
+from .jets import SquaresJet
 from .katzenberger import tangential_covariance
 from .manifold import LocalGeometry, Manifold
 from .points import evaluator
 from .regularizer import NoiseMoments
 from .verdict import Basis, Verdict, proved
-
-PROOF_DIMENSION = 8
-"""Number of weights up to which Σ = cH is proved entry by entry."""
 
 
 class Outcome(Enum):
@@ -144,11 +143,49 @@ class _Questions:
     def no_diffusion(self) -> Verdict:
         """P S = 0, which is PΣP = 0."""
         columns = self.moments.columns
+        if self._along_constraints is not None:
+            return proved("each column of G is a multiple of the gradient of a constraint")
         verdicts = [self.manifold.vanishes_along(list(columns[:, a])) for a in range(columns.cols)]
         return _all(verdicts) if verdicts else proved("there is no gradient noise: Σ = 0")
 
+    @cached_property
+    def _along_constraints(self) -> list[tuple[int, sp.Expr]] | None:
+        """(i, ρ) for each column ρ∇r_i of S with constant ρ; None if one is not of this form.
+
+        Structure seen in the expressions settles label noise on large models, where entries of
+        Σ and H would be too many to compare.
+        """
+        jet, columns = self.manifold.jet, self.moments.columns
+        if not isinstance(jet, SquaresJet) or self.moments.factor is None or not columns.cols:
+            return None
+        found = []
+        for a in range(columns.cols):
+            column = list(columns[:, a])
+            for i, residual in enumerate(jet.residuals):
+                ratio = _constant_ratio(column, residual.gradient, self.manifold.problem.weights)
+                if ratio is not None:
+                    found.append((i, ratio))
+                    break
+            else:
+                return None
+        return found
+
+    def _common_ratio(self, multiples: list[tuple[int, sp.Expr]]) -> sp.Expr | None:
+        """The c with Σ ρ² = c c_i for each residual i, if it is the same for all."""
+        residuals = self.manifold.jet.residuals  # type: ignore[union-attr]
+        variances = [sp.Integer(0)] * len(residuals)
+        for i, ratio in multiples:
+            variances[i] += ratio**2
+        pairs = zip(variances, residuals, strict=True)
+        ratios = {sp.cancel(variance / r.weight) for variance, r in pairs}
+        c = ratios.pop()
+        free = c.free_symbols & set(self.manifold.problem.weights)
+        return None if ratios or free or c == 0 else c
+
     def hessian_multiple(self) -> sp.Expr | None:
         """The constant c with Σ = cH on Γ, when PΣP = 0 is known; None if there is none."""
+        if self._along_constraints is not None:
+            return self._common_ratio(self._along_constraints)
         candidate = self._candidate_multiple()
         if candidate is None:
             return None
@@ -169,7 +206,7 @@ class _Questions:
 
     def _candidate_multiple(self) -> sp.Expr | None:
         """Ratio of one pair of entries of Σ and H."""
-        if self.manifold.squares is None or not self.moments.columns.cols:
+        if self.manifold.probe.squares is None or not self.moments.columns.cols:
             return None
         residuals = self.manifold.jet.residuals  # type: ignore[union-attr]
         for i in range(self.manifold.problem.dimension):
@@ -246,6 +283,20 @@ def _all(verdicts: list[Verdict]) -> Verdict:
                 return verdict
     weak = [v for v in verdicts if v.basis is not Basis.PROOF]
     return weak[0] if weak else verdicts[0]
+
+
+def _constant_ratio(
+    column: Sequence[sp.Expr], direction: Sequence[sp.Expr], weights: Sequence[sp.Symbol]
+) -> sp.Expr | None:
+    """The constant ρ with column = ρ direction, entry by entry as expressions."""
+    support = [k for k, x in enumerate(direction) if x != 0]
+    if not support or [k for k, x in enumerate(column) if x != 0] != support:
+        return None
+    ratio = sp.cancel(column[support[0]] / direction[support[0]])
+    if ratio.free_symbols & set(weights):
+        return None
+    same = all(is_zero(column[k] - ratio * direction[k]) for k in support)
+    return ratio if same else None
 
 
 def _reshape(flat: list[Any], shape: tuple[int, int]) -> Any:

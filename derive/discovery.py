@@ -14,8 +14,7 @@ import sympy as sp
 
 from .constraints import Square, localise, read_squares
 from .errors import DeriveWarning, ManifoldError
-from .jets import scalars
-from .manifold import LocalGeometry, Manifold, local_geometry, loss_jet, normal_rows
+from .manifold import RANK_TOLERANCE, LocalGeometry, Manifold, Probe
 from .points import WORKING_DIGITS, Point, System, evaluator, independent_rows, random_values
 from .problem import NoisyGradientDescent
 
@@ -36,22 +35,19 @@ def find_manifold(problem: NoisyGradientDescent) -> Manifold:
         If there is no zero-loss set, or it is not a manifold of dimension 1 ≤ M < N on which H is
         positive on the normal space; the message names the point.
     """
-    if sp.expand(problem.loss) == 0:
+    if problem.loss == 0:
         raise ManifoldError("loss: L vanishes everywhere (M = N); nothing drives w to a manifold")
     search = _Search(problem)
     base = search.base_point()
-    squares = search.squares and localise(search.squares, search.vanishing_at(base))
-    constraints = problem.constraints or _equations(problem, squares)
-    if squares is None and problem.constraints is None:
-        constraints = _inner_equations(search, base) or constraints
-    survey = _Survey(problem, squares, constraints)
+    survey = _Survey(search.probe_at(base))
     geometry = survey.inspect(base)
     if problem.near is None:
         _warn_of_dropped_signs(problem)
     points = [base, *survey.sample(base, geometry, search)]
     with mpmath.workdps(WORKING_DIGITS):
-        independent = independent_rows(survey.rows(base), mpmath.mpf(10) ** -25)
-    return Manifold(problem, squares, constraints, tuple(independent), tuple(points))
+        rows = survey.probe.system.jacobian(base)
+        independent = independent_rows(rows, RANK_TOLERANCE)
+    return Manifold(survey.probe, tuple(independent), tuple(points))
 
 
 def _equations(
@@ -59,21 +55,6 @@ def _equations(
 ) -> tuple[sp.Expr, ...]:
     """The residuals, or ∇L = 0, whose Jacobian on Γ is H, for a loss that is no sum of squares."""
     return problem.loss_gradient if squares is None else tuple(r for _, r in squares)
-
-
-def _inner_equations(search: _Search, base: Point) -> tuple[sp.Expr, ...]:
-    """Sums inside L that vanish at the base point, as g in 1 − cos g, where they describe Γ."""
-    problem, vanishes = search.problem, search.vanishing_at(base)
-    weights = set(problem.weights)
-    inner = {
-        e
-        for e in sp.preorder_traversal(problem.loss)
-        if e.is_Add and e != problem.loss and e.free_symbols & weights and vanishes(e)
-    }
-    equations = tuple(sorted(inner, key=sp.default_sort_key))
-    if equations and is_regular(_Survey(problem, None, equations).geometry(base)):
-        return equations
-    return ()
 
 
 def _warn_of_dropped_signs(problem: NoisyGradientDescent) -> None:
@@ -102,6 +83,32 @@ class _Search:
         p = self.problem
         equations = p.constraints or _equations(p, self.squares)
         return System(p.weights, p.parameters, tuple(equations))
+
+    def probe_at(self, base: Point) -> Probe:
+        """The loss and the constraints of Γ near a point of it."""
+        p, vanishes = self.problem, self.vanishing_at(base)
+        squares = self.squares and localise(self.squares, vanishes)
+        equations = p.constraints or _equations(p, squares)
+        if squares is None and p.constraints is None:
+            equations = self._inner_equations(vanishes, base) or equations
+        system = self.system
+        if equations != system.equations:
+            system = System(p.weights, p.parameters, equations)
+        return Probe(p, squares, system)
+
+    def _inner_equations(
+        self, vanishes: Callable[[sp.Expr], bool], base: Point
+    ) -> tuple[sp.Expr, ...]:
+        """Sums inside L that vanish at the base point, as g in 1 − cos g, if they describe Γ."""
+        p = self.problem
+        inner = {
+            e
+            for e in sp.preorder_traversal(p.loss)
+            if e.is_Add and e != p.loss and e.free_symbols & set(p.weights) and vanishes(e)
+        }
+        equations = tuple(sorted(inner, key=sp.default_sort_key))
+        probe = Probe(p, None, System(p.weights, p.parameters, equations))
+        return equations if equations and is_regular(probe.geometry(base)) else ()
 
     @cached_property
     def _loss(self) -> Callable[[Point], list[Any]]:
@@ -146,13 +153,15 @@ class _Search:
         """A point of Γ; refuses when none is found or the given one shows what is wrong."""
         negative = approached = None
         for start in self.starts():
-            if self.problem.near is not None:
+            if self.problem.near is not None and self.squares is None:
                 self._refuse_sign_change(start)
             near = self.system.search(start)
             point = near and self.system.polish(near)
             if point is None or not respects_signs(self.problem, point):
                 approached = approached or near
                 continue
+            if self.squares is not None and self.problem.constraints is None:
+                return point  # L = ½ Σ c r² and ∇L vanish with the residuals
             loss, slope = self.loss_and_slope(point)
             if abs(loss) < TINY and slope < TINY:
                 return point
@@ -203,31 +212,15 @@ class _Search:
 class _Survey:
     """Inspects Γ at points of it and walks along it."""
 
-    problem: NoisyGradientDescent
-    squares: tuple[Square, ...] | None
-    constraints: tuple[sp.Expr, ...]
+    probe: Probe
 
-    @cached_property
-    def rows(self) -> Callable[[Point], Any]:
-        return normal_rows(self.constraints, self.problem)
-
-    @cached_property
-    def _jet(self) -> Any:
-        jet = loss_jet(self.problem, self.squares)
-        symbols = self.problem.weights + self.problem.parameters
-        return jet, evaluator(symbols, scalars(jet))
-
-    @cached_property
-    def _system(self) -> System:
-        return System(self.problem.weights, self.problem.parameters, self.constraints)
-
-    def geometry(self, point: Point) -> LocalGeometry:
-        jet, evaluate = self._jet
-        return local_geometry(jet, evaluate, self.rows, point)
+    @property
+    def problem(self) -> NoisyGradientDescent:
+        return self.probe.problem
 
     def inspect(self, point: Point) -> LocalGeometry:
         """Geometry at the base point; refuses a point where Γ is not what the theory assumes."""
-        geometry = self.geometry(point)
+        geometry = self.probe.geometry(point)
         rank, n = geometry.frame.jacobian.rows, self.problem.dimension
         at = show_point(self.problem, point)
         if rank == 0:
@@ -259,7 +252,7 @@ class _Survey:
         """Γ must follow its tangent space: the retraction of a tangent step is of second order."""
         step = mpmath.mpf(10) ** -4
         start = self._tangent_step(geometry, random.Random(2), step)
-        landed = self._system.solve(start)
+        landed = self.probe.system.solve(start)
         n = self.problem.dimension
         gap = landed and mpmath.norm([x - y for x, y in zip(landed[:n], start[:n], strict=True)])
         if gap is None or gap > step ** mpmath.mpf("1.5"):
@@ -287,7 +280,7 @@ class _Survey:
             start = self._tangent_step(here, rng, mpmath.mpf(rng.uniform(0.05, 0.5)))
             parameters = tuple(random_values(self.problem.parameters, rng))
             start = (*start[: self.problem.dimension], *parameters)
-            point = self._accept(self._system.solve(start), geometry)
+            point = self._accept(self.probe.system.solve(start), geometry)
             if point is not None:
                 found, here = found + 1, point
                 yield point.point
@@ -299,7 +292,7 @@ class _Survey:
     def _accept(self, point: Point | None, base: LocalGeometry) -> LocalGeometry | None:
         if point is None or not respects_signs(self.problem, point):
             return None
-        geometry = self.geometry(point)
+        geometry = self.probe.geometry(point)
         same_rank = geometry.frame.jacobian.rows == base.frame.jacobian.rows
         return geometry if same_rank and is_regular(geometry) else None
 

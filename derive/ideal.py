@@ -15,6 +15,9 @@ REDUCTION_LIMIT = 1500
 SHORTENING_LIMIT = 400
 """Operations up to which a shorter form is sought."""
 
+SHORTENING_SYMBOLS = 10
+"""Symbols up to which a shorter form is sought; factoring is exponential in their number."""
+
 BASIS_LIMIT = 3
 """Number of constraints up to which their Gröbner basis is computed."""
 
@@ -43,7 +46,8 @@ class Ideal:
     def shortest(self, expression: sp.Expr) -> sp.Expr:
         """An expression equal to the given one on Γ and as short as reduction makes it."""
         expression = expression.xreplace(self._zeros)
-        if expression.count_ops() > SHORTENING_LIMIT:
+        too_many = len(expression.free_symbols) > SHORTENING_SYMBOLS
+        if too_many or expression.count_ops() > SHORTENING_LIMIT:
             return expression
         numerator, denominator = sp.fraction(sp.together(expression))
         candidates = [expression]

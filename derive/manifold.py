@@ -14,7 +14,8 @@ from typing import Any
 import mpmath
 import sympy as sp
 
-from .calculus import gradient
+from .calculus import WithoutCaches
+from .constraints import Square
 from .ideal import Ideal
 from .jets import Jet, plain_jet, scalars, squares_jet
 from .katzenberger import NormalFrame
@@ -22,6 +23,7 @@ from .points import (
     ARITHMETIC_FAILURES,
     WORKING_DIGITS,
     Point,
+    System,
     evaluator,
     independent_rows,
     orthonormal_rows,
@@ -34,6 +36,9 @@ FRAME_LIMIT = 3
 
 FRAME_OPERATIONS = 150
 """Operations in their gradients up to which the projector is written in closed form."""
+
+RANK_TOLERANCE = mpmath.mpf(10) ** -25
+"""Relative size below which a singular value of the constraints counts as zero, at 50 digits."""
 
 CHART_LIMIT = 500
 """Operations up to which an expression in a chart is simplified."""
@@ -64,28 +69,76 @@ class LocalGeometry:
 
 
 @dataclass(frozen=True)
-class Manifold:
-    """The regular part of the zero-loss set Γ that contains the base point.
+class Probe(WithoutCaches):
+    """Evaluates Γ at points of it.
 
     Attributes
     ----------
     problem : NoisyGradientDescent
         Whose Γ this is.
     squares : tuple of (c, r), or None
-        Terms of L = ½ Σ c r² near the base point; None for a loss of no such form.
-    constraints : tuple of Expr
-        Expressions whose common zero set is Γ; they may be redundant.
+        Terms of L = ½ Σ c r² near the point of interest; None for a loss of no such form.
+    system : System
+        The constraints, whose common zero set is Γ; they may be redundant.
+    """
+
+    problem: NoisyGradientDescent
+    squares: tuple[Square, ...] | None
+    system: System
+
+    @cached_property
+    def jet(self) -> Jet:
+        """Symbolic derivatives of the loss on Γ."""
+        if self.squares is None:
+            return plain_jet(self.problem.loss_gradient, self.problem.weights)
+        return squares_jet(self.squares, self.problem.weights)
+
+    def geometry(self, point: Point) -> LocalGeometry:
+        """Eigenbasis of H on the span of the constraints' gradients at one point of Γ."""
+        with mpmath.workdps(WORKING_DIGITS):
+            values = iter(self._jet_values(point))
+            jet = self.jet.map(lambda _: next(values))
+            rows = self.system.jacobian(point)
+            basis = orthonormal_rows(rows, independent_rows(rows, RANK_TOLERANCE))
+            return LocalGeometry(point, _eigenframe(jet, basis), jet)
+
+    @cached_property
+    def _jet_values(self) -> Callable[[Point], list[Any]]:
+        return evaluator(self.problem.weights + self.problem.parameters, scalars(self.jet))
+
+
+@dataclass(frozen=True)
+class Manifold(WithoutCaches):
+    """The regular part of the zero-loss set Γ that contains the base point.
+
+    Attributes
+    ----------
+    probe : Probe
+        The loss and the constraints of Γ.
     independent : tuple of int
         Indices of a maximal set of constraints that are independent at the base point.
     points : tuple of Point
         Points of Γ to 50 digits, the base point first.
     """
 
-    problem: NoisyGradientDescent
-    squares: tuple[tuple[sp.Expr, sp.Expr], ...] | None
-    constraints: tuple[sp.Expr, ...]
+    probe: Probe
     independent: tuple[int, ...]
     points: tuple[Point, ...]
+
+    @property
+    def problem(self) -> NoisyGradientDescent:
+        """The problem whose Γ this is."""
+        return self.probe.problem
+
+    @property
+    def constraints(self) -> tuple[sp.Expr, ...]:
+        """Expressions whose common zero set is Γ; they may be redundant."""
+        return self.probe.system.equations
+
+    @property
+    def jet(self) -> Jet:
+        """Symbolic derivatives of the loss on Γ."""
+        return self.probe.jet
 
     @property
     def codimension(self) -> int:
@@ -103,11 +156,6 @@ class Manifold:
         return self.problem.weights + self.problem.parameters
 
     @cached_property
-    def jet(self) -> Jet:
-        """Symbolic derivatives of the loss on Γ."""
-        return loss_jet(self.problem, self.squares)
-
-    @cached_property
     def ideal(self) -> Ideal:
         """The ideal of the constraints."""
         return Ideal(self.constraints, self.problem.weights)
@@ -117,14 +165,16 @@ class Manifold:
         """Normal frame in closed form, for few constraints; None where it is not worth writing."""
         if self.codimension > FRAME_LIMIT:
             return None
-        rows = [gradient(self.constraints[i], self.problem.weights) for i in self.independent]
-        j = sp.Matrix(rows)
+        rows = self.probe.system.rows
+        j = sp.Matrix([rows[i] for i in self.independent])
         if sum(x.count_ops() for x in j) > FRAME_OPERATIONS:
             return None
         gram = (j * j.T).applyfunc(self.shortest)
         inverse = (j.T * gram.inv(method="ADJ")).applyfunc(self.shortest)
-        if self.squares is not None and len(self.squares) == self.codimension:
-            curvature = sp.diag(*(c for c, _ in self.squares))
+        squares = self.probe.squares
+        residuals = None if squares is None else tuple(r for _, r in squares)
+        if squares is not None and residuals == self.constraints and len(squares) == j.rows:
+            curvature = sp.diag(*(c for c, _ in squares))
         else:
             hessian = sp.Matrix(self.jet.hessian())
             curvature = (inverse.T * hessian * inverse).applyfunc(self.shortest)
@@ -143,24 +193,12 @@ class Manifold:
         """Γ at each of its points, computed when first asked for."""
         for point in self.points:
             if point not in self._local:
-                self._local[point] = self.at(point)
+                self._local[point] = self.probe.geometry(point)
             yield self._local[point]
 
     @cached_property
     def _local(self) -> dict[Point, LocalGeometry]:
         return {}
-
-    def at(self, point: Point) -> LocalGeometry:
-        """Γ at a given point of it."""
-        return local_geometry(self.jet, self._evaluate_jet, self._normal_rows, point)
-
-    @cached_property
-    def _evaluate_jet(self) -> Callable[[Point], list[Any]]:
-        return evaluator(self.symbols, scalars(self.jet))
-
-    @cached_property
-    def _normal_rows(self) -> Callable[[Point], Any]:
-        return normal_rows(self.constraints, self.problem)
 
     def named(self, point: Point) -> dict[sp.Symbol, Any]:
         """A point as a mapping from symbols to numbers."""
@@ -240,45 +278,6 @@ class Manifold:
             raise ValueError("chart: the problem has no chart; give one to NoisyGradientDescent")
         moved = expression.xreplace(dict(zip(self.problem.weights, chart.embedding, strict=True)))
         return sp.simplify(moved) if moved.count_ops() <= CHART_LIMIT else moved
-
-
-def loss_jet(
-    problem: NoisyGradientDescent, squares: tuple[tuple[sp.Expr, sp.Expr], ...] | None
-) -> Jet:
-    """Symbolic jet of the loss, from its squares where it is made of squares."""
-    if squares is None:
-        return plain_jet(problem.loss_gradient, problem.weights)
-    return squares_jet(squares, problem.weights)
-
-
-def normal_rows(
-    constraints: Sequence[sp.Expr], problem: NoisyGradientDescent
-) -> Callable[[Point], Any]:
-    """Function that gives the Jacobian of the constraints at a point, shape (n, N)."""
-    n = problem.dimension
-    flat = [x for c in constraints for x in gradient(c, problem.weights)]
-    value = evaluator(problem.weights + problem.parameters, flat)
-
-    def rows(point: Point) -> Any:
-        entries = value(point)
-        return mpmath.matrix([entries[i : i + n] for i in range(0, len(entries), n)])
-
-    return rows
-
-
-def local_geometry(
-    jet: Jet,
-    evaluate_jet: Callable[[Point], list[Any]],
-    rows: Callable[[Point], Any],
-    point: Point,
-) -> LocalGeometry:
-    """Eigenbasis of H on the span of the constraints' gradients at one point of Γ."""
-    with mpmath.workdps(WORKING_DIGITS):
-        values = iter(evaluate_jet(point))
-        numbers = jet.map(lambda _: next(values))
-        j = rows(point)
-        basis = orthonormal_rows(j, independent_rows(j, mpmath.mpf(10) ** -25))
-        return LocalGeometry(point, _eigenframe(numbers, basis), numbers)
 
 
 def _eigenframe(jet: Jet, basis: list[list[Any]]) -> NormalFrame:

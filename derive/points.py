@@ -11,7 +11,7 @@ from typing import Any
 import mpmath
 import sympy as sp
 
-from .calculus import jacobian
+from .calculus import WithoutCaches, jacobian
 from .verdict import DIGITS
 
 WORKING_DIGITS = DIGITS + 10
@@ -32,7 +32,7 @@ def evaluator(symbols: Sequence[sp.Symbol], expressions: Sequence[sp.Expr]) -> C
 
 
 @dataclass(frozen=True)
-class System:
+class System(WithoutCaches):
     """Equations r(w) = 0 whose solutions are sought.
 
     Attributes
@@ -52,9 +52,13 @@ class System:
         return evaluator(self.weights + self.parameters, self.equations)
 
     @cached_property
+    def rows(self) -> list[list[sp.Expr]]:
+        """Dr as expressions, a row an equation."""
+        return jacobian(self.equations, self.weights)
+
+    @cached_property
     def _slopes(self) -> Callable[..., Any]:
-        rows = jacobian(self.equations, self.weights)
-        return evaluator(self.weights + self.parameters, [x for row in rows for x in row])
+        return evaluator(self.weights + self.parameters, [x for row in self.rows for x in row])
 
     def residual(self, point: Point) -> Any:
         """R at a point, as a column."""
