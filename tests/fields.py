@@ -40,7 +40,7 @@ def at_fifty_digits(limit: Limit) -> Field:
     def at(evaluate: Callable[[LocalGeometry], mpmath.matrix]) -> Evaluator:
         def value(w: Array) -> Array:
             polished = system.polish(tuple(mpmath.mpf(float(x)) for x in w))
-            return np.array(evaluate(manifold.at(polished)).tolist(), float)
+            return np.array(evaluate(manifold.probe.geometry(polished)).tolist(), float)
 
         return value
 
