@@ -143,7 +143,8 @@ def _noise(limit: Limit) -> list[Statement]:
 
 
 def _outcome(limit: Limit) -> list[Statement]:
-    meaning = MEANINGS[limit.outcome]
+    beyond = limit.equation.name not in ("Theorem A", "Theorem B", "at rest")
+    meaning = limit.equation.name if beyond else MEANINGS[limit.outcome]
     name = limit.outcome.value
     statements = [Statement("outcome", f"{name}: {meaning}", rf"\text{{{name}}}")]
     why = str(limit.evidence)
@@ -185,7 +186,11 @@ def question_latex(question: str) -> str:
 def _equation(limit: Limit) -> list[Statement]:
     general, general_tex = _general_form(limit)
     statements = [Statement("limit", general, general_tex)]
-    special = limit.special
+    shows_v2 = limit.second_weight != 0 and not _flows_by_reg(limit)
+    if shows_v2 and limit.second_potential is not None:
+        v2 = limit.manifold.shortest(limit.second_potential)
+        statements.append(Statement("V₂", _text(v2), f"V_2 = {_tex(v2)}"))
+    special = limit.special if limit.equation.name == "Theorem B" else None
     if special is not None:
         statements.append(
             Statement("special form", special.text, rf"b_\parallel = {special.statement}")
@@ -217,25 +222,48 @@ def _equation(limit: Limit) -> list[Statement]:
 
 
 def _general_form(limit: Limit) -> tuple[str, str]:
-    """The equation in the letters of the theory."""
+    """The equation in the letters of the theory, each term with its weight."""
     if limit.time_scale is None:
         return "dW = 0", r"dW = 0"
     phi, phi_tex = ("Φ", r"\Phi") if limit.step == 0 else ("Φ_α", r"\Phi_\alpha")
-    if limit.outcome is Outcome.NON_DEGENERATE and limit.step == 0:
-        return "dW/dt = −P∇Reg(W)", r"\frac{dW}{dt} = -P\nabla\mathrm{Reg}(W)"
-    if limit.outcome is Outcome.NON_DEGENERATE:
-        return (
-            f"dW = [−P∇Reg + (α/2) D²{phi}[Σ]] dt + √α P S dB,  α = {_text(limit.step)}",
-            r"dW = \left[-P\nabla\mathrm{Reg} + \tfrac{\alpha}{2} "
-            rf"D^2{phi_tex}[\Sigma]\right] dt + \sqrt{{\alpha}}\, P S\, dB,\quad \alpha = {_tex(limit.step)}",
-        )
-    at = "" if limit.step == 0 else f",  α = {_text(limit.step)}"
-    at_tex = "" if limit.step == 0 else rf",\quad \alpha = {_tex(limit.step)}"
-    noise, noise_tex = ("P S dB + ", r"P S\, dB + ") if limit.noise_weight != 0 else ("", "")
-    return (
-        f"dW = {noise}½ D²{phi}[Σ] dt{at}",
-        rf"dW = {noise_tex}\tfrac{{1}}{{2}} D^2{phi_tex}[\Sigma]\, dt{at_tex}",
-    )
+    terms = []
+    if any(limit.slope):
+        terms.append(("−P∇Reg", r"-P\nabla\mathrm{Reg}") if _flows_by_reg(limit) else _FLOW)
+    if limit.second_weight != 0:
+        weight, tex = _weight(limit.second_weight)
+        name, name_tex = ("P r", "P r") if _flows_by_reg(limit) else ("P∇V₂", r"P\nabla V_2")
+        minus = "− " if terms else "−"
+        terms.append((f"{minus}{weight}{name}", rf"- {tex}{name_tex}"))
+    if limit.moments.columns.cols and limit.ito_weight != 0:
+        weight, tex = _weight(limit.ito_weight)
+        plus = "+ " if terms else ""
+        terms.append((f"{plus}{weight}D²{phi}[Σ]", rf"{plus}{tex}D^2{phi_tex}[\Sigma]"))
+    text = " ".join(t for t, _ in terms) or "0"
+    body = " ".join(t for _, t in terms) or "0"
+    text, body = (f"[{text}]", rf"\left[{body}\right]") if len(terms) > 1 else (text, body)
+    text, body = f"dW = {text} dt", rf"dW = {body}\,dt"
+    if limit.moments.columns.cols and limit.noise_weight != 0:
+        weight, tex = _weight(limit.noise_weight)
+        text, body = f"{text} + {weight}P S dB", rf"{body} + {tex}P S\,dB"
+    if limit.step != 0:
+        text, body = f"{text},  α = {limit.step}", rf"{body},\quad \alpha = {_tex(limit.step)}"
+    return text, body
+
+
+_FLOW = ("−P∇V", r"-P\nabla V")
+
+
+def _flows_by_reg(limit: Limit) -> bool:
+    return limit.outcome is Outcome.NON_DEGENERATE
+
+
+def _weight(weight: sp.Expr) -> tuple[str, str]:
+    """A factor in front of a term, as text and as LaTeX."""
+    if weight == 1:
+        return "", ""
+    if weight == sp.Rational(1, 2):
+        return "½ ", r"\tfrac{1}{2}"
+    return f"{sp.sstr(weight)} ", rf"{sp.latex(weight)}\,"
 
 
 def _too_long(item: Any) -> bool:

@@ -16,6 +16,7 @@ from .discovery import find_manifold
 from .display import as_latex, as_text
 from .equation import Equation, leading_equation
 from .errors import DeriveError
+from .explain import Explanation, explain
 from .hypotheses import check_hypotheses
 from .katzenberger import NormalFrame, normal_term, second_derivative
 from .laws import exact
@@ -349,8 +350,12 @@ class Limit:
         """The setting, Γ, P, Reg, outcome, time scale and equation as LaTeX."""
         return as_latex(self)
 
+    def explain(self) -> Explanation:
+        """The derivation step by step, with the hypotheses checked and assumed."""
+        return explain(self)
+
     def _repr_latex_(self) -> str:
-        return self.latex()
+        return f"$\\displaystyle {self.latex()}$"
 
     def __str__(self) -> str:
         return as_text(self)
