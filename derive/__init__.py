@@ -2,9 +2,26 @@
 
 from . import mechanisms
 from .classify import Outcome
-from .errors import DeriveError, DeriveWarning, ManifoldError, ProblemError, UndecidedError
-from .laws import Bernoulli, CustomLaw, Gaussian, Independent, Minibatch, Rademacher, Uniform
+from .errors import (
+    DeriveError,
+    DeriveWarning,
+    ManifoldError,
+    NotCoveredError,
+    ProblemError,
+    UndecidedError,
+)
+from .laws import (
+    Bernoulli,
+    CustomLaw,
+    Gaussian,
+    Independent,
+    Minibatch,
+    Rademacher,
+    TwoPoint,
+    Uniform,
+)
 from .limit import Limit, derive_limit
+from .longtime import Equilibrium, equilibria, invariant_density
 from .problem import Chart, NoisyGradientDescent
 from .symbols import alpha, sigma
 
@@ -14,19 +31,24 @@ __all__ = [
     "CustomLaw",
     "DeriveError",
     "DeriveWarning",
+    "Equilibrium",
     "Gaussian",
     "Independent",
     "Limit",
     "ManifoldError",
     "Minibatch",
     "NoisyGradientDescent",
+    "NotCoveredError",
     "Outcome",
     "ProblemError",
     "Rademacher",
+    "TwoPoint",
     "UndecidedError",
     "Uniform",
     "alpha",
     "derive_limit",
+    "equilibria",
+    "invariant_density",
     "mechanisms",
     "sigma",
 ]

@@ -103,12 +103,12 @@ def _check_dimension(law: Law, expected: int, dimension: int) -> None:
 
 
 class ShrinkingLaw(Law):
-    """η = σ F ζ with F Fᵀ = C and independent, symmetric coordinates ζ_j of unit variance.
+    """η = σ F ζ with F Fᵀ = C and independent, centred coordinates ζ_j of unit variance.
 
     Source: theory of Shalova, Schlichting, Peletier (arXiv 2404.12293), Definition 3.1.
     """
 
-    kurtosis: ClassVar[sp.Expr]
+    kurtosis: sp.Expr
     """E ζ_j⁴ of one coordinate."""
 
     skewness: sp.Expr = sp.Integer(0)
@@ -135,7 +135,7 @@ class Gaussian(ShrinkingLaw):
     """
 
     covariance: sp.ImmutableMatrix | None = None
-    kurtosis: ClassVar[sp.Expr] = sp.Integer(3)
+    kurtosis = sp.Integer(3)
 
     def __post_init__(self) -> None:
         if self.covariance is not None:
@@ -157,14 +157,45 @@ class Gaussian(ShrinkingLaw):
 class Rademacher(ShrinkingLaw):
     """Independent signs: η_i = ±σ with probability ½ each."""
 
-    kurtosis: ClassVar[sp.Expr] = sp.Integer(1)
+    kurtosis = sp.Integer(1)
 
 
 @dataclass(frozen=True)
 class Uniform(ShrinkingLaw):
     """Independent uniform noise of variance σ²: η_i uniform on [−√3 σ, √3 σ]."""
 
-    kurtosis: ClassVar[sp.Expr] = sp.Rational(9, 5)
+    kurtosis = sp.Rational(9, 5)
+
+
+@dataclass(frozen=True)
+class TwoPoint(ShrinkingLaw):
+    """Independent skew noise with two values: η_i = σa with probability 1/(1 + a²), else −σ/a.
+
+    Its third moments act on a time scale 1/(ασ³) of their own where the limit is degenerate.
+
+    Parameters
+    ----------
+    skewness : number
+        E ζ³ = a − 1/a of a coordinate, of any sign; its kurtosis is 1 + (E ζ³)².
+    """
+
+    skewness: sp.Expr
+    kurtosis: sp.Expr = field(init=False)
+
+    def __post_init__(self) -> None:
+        try:
+            skewness = exact(self.skewness)
+        except (sp.SympifyError, TypeError, AttributeError) as error:
+            raise ProblemError(f"skewness: expected a number, got {self.skewness!r}") from error
+        if not (skewness.is_number and skewness.is_real):
+            raise ProblemError(f"skewness: expected a real number, got {self.skewness!r}")
+        object.__setattr__(self, "skewness", skewness)
+        object.__setattr__(self, "kurtosis", 1 + skewness**2)
+
+    @property
+    def value(self) -> sp.Expr:
+        """The positive value a = (E ζ³ + √((E ζ³)² + 4))/2; the other one is −1/a."""
+        return (self.skewness + sp.sqrt(self.skewness**2 + 4)) / 2
 
 
 @dataclass(frozen=True)

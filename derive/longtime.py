@@ -10,7 +10,7 @@ import mpmath
 import sympy as sp
 
 from .errors import DeriveError, NotCoveredError
-from .points import ARITHMETIC_FAILURES, WORKING_DIGITS, Point, System
+from .points import ARITHMETIC_FAILURES, WORKING_DIGITS, Point
 from .pointwise import PointwiseLimit
 
 if TYPE_CHECKING:
@@ -91,11 +91,10 @@ class _Search:
     """Newton's method for the drift in coordinates of Γ around the current point."""
 
     def __init__(self, limit: Limit) -> None:
-        problem = limit.problem
         if limit.problem.parameters:
             raise DeriveError(
-                f"limit: bind the parameters {problem.parameters} with subs() before looking for "
-                "equilibria"
+                f"limit: bind the parameters {limit.problem.parameters} with subs() before "
+                "looking for equilibria"
             )
         if limit.time_scale is None or limit.noise_weight != 0:
             raise DeriveError(
@@ -103,7 +102,7 @@ class _Search:
                 + ("is at rest" if limit.time_scale is None else "has diffusion")
             )
         self._manifold, self._field = limit.manifold, PointwiseLimit(limit)
-        self._system = System(problem.weights, (), limit.manifold.constraints)
+        self._system = limit.manifold.probe.system
 
     def run(self, point: Point) -> Point | None:
         """The equilibrium that the iteration from a point leads to, or None."""
@@ -136,7 +135,7 @@ class _Search:
 
     def _linearise(self, at: Point) -> tuple[Any, Any, Any]:
         """Orthonormal basis of the tangent space, drift and its derivative in that basis."""
-        basis = _tangent_basis(self._manifold.at(at).frame.jacobian)
+        basis = _tangent_basis(self._manifold.probe.geometry(at).frame.jacobian)
         columns = []
         for k in range(basis.cols):
             shift = DIFFERENCE * basis[:, k]
@@ -152,11 +151,19 @@ class _Search:
     def _drift(self, at: Point | None) -> Any:
         if at is None:
             raise ValueError("left Γ")
-        return self._field.drift(self._manifold.at(at))
+        return self._field.drift(self._manifold.probe.geometry(at))
 
 
-def invariant_density(limit: Limit) -> sp.Expr:
+def invariant_density(limit: Limit, origin: Any = 0) -> sp.Expr:
     """Density that a diffusion leaves invariant, up to a factor, where it is reversible.
+
+    Parameters
+    ----------
+    limit : Limit
+        A limit with diffusion.
+    origin : number
+        Where the integral over the coordinate of a chart starts; the diffusion must not vanish
+        between it and the points of interest.
 
     Returns
     -------
@@ -177,7 +184,8 @@ def invariant_density(limit: Limit) -> sp.Expr:
     if form is not None and len(form.coordinates) == 1:
         (theta,) = form.coordinates
         spread = sp.simplify((form.diffusion * form.diffusion.T)[0])
-        exponent = sp.Integral(sp.simplify(2 * form.drift[0] / spread), theta)
+        slope = sp.simplify(2 * form.drift[0] / spread)
+        exponent = sp.Integral(slope, (theta, origin, theta))
         return sp.exp(exponent) / spread
     covariance, special = limit.moments.covariance, limit.special
     isotropic = covariance == covariance[0, 0] * sp.eye(covariance.rows)

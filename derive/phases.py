@@ -12,7 +12,7 @@ import sympy as sp
 from .equation import Equation
 from .errors import DeriveError, NotCoveredError
 from .expansion import second_chaos, second_regularizer, third_regularizer
-from .points import WORKING_DIGITS, System
+from .points import WORKING_DIGITS
 from .pointwise import PointwiseLimit
 
 if TYPE_CHECKING:
@@ -67,12 +67,11 @@ def terms(limit: Limit, point: Sequence[Any] | None = None) -> tuple[Term, ...]:
         raise DeriveError(f"limit: bind the parameters {limit.problem.parameters} with subs()")
     at = limit.manifold.points[0]
     if point is not None:
-        system = System(limit.problem.weights, (), limit.manifold.constraints)
-        found = system.solve(tuple(mpmath.mpmathify(x) for x in point))
+        found = limit.manifold.probe.system.solve(tuple(mpmath.mpmathify(x) for x in point))
         if found is None:
             raise DeriveError(f"point: no point of Γ was found close to {point}")
         at = found
-    geometry = limit.manifold.at(at)
+    geometry = limit.manifold.probe.geometry(at)
 
     def size(name: str, part: Limit, i: int, j: int) -> Term:
         with mpmath.workdps(WORKING_DIGITS):

@@ -73,10 +73,12 @@ def vanishes_identically(expression: sp.Expr, tries: int = 4) -> Verdict:
 
     Expansion proves it for most expressions; otherwise values at random points decide.
     """
-    if expression == 0 or sp.expand(expression) == 0:
+    # Expanded, for a product hides what cancels inside its factors from the relative size.
+    expanded = sp.expand(expression)
+    if expanded == 0:
         return proved("expansion")
-    symbols = sorted(expression.free_symbols, key=str)
-    value = sp.lambdify([symbols], sp.Add.make_args(expression), modules="mpmath")
+    symbols = sorted(expanded.free_symbols, key=str)
+    value = sp.lambdify([symbols], sp.Add.make_args(expanded), modules="mpmath")
     rng = random.Random(0)
     with mpmath.workdps(DIGITS):
         for _ in range(tries):
