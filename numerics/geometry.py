@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .small_matrices import Array, add, apart, compiled, dot, put, singular_rows
+from .small_matrices import ROUND_OFF, Array, add, apart, compiled, dot, put, singular_rows
 
 Indices = NDArray[np.int64]
 Frame = tuple[Array, Array]
@@ -152,8 +152,10 @@ def factor(values: Array, lay: Layout) -> Array:
     variances, axes = singular_rows(columns, n)
     root = np.zeros((n, n))
     for a in range(n):
-        for i in range(n):
-            add(root[i], np.sqrt(variances[a]) * axes[a, i], axes[a])
+        # The root of round-off is not round-off.
+        if variances[a] > n * ROUND_OFF * variances[0]:
+            for i in range(n):
+                add(root[i], np.sqrt(variances[a]) * axes[a, i], axes[a])
     return root
 
 
