@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from derive import Limit
@@ -17,6 +16,7 @@ from .bursts import FastPhase, Scaling
 from .checks import Check
 from .comparison import Comparison, Landscape, survey
 from .limits import compile_limit
+from .plots import Figure
 
 Array = NDArray[np.float64]
 Observables = Mapping[str, Callable[[Array], Array]]
