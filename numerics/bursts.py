@@ -43,6 +43,13 @@ class Burst:
     time: float
     displacements: Array
 
+    @property
+    def significance(self) -> float:
+        """Mean displacement in standard errors."""
+        moved = mean(self.displacements)
+        error = float(np.linalg.norm(moved.error))
+        return float(np.linalg.norm(moved.value)) / error if error else 0.0
+
 
 def burst(
     descent: CompiledDescent,

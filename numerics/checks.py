@@ -89,15 +89,15 @@ def compared(
     )
     allowed = np.broadcast_to(np.ravel(allowance), gap.value.shape)
     p = p_value(gap, allowed)
-    # Of equal p-values the largest gap is shown; a value that is not a number is the worst of all.
-    worst = int(np.lexsort((-np.abs(gap.value), np.nan_to_num(p, nan=-1.0)))[0])
+    # Of equal p-values the one with the largest gap is shown.
+    worst = int(np.lexsort((-np.abs(gap.value), p))[0])
     return Finding(
         f"{name} {places[worst]}".strip(),
         float(np.ravel(measured.value)[worst]),
         float(np.ravel(expected.value)[worst]),
         float(gap.error[worst]),
         float(allowed[worst]),
-        float(min(1.0, len(p) * np.nan_to_num(p[worst]))),
+        float(min(1.0, len(p) * p[worst])),
         len(p),
     )
 

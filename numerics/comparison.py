@@ -75,6 +75,11 @@ class Comparison:
     trace: Paths
 
     @property
+    def paths(self) -> int:
+        """Number of paths of each run of the recursion."""
+        return len(self.descents[0])
+
+    @property
     def names(self) -> tuple[str, ...]:
         """Names of the weights."""
         return tuple(str(w) for w in self.limit.problem.weights)

@@ -17,6 +17,7 @@ from .statistics import (
     covariance,
     difference,
     extrapolated,
+    first_order_squared,
     kolmogorov_distance,
     mean,
     p_value,
@@ -38,7 +39,10 @@ MAP_ERROR = 1e-10
 def survival(comparison: Comparison) -> Finding:
     """Whether every path reached the end: a limit holds up to the time when paths leave."""
     lost = sum(int(np.sum(~d.ok)) for d in comparison.descents)
-    lost += sum(int(np.sum(np.isnan(p).any(axis=(1, 2)))) for p in comparison.projected)
+    lost += sum(
+        int(np.sum(np.isnan(paths).any(axis=(1, 2))))
+        for paths in (*comparison.projected, comparison.expected)
+    )
     name = f"paths lost at α = {comparison.alpha:g}"
     return Finding(name, lost, 0.0, 0.0, 0.0, 0.0 if lost else 1.0)
 
@@ -66,17 +70,28 @@ def _moment(
     coarse, fine = (moment(observable(x[:, index])) for x in comparison.projected[-2:])
     paths = observable(comparison.expected)
     expected = moment(paths[:, index])
-    motion = np.sqrt(np.mean((paths - paths[:, :1]) ** 2, axis=0))[index] ** degree
+    motion = np.sqrt(np.mean((paths - paths[:, :1]) ** 2, axis=0)) ** degree
     origin = paths[0, 0] if degree == 1 else 0.0
-    scale = np.maximum(motion, np.abs(coarse.value - origin))
     ratio = comparison.ratio
+    own = remainder(
+        first_order_squared(coarse, fine, ratio),
+        ratio,
+        np.maximum(motion[index], np.abs(coarse.value - origin)),
+    )
     return compared(
         name,
         [f"at t = {comparison.times[i]:.3g}, α = {comparison.alpha:g}" for i in index],
         extrapolated(coarse, fine, ratio),
         expected,
-        remainder(coarse.value, fine.value, ratio, scale),
+        own + _carried(comparison)[index] * motion.max() + MAP_ERROR * (1 + np.abs(fine.value)),
     )
+
+
+def _carried(comparison: Comparison) -> Array:
+    """Relative remainder of all weights, which every observable inherits, shape (T,)."""
+    coarse, fine = (mean(x) for x in comparison.projected[-2:])
+    squares = first_order_squared(coarse, fine, comparison.ratio).sum(axis=1)
+    return remainder(squares, comparison.ratio, comparison.motion**2)
 
 
 def distribution(
@@ -139,8 +154,12 @@ def _basis(compiled: CompiledLimit, pair: tuple[Burst, Burst]) -> Array:
 
 def _local(coarse: Burst, fine: Burst, values: list[Estimate], expected: Array) -> _Local:
     ratio = (coarse.sigma / fine.sigma) ** 2
-    scale = np.maximum(np.abs(expected), np.abs(values[0].value))
-    series = remainder(values[0].value, values[1].value, ratio, scale)
+    squares = first_order_squared(values[0], values[1], ratio)
+    size = np.maximum(np.abs(expected), np.abs(values[0].value))
+    # A component inherits from the others, so it is allowed its own remainder and theirs.
+    series = remainder(squares, ratio, size) + remainder(
+        np.full_like(size, squares.sum()), ratio, np.linalg.norm(size)
+    )
     place = ", ".join(f"{x:.3g}" for x in coarse.point)
     return _Local(
         f"at ({place}), α = {coarse.alpha:g}",

@@ -13,17 +13,20 @@ from pathlib import Path
 from string import Template
 
 from latex2mathml.converter import convert
-from matplotlib.figure import Figure
 
 from derive.display import Statement, equations
 
 from . import plots
 from .files import write_atomically
+from .plots import Figure
 from .verdict import ValidationReport
 
 PACKAGES = ("singular-limit", "sympy", "numpy", "scipy", "numba", "matplotlib")
 
 VERBS = {"agrees": "follows", "contradicts": "contradicts"}
+
+SCREEN_WIDTH = 5.5
+"""Width on the screen, in units of the text's size, of an inch of a figure."""
 
 PAGE = Template("""<!doctype html>
 <html lang="en">
@@ -39,6 +42,8 @@ PAGE = Template("""<!doctype html>
 <p class="verdict $word">$conclusion</p>
 <h2>Model and limit</h2>
 <dl>$derivation</dl>
+<h2>Evidence for the outcome</h2>
+<ul>$evidence</ul>
 <h2>Checks</h2>
 <p>Compared is the projected iterate Φ<sub>α</sub>(w<sub>k</sub>), extrapolated to σ = 0, with the
 limit at the same α. Holm’s procedure keeps the probability that a right limit fails any check below
@@ -84,7 +89,7 @@ th, td { padding: .3rem .7rem .3rem 0; text-align: right; white-space: nowrap;
 th:first-child, td:first-child { text-align: left; }
 td.agrees { color: var(--good); } td.contradicts { color: var(--bad); font-weight: 700; }
 figure { margin: 1rem 0 2rem; }
-figure svg { width: 100%; height: auto; max-width: 56rem; display: block; }
+figure svg { width: 100%; height: auto; display: block; }
 figcaption { font-size: .9rem; }
 pre { background: var(--soft); padding: .7rem 1rem; overflow-x: auto; font-size: .88rem; }
 @media (max-width: 40rem) { dl > div { grid-template-columns: minmax(0, 1fr); }
@@ -118,6 +123,10 @@ def as_html(report: ValidationReport, command: str) -> str:
         word=verdict,
         conclusion=escape(report.conclusion),
         derivation="\n".join(_statement(s) for s in equations(report.limit)),
+        evidence="".join(
+            f"<li>{escape(step.question)}: {escape(str(step.verdict))}</li>"
+            for step in report.limit.evidence.steps
+        ),
         level=f"{report.settings.level:g}",
         checks=_checks(report),
         distances=_distances(report),
@@ -202,6 +211,8 @@ def _figure(figure: Figure, caption: str) -> str:
     figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     text = buffer.getvalue()
     svg = text[text.index("<svg") :].replace(plots.INK, "currentColor")
+    width = f"{SCREEN_WIDTH * figure.get_figwidth():.0f}rem"
+    svg = svg.replace("<svg", f'<svg role="img" style="max-width: {width}"', 1)
     return f"<figure>{svg}<figcaption>{escape(caption)}</figcaption></figure>"
 
 

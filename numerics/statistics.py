@@ -66,25 +66,34 @@ def extrapolated(coarse: Estimate, fine: Estimate, ratio: float) -> Estimate:
     return Estimate(a * fine.value - b * coarse.value, np.hypot(a * fine.error, b * coarse.error))
 
 
-def remainder(coarse: Array, fine: Array, ratio: float, scale: ArrayLike) -> Array:
+def first_order_squared(coarse: Estimate, fine: Estimate, ratio: float) -> Array:
+    """Square of the first term of the series, as far as it stands out of twice the noise."""
+    step = difference(coarse, fine)
+    visible = np.maximum(step.value**2 - (2 * step.error) ** 2, 0.0)
+    return np.asarray(visible * (ratio / (ratio - 1)) ** 2)
+
+
+def remainder(first_squared: Array, ratio: float, scale: ArrayLike) -> Array:
     """What extrapolation may leave, if the series in ε falls at least geometrically.
 
-    With m(ε) = m₀ + c₁ε + c₂ε² the extrapolated value is m₀ − c₂ε²/ratio; c₁ε is measured by the
-    two runs, and |c₂ε²| ≤ (c₁ε)² / scale, where `scale` is the size of the quantity. An error that
-    does not fall with ε gets no allowance.
+    With m(ε) = m₀ + c₁ε + c₂ε² the extrapolated value is m₀ − c₂ε²/ratio; (c₁ε)² is measured by
+    the two runs, and |c₂ε²| ≤ (c₁ε)² / scale, where `scale` is the size of the quantity. An error
+    that does not fall with ε gets no allowance.
     """
-    first_order = np.abs(coarse - fine) * ratio / (ratio - 1)
-    size = np.asarray(scale, dtype=np.float64)
-    bound = np.divide(first_order**2, size, out=np.zeros_like(first_order), where=size > 0)
+    size = np.broadcast_to(np.asarray(scale, dtype=np.float64), np.shape(first_squared))
+    bound = np.divide(first_squared, size, out=np.zeros(np.shape(first_squared)), where=size > 0)
     return np.asarray(bound / ratio)
 
 
 def p_value(gap: Estimate, allowance: ArrayLike = 0.0) -> Array:
-    """Two-sided normal p-value of the part of a difference that exceeds the allowance."""
+    """Two-sided normal p-value of the part of a difference that exceeds the allowance.
+
+    It is zero where the difference is not a number.
+    """
     excess = np.maximum(np.abs(gap.value) - allowance, 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
         z = np.where(excess > 0, excess / gap.error, 0.0)
-    return np.asarray(2 * ndtr(-z))
+    return np.where(np.isnan(gap.value), 0.0, 2 * ndtr(-z))
 
 
 def kolmogorov_distance(

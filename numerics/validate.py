@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from tqdm import tqdm
 
 from derive import Limit, Outcome
+from derive.regularizer import persistent_noise
 
 from . import questions
 from .bursts import Burst, FastPhase, Scaling, burst, measure_fast_phase, measure_scaling
@@ -31,7 +32,8 @@ Array = NDArray[np.float64]
 LEVEL = 0.01
 """Probability with which a right limit may fail."""
 
-BURST_PATHS = 4000
+BURST_FACTOR = 4
+"""Bursts at a point, for every path of the runs."""
 BURSTS = {Outcome.NON_DEGENERATE: 4.0}
 """Length of a burst in units of 1/α iterations, about its number of relaxation times: short where
 it already moves far."""
@@ -39,6 +41,9 @@ it already moves far."""
 BURST = 32.0
 DIFFUSIVE_BURST = 0.05
 """Slow time of a burst that has to tell a drift from a diffusion."""
+
+SEEN_TO_MOVE = 10.0
+"""Standard errors by which a burst must have moved for exponents to be fitted there."""
 
 OBSERVED_WEIGHTS = 6
 """Number of weights followed where no observables are given."""
@@ -135,11 +140,11 @@ def validate(
             f(predicted, bursts) for f in (questions.local_drift, questions.local_covariance)
         ]
         bar.update()
-    scaling = _measured_scaling(descent, asymptotic, comparisons[0], (settings.seed, 3))
+    scaling = _measured_scaling(descent, asymptotic, comparison, bursts, (settings.seed, 3))
     if scaling is not None:
         findings += questions.exponents(scaling, EXPONENTS[given.outcome])
     bar.update()
-    fast = _measured_fast_phase(descent, asymptotic, comparisons[0], (settings.seed, 4))
+    fast = _measured_fast_phase(descent, asymptotic, comparison, (settings.seed, 4))
     findings.append(questions.fast_phase(fast))
     bar.update()
     bar.close()
@@ -199,6 +204,13 @@ def _require_stable(predicted: CompiledLimit, alpha: float, settings: Settings) 
             f"start: gradient descent with α = {alpha:g} does not end on Γ from {settings.start}; "
             "start closer to Γ or give a smaller alpha"
         )
+    problem = predicted.limit.problem
+    persistent = not problem.law.shrinks or bool(persistent_noise(problem))
+    if persistent and not np.allclose(end, settings.start, rtol=0, atol=1e-7):
+        raise ValueError(
+            f"start: noise that does not shrink with σ makes the arrival on Γ random; start on Γ, "
+            f"as at {tuple(np.round(end, 9).tolist())}"
+        )
     sharpest = float(predicted.spectrum(end)[-1])
     if alpha * sharpest >= 2:
         raise ValueError(
@@ -225,7 +237,7 @@ def _local_bursts(
 ) -> list[tuple[Burst, Burst]]:
     """Pairs of bursts, at a coarse and a fine σ, from the start, middle and end of a path."""
     path = comparison.expected[0]
-    points = [path[0], path[len(path) // 2], path[-1]]
+    points = [p for p in (path[0], path[len(path) // 2], path[-1]) if np.isfinite(p).all()]
     steps = max(1, round(BURSTS.get(predicted.limit.outcome, BURST) / comparison.alpha))
     if predicted.limit.outcome is Outcome.DIFFUSIVE:
         per_time = iterations_per_time(predicted.limit, comparison.alpha, comparison.sigmas[-2])
@@ -239,7 +251,7 @@ def _local_bursts(
             alpha=comparison.alpha,
             sigma=comparison.sigmas[-2 + key[1]],
             steps=steps,
-            paths=BURST_PATHS,
+            paths=BURST_FACTOR * comparison.paths,
             seed=(*seed, *key),
         )
 
@@ -247,20 +259,27 @@ def _local_bursts(
 
 
 def _measured_scaling(
-    descent: CompiledDescent, compiled: CompiledLimit, comparison: Comparison, seed: tuple[int, ...]
+    descent: CompiledDescent,
+    compiled: CompiledLimit,
+    comparison: Comparison,
+    bursts: Sequence[tuple[Burst, Burst]],
+    seed: tuple[int, ...],
 ) -> Scaling | None:
+    """Exponents where the bursts moved fastest; None if nothing is seen to move."""
     outcome = comparison.limit.outcome
-    if outcome not in EXPONENTS:
+    liveliest = max((coarse for coarse, _ in bursts), key=lambda b: b.significance)
+    diffusive = outcome is Outcome.DIFFUSIVE
+    if outcome not in EXPONENTS or not (diffusive or liveliest.significance > SEEN_TO_MOVE):
         return None
     return measure_scaling(
         descent,
         compiled,
-        comparison.expected[0, 0],
+        liveliest.point,
         alpha=comparison.alpha / 4,
         sigma=comparison.sigmas[0],
-        diffusive=outcome is Outcome.DIFFUSIVE,
+        diffusive=diffusive,
         relaxations=BURSTS.get(outcome, BURST),
-        paths=BURST_PATHS,
+        paths=BURST_FACTOR * comparison.paths,
         seed=seed,
     )
 
@@ -274,6 +293,6 @@ def _measured_fast_phase(
         comparison.expected[0, 0],
         alpha=comparison.alpha,
         sigma=comparison.sigmas[0],
-        paths=BURST_PATHS,
+        paths=BURST_FACTOR * comparison.paths,
         seed=seed,
     )

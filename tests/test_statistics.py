@@ -8,6 +8,7 @@ from numerics.statistics import (
     covariance,
     difference,
     extrapolated,
+    first_order_squared,
     holm,
     kolmogorov_distance,
     mean,
@@ -58,18 +59,23 @@ def test_extrapolation_removes_the_first_order():
 @pytest.mark.parametrize("ratio", [2.0, 4.0])
 @pytest.mark.parametrize("rate", [-0.1, 0.1])
 def test_the_allowance_covers_a_geometric_series(ratio, rate):
-    def series(e: float) -> np.ndarray:
-        return np.array(1 / (1 - rate * e))
+    def series(e: float) -> Estimate:
+        return Estimate(np.array(1 / (1 - rate * e)), np.zeros(()))
 
     coarse, fine = series(1.0), series(1 / ratio)
-    zero = np.zeros(())
-    left = extrapolated(Estimate(coarse, zero), Estimate(fine, zero), ratio).value - 1
+    left = extrapolated(coarse, fine, ratio).value - 1
     # The bound holds to leading order; the next is 2·0.1 relative to it.
-    assert 0 < abs(left) < 1.2 * remainder(coarse, fine, ratio, 1.0)
+    assert 0 < abs(left) < 1.2 * remainder(first_order_squared(coarse, fine, ratio), ratio, 1.0)
 
 
 def test_an_error_that_does_not_fall_gets_no_allowance():
-    assert remainder(np.array(0.5), np.array(0.5), 2.0, 1.0) == 0
+    same = Estimate(np.array(0.5), np.array(0.0))
+    assert first_order_squared(same, same, 2.0) == 0
+
+
+def test_noise_gets_no_allowance():
+    coarse, fine = Estimate(np.array(1.0), np.array(0.5)), Estimate(np.array(0.0), np.array(0.5))
+    assert first_order_squared(coarse, fine, 2.0) == 0
 
 
 def test_p_values_are_uniform_when_nothing_is_wrong():

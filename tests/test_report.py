@@ -1,0 +1,86 @@
+"""The page: complete, self-contained, and readable in a real browser."""
+
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from derive import derive_limit
+from numerics import validate
+from numerics.report import as_html, write_report
+from tests.catalogue import CATALOGUE
+
+CHROMIUM = shutil.which("chromium")
+FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+
+
+@pytest.fixture(scope="module")
+def report():
+    problem = next(e.problem for e in CATALOGUE if "linear scalar" in e.name)
+    return validate(
+        derive_limit(problem), (0.6, 0.8), alpha=0.05, sigma=0.1, time=0.2, paths=100, seed=0
+    )
+
+
+def test_everything_is_on_the_page(report):
+    page = as_html(report, "python -m numerics ring.toml --seed 0")
+    assert page.count("<math") >= 8
+    assert page.count("<svg") == 4
+    assert page.count("<tr>") > len(report.checks)
+    assert "python -m numerics ring.toml --seed 0" in page
+    assert report.conclusion in page
+    assert "sympy" in page
+
+
+def test_nothing_is_loaded_from_elsewhere(report):
+    page = as_html(report, "x")
+    links = re.findall(r'(?:src|href)="([^"]*)"', page)
+    assert all(link.startswith("#") for link in links)
+    assert "@import" not in page
+    assert "<script" not in page
+
+
+def test_no_latex_is_left_over(report):
+    shown = re.sub(r"<style.*?</style>|<svg.*?</svg>", "", as_html(report, "x"), flags=re.DOTALL)
+    assert "\\" not in shown
+    assert "$" not in shown
+
+
+def test_markup_of_the_user_is_escaped(report):
+    assert "<b>" not in as_html(report, "<b>")
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+@pytest.mark.parametrize("width", [390, 1280])
+def test_in_a_browser(report, tmp_path, width):
+    page, picture = tmp_path / "report.html", tmp_path / "page.png"
+    write_report(report, page, "python -m numerics ring.toml")
+    # The page reports on itself: width, formulas with a size, pictures with a size.
+    probe = """<script>addEventListener("load", () => { const sized = (q) =>
+      [...document.querySelectorAll(q)].filter(e => e.getBoundingClientRect().height > 5).length;
+      document.title = JSON.stringify([document.documentElement.scrollWidth <= innerWidth,
+        sized("math"), sized("figure svg")]); });</script>"""
+    page.write_text(page.read_text(encoding="utf-8") + probe, encoding="utf-8")
+    done = subprocess.run(
+        [
+            CHROMIUM,
+            *FLAGS,
+            f"--user-data-dir={tmp_path / 'profile'}",
+            f"--window-size={width},2000",
+            "--enable-logging=stderr",
+            f"--screenshot={picture}",
+            "--dump-dom",
+            page.as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    title = re.search(r"<title>\[(\w+),(\d+),(\d+)\]</title>", done.stdout)
+    assert title is not None
+    assert title.group(1) == "true"
+    assert int(title.group(2)) >= 8
+    assert int(title.group(3)) == 4
+    assert "CONSOLE" not in done.stderr
