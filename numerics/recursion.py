@@ -87,9 +87,11 @@ def _loop(recursion: Recursion, constants: Sequence[str], step: Sequence[str]) -
     n, sampler = len(recursion.state), recursion.sampler
     return [
         "vm.wide_vectors()",
-        f"W = np.empty(({n}, {LANES}))",
+        # One array for all: compilers then see that no row of W is a row of E.
+        f"rows = np.empty(({n + sampler.rows}, {LANES}))",
+        f"W = rows[:{n}]",
+        f"E = rows[{n}:]",
         f"S = np.empty((4, {LANES}), np.uint64)",
-        f"E = np.empty(({sampler.rows}, {LANES}))",
         *(f"{name} = constants[{i}]" for i, name in enumerate(constants)),
         *(f"table{i} = tables[{i}]" for i in range(len(sampler.draws))),
         "for block in range(len(states)):",
