@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from .bursts import Scaling
 from .comparison import Comparison, Landscape
+from .paths import Paths
 
 if TYPE_CHECKING:
     from .verdict import ValidationReport
@@ -126,6 +127,11 @@ def draw_plane(axes: Axes, landscape: Landscape, comparison: Comparison) -> None
     draw_path(axes, comparison.asymptotic[0], r"limit $\alpha\to 0$", ASYMPTOTIC, ":")
 
 
+def _mark(axes: Axes, point: Array) -> None:
+    """A ring around the point that the slow motion seeks."""
+    axes.plot(*point, "o", color=ASYMPTOTIC, fillstyle="none", markersize=9, markeredgewidth=1.6)
+
+
 def draw_time_scales(axes: Axes, comparison: Comparison, name: str, observable: Observable) -> None:
     """An observable over iterations on a logarithmic axis: the fast phase, then the slow one."""
     trace = comparison.trace
@@ -170,6 +176,74 @@ def _limits(comparison: Comparison) -> Iterator[tuple[Array, str, str, str]]:
 
 
 @styled
+def planes(panels: Mapping[str, tuple[Landscape, Comparison, Array]]) -> Figure:
+    """Paths over level sets side by side, each with the point that the slow motion seeks.
+
+    Parameters
+    ----------
+    panels : mapping of str to (Landscape, Comparison, ndarray of shape (2,))
+        Titles, and what to draw.
+    """
+    figure, axes = sheet(1, len(panels), 3.4, 4.0)
+    for panel, (title, (landscape, comparison, target)) in zip(
+        axes[0], panels.items(), strict=True
+    ):
+        draw_plane(panel, landscape, comparison)
+        _mark(panel, target)
+        panel.set_title(title)
+    _legend_below(figure, axes[0, 0])
+    return figure
+
+
+@styled
+def motion_along(
+    landscape: Landscape, descent: Paths, comparison: Comparison, target: Array, name: str
+) -> Figure:
+    """Γ, noiseless and noisy descent; then the latter in detail, over short and long times.
+
+    Parameters
+    ----------
+    landscape : Landscape
+        Level sets.
+    descent : Paths
+        Gradient descent without noise.
+    comparison : Comparison
+        Noisy gradient descent and its limits, from the same start.
+    target : ndarray, shape (2,)
+        The minimiser of the regularizer on Γ.
+    name : str
+        The weight to follow over time.
+    """
+    figure, axes = sheet(2, 3, 3.2, 2.9)
+    coordinate = comparison.names.index(name)
+    walk = comparison.trace.weights[0]
+    for panel, title in zip(
+        axes[0], ("level sets", "gradient descent", "noisy gradient descent"), strict=True
+    ):
+        draw_landscape(panel, landscape, comparison.names)
+        panel.set_title(title)
+    draw_path(axes[0, 1], descent.weights[0], "$w_k$", ITERATES, linewidth=0.9)
+    draw_path(axes[0, 2], walk, "$w_k$", ITERATES, linewidth=0.7)
+    draw_plane(axes[1, 0], landscape, comparison)
+    _mark(axes[1, 0], target)
+    last = comparison.iterations[-1]
+    for panel, end in zip(axes[1, 1:], (last / 100, last), strict=True):
+        shown = comparison.trace.times <= end
+        panel.plot(
+            comparison.trace.times[shown], walk[shown, coordinate], color=ITERATES, linewidth=0.7
+        )
+        k = np.linspace(0, end, 200)
+        for paths, color, style, label in _limits(comparison):
+            at = np.interp(k, comparison.iterations, paths[..., coordinate].mean(axis=0))
+            panel.plot(k, at, style, color=color, label=label)
+        panel.axhline(target[coordinate], color=ASYMPTOTIC, linewidth=0.8)
+        panel.set_xlabel("iteration $k$")
+        panel.set_ylabel(symbol(name), rotation=0, labelpad=10)
+    _legend_below(figure, axes[1, 0])
+    return figure
+
+
+@styled
 def rows(
     comparisons: Mapping[str, Comparison],
     observables: Mapping[str, Observable],
@@ -204,7 +278,7 @@ def rows(
 @styled
 def bands(comparison: Comparison, observables: Mapping[str, Observable]) -> Figure:
     """Mean and central 90 % of observables over slow time, one panel each."""
-    columns = min(3, len(observables))
+    columns = 2 if len(observables) in (2, 4) else min(3, len(observables))
     figure, axes = sheet(-(-len(observables) // columns), columns)
     for panel, (name, observable) in zip(axes.flat, observables.items(), strict=False):
         draw_band(panel, comparison, name, observable)

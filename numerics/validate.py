@@ -34,7 +34,7 @@ LEVEL = 0.01
 
 BURST_FACTOR = 4
 """Bursts at a point, for every path of the runs."""
-BURSTS = {Outcome.NON_DEGENERATE: 4.0}
+BURSTS = {Outcome.NON_DEGENERATE: 4.0, Outcome.DIFFUSIVE: 4.0}
 """Length of a burst in units of 1/α iterations, about its number of relaxation times: short where
 it already moves far."""
 

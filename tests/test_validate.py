@@ -187,24 +187,26 @@ def test_the_command_on_bad_input(tmp_path, capsys):
     assert main([str(tmp_path / "none.toml")]) == 2
 
 
+RUNS = {
+    "linear scalar noise on the uneven ring": (
+        (0.6, 0.8),
+        {"alpha": 0.1, "sigma": 0.1, "time": 0.2},
+    ),
+    "parameter noise on the uneven ring": ((0.6, 0.8), {"alpha": 0.1, "sigma": 0.03, "time": 0.1}),
+    "additive noise on an ellipse": ((1.2, 0.8), {"alpha": 0.02, "sigma": 0.2, "time": 0.05}),
+}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("name", "start", "alpha", "sigma", "time"),
-    [
-        ("linear scalar noise on the uneven ring", (0.6, 0.8), 0.1, 0.1, 0.2),
-        ("parameter noise on the uneven ring", (0.6, 0.8), 0.1, 0.03, 0.1),
-        ("additive noise on an ellipse", (1.2, 0.8), 0.02, 0.2, 0.05),
-    ],
-)
-def test_right_limits_pass_at_the_promised_rate(name, start, alpha, sigma, time, capsys):
+@pytest.mark.parametrize("name", RUNS)
+def test_right_limits_pass_at_the_promised_rate(name, capsys):
     limit = derive_limit(next(e.problem for e in CATALOGUE if e.name == name))
+    start, run = RUNS[name]
     seeds, level = 200, 0.05
-    failed = sum(
-        not validate(
-            limit, start, alpha=alpha, sigma=sigma, time=time, paths=150, seed=s, level=level
-        ).passed
-        for s in range(seeds)
-    )
+    reports = [
+        validate(limit, start, **run, paths=150, seed=seed, level=level) for seed in range(seeds)
+    ]
+    failed = sum(not report.passed for report in reports)
     with capsys.disabled():
         print(f"\n{name}: {failed} of {seeds} right limits rejected at level {level}")
     # Four standard deviations of a binomial count.

@@ -17,4 +17,4 @@ noisy_loss = sum((r - eta) ** 2 for r, eta in zip(misfits, noise, strict=True)) 
 
 model = NoisyGradientDescent(loss, noisy_loss, weights, noise)
 start = (1.3, 0.7, 0.5, 0.8)
-alpha, sigma, time, paths, seed = 0.01, 0.1, 0.5, 300, 0
+alpha, sigma, time, paths, seed = 0.02, 0.1, 0.1, 300, 0

@@ -13,7 +13,7 @@ from numerics.comparison import compare_with_limit
 
 limit = derive_limit(model)
 print(limit)
-comparison = compare_with_limit(limit, start, alpha=0.02, sigma=0.1, time=1.0, paths=200, seed=0)
+comparison = compare_with_limit(limit, start, alpha=0.02, sigma=0.1, time=0.3, paths=200, seed=0)
 
 names = [str(w) for w in model.weights]
 observables = {name: (lambda w, i=i: w[..., i]) for i, name in enumerate(names)}

@@ -1,0 +1,37 @@
+"""Figures 1 and 2 of arXiv 2404.12293: the noise L̂ = L(w + η) keeps moving along Γ.
+
+Top: level curves of L with Γ, gradient descent, noisy gradient descent. Bottom: noisy gradient
+descent again with its limit, and its vertical coordinate over short and long times. The green
+circle and lines mark the minimiser of ΔL on Γ, the orange curves the constrained gradient flow.
+
+The paper does not give its L; the parabolic valley below, flattest at its vertex, is this
+project's choice.
+"""
+
+import numpy as np
+import sympy as sp
+from pictures import save
+
+from derive import NoisyGradientDescent, derive_limit
+from numerics import compile_limit, plots, simulate_descent
+from numerics.comparison import compare_with_limit, survey
+
+w1, w2, n1, n2 = sp.symbols("w1 w2 eta1 eta2", real=True)
+L = (w1 - w2**2 / 2) ** 2 / 2
+noisy_loss = L.xreplace({w1: w1 + n1, w2: w2 + n2})
+start = (0.2, 1.7)
+
+limit = derive_limit(NoisyGradientDescent(L, noisy_loss, (w1, w2), (n1, n2)))
+print(limit)
+comparison = compare_with_limit(limit, start, alpha=0.1, sigma=0.07, time=4.0, paths=20, seed=1)
+descent = simulate_descent(
+    limit.problem, start, alpha=0.1, sigma=0.0, steps=1000, paths=1, seed=0, record=np.arange(1001)
+)
+
+compiled = compile_limit(limit)
+height = np.linspace(-1, 2, 301)
+valley = np.stack([height**2 / 2, height], axis=1)
+minimiser = valley[np.argmin(compiled.regularizer(valley))]
+landscape = survey(compiled, np.vstack([comparison.trace.weights[0], minimiser]))
+figure = plots.motion_along(landscape, descent, comparison, minimiser, "w2")
+print(save(figure, "figures_1_and_2"))
