@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -16,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from derive.problem import NoisyGradientDescent
 from derive.symbols import ScaleSymbol, alpha
 
+from .arguments import check_counts, processors, recorded_steps, starting_points
 from .kernels import CompiledFunction, compile_function, content_of
 from .noise import NoiseSampler, sampler_for
 from .paths import Paths
@@ -210,7 +209,7 @@ def simulate_descent(
     """
     compiled = problem if isinstance(problem, CompiledDescent) else compile_descent(problem)
     settings = DescentSettings(alpha, sigma, steps, seed, momentum, neighbourhood)
-    _check_counts(paths=(paths, 1), first_path=(first_path, 0))
+    check_counts(paths=(paths, 1), first_path=(first_path, 0))
     points = starting_points(start, compiled.problem.weights, paths)
     times = recorded_steps(record, steps)
     warn_of_step_size(compiled, points[0], alpha, momentum)
@@ -252,7 +251,7 @@ class DescentSettings:
         for name, (fits, expected) in allowed.items():
             if not fits:
                 raise ValueError(f"{name}: expected {expected}, got {getattr(self, name)!r}")
-        _check_counts(steps=(self.steps, 0))
+        check_counts(steps=(self.steps, 0))
 
 
 def run_descent(
@@ -297,7 +296,7 @@ def run_descent(
     )
     state = np.hstack([points, np.zeros_like(points)]) if momentum else points
     weights, status, stopped = run(state)
-    return Paths(times.astype(np.float64), weights, "iterations", status, stopped)
+    return Paths(times.astype(np.float64), weights, "iterations", status.astype(object), stopped)
 
 
 def reference_descent(
@@ -337,75 +336,6 @@ def reference_descent(
     return np.stack(iterates, axis=1)
 
 
-def starting_points(
-    start: ArrayLike | Mapping[Any, float], weights: Sequence[Any], paths: int
-) -> Doubles:
-    """Starting points of all paths, shape (paths, N).
-
-    Parameters
-    ----------
-    start : array-like of shape (N,) or (paths, N), or mapping of weight to number
-        One point for all paths, or one a path.
-    weights : sequence of Symbol
-        The N weights.
-    paths : int
-        Number of paths.
-
-    Raises
-    ------
-    ValueError
-        If the shape or the symbols do not fit, or a coordinate is not finite.
-    """
-    if isinstance(start, Mapping):
-        odd = sorted(map(str, set(start) ^ set(weights)))
-        if odd:
-            raise ValueError(
-                f"start: expected a value for each of {', '.join(map(str, weights))}; "
-                f"check {', '.join(odd)}"
-            )
-        start = [float(start[w]) for w in weights]
-    points = np.array(start, dtype=np.float64)
-    if points.shape not in {(len(weights),), (paths, len(weights))}:
-        raise ValueError(
-            f"start: expected shape ({len(weights)},) or ({paths}, {len(weights)}), "
-            f"got {points.shape}"
-        )
-    if not np.isfinite(points).all():
-        raise ValueError("start: expected finite numbers")
-    return np.array(np.broadcast_to(points, (paths, len(weights))))
-
-
-def recorded_steps(record: int | ArrayLike, steps: int) -> NDArray[np.int64]:
-    """Iterations to record: a number of equally spaced ones, or those given.
-
-    Raises
-    ------
-    ValueError
-        If fewer than two are asked for, or those given do not increase from 0 or more to `steps`
-        or less.
-    """
-    if isinstance(record, Integral):
-        if record < 2:
-            raise ValueError(f"record: expected at least 2 times (first and last), got {record}")
-        return np.unique(np.linspace(0, steps, int(record)).round().astype(np.int64))
-    given = np.asarray(record, dtype=np.float64)
-    if given.ndim != 1 or not given.size or not np.isfinite(given).all():
-        raise ValueError("record: expected a number of times, or a sequence of iterations")
-    times = given.round().astype(np.int64)
-    if (np.diff(times) < 0).any() or times[0] < 0 or times[-1] > steps:
-        raise ValueError(
-            f"record: expected iterations that increase within 0 … {steps}, "
-            f"got {given[0]:g} … {given[-1]:g}"
-        )
-    return np.unique(times)
-
-
-def _check_counts(**counts: tuple[int, int]) -> None:
-    for name, (value, least) in counts.items():
-        if not isinstance(value, Integral) or value < least:
-            raise ValueError(f"{name}: expected an integer, at least {least}; got {value!r}")
-
-
 def warn_of_step_size(
     compiled: CompiledDescent, point: Doubles, alpha: float, momentum: float
 ) -> None:
@@ -419,9 +349,3 @@ def warn_of_step_size(
             StepSizeWarning,
             stacklevel=3,
         )
-
-
-def processors() -> int:
-    """Count the processors that this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1

@@ -24,15 +24,13 @@ from tqdm import tqdm
 
 from derive.problem import NoisyGradientDescent
 
+from .arguments import processors, recorded_steps, starting_points
 from .descent import (
     CompiledDescent,
     DescentSettings,
     Doubles,
     compile_descent,
-    processors,
-    recorded_steps,
     run_descent,
-    starting_points,
     warn_of_step_size,
 )
 from .files import write_atomically

@@ -73,7 +73,7 @@ class Paths:
                 )
         if self.unit not in get_args(Unit):
             raise ValueError(f"unit: expected one of {get_args(Unit)}, got {self.unit!r}")
-        status = np.array([Status(s) for s in self.status], dtype=object)
+        status = np.array(Status, dtype=object)[self.status.astype(np.int64)]
         object.__setattr__(self, "status", status)
 
     def __len__(self) -> int:

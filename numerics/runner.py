@@ -68,13 +68,14 @@ class Run:
     threads: int
     progress: bool = True
 
-    def __call__(self, start: Doubles) -> tuple[Doubles, NDArray[np.object_], Integers]:
+    def __call__(self, start: Doubles) -> tuple[Doubles, Integers, Integers]:
         """Iterate from `start`, shape (paths, n).
 
         Returns
         -------
         record : ndarray, shape (paths, T, recorded)
-        status : ndarray of Status, shape (paths,)
+        status : ndarray of int, shape (paths,)
+            Values of `Status`.
         stopped : ndarray of int, shape (paths,)
         """
         blocks = _Blocks.at(start, self)
@@ -86,7 +87,7 @@ class Run:
             blocks.advance(self, record, executor)
         reached = (blocks.stopped < 0)[:, None] | (self.times < blocks.stopped[:, None])
         record[~reached] = np.nan
-        return record, np.array([Status(s) for s in blocks.status], dtype=object), blocks.stopped
+        return record, blocks.status, blocks.stopped
 
 
 @dataclass(frozen=True)

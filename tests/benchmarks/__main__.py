@@ -53,13 +53,9 @@ class Speed:
 
 def interleaved(runners: Mapping[str, Runner], seconds: float, repeats: int) -> dict[str, Speed]:
     """Median speeds, measured turn and turn about, each turn of about `seconds`."""
-    steps: dict[str, int] = {}
+    steps = {name: _steps(run, seconds) for name, run in runners.items() if name != "two"}
+    steps["two"] = steps["one"]
     speeds: dict[str, list[Speed]] = {name: [] for name in runners}
-    for name, run in runners.items():
-        run(PATHS, 1)
-        for fraction in (0.01, 1.0):  # the first guess holds the overhead of a call
-            guess = measured(run, steps.get(name, 10))
-            steps[name] = max(10, int(fraction * seconds * 1e9 / (guess.clock * PATHS)))
     for _ in range(repeats):
         for name, run in runners.items():
             speeds[name].append(measured(run, steps[name]))
@@ -70,6 +66,18 @@ def interleaved(runners: Mapping[str, Runner], seconds: float, repeats: int) -> 
         )
         for name, values in speeds.items()
     }
+
+
+def _steps(run: Runner, seconds: float) -> int:
+    """Steps that take about `seconds` of the processor."""
+    run(PATHS, 1)
+    steps = 10
+    while True:
+        began = time.process_time()
+        run(PATHS, steps)
+        if (elapsed := time.process_time() - began) > 0.2 * seconds:
+            return max(1, int(steps * seconds / elapsed))
+        steps *= 3
 
 
 def measured(run: Runner, steps: int) -> Speed:
