@@ -16,8 +16,9 @@ from tqdm import tqdm
 import derive
 from derive import Limit
 
+from .closed_form import diffuse_in_closed_form, euler_recursion
 from .descent import StepSizeWarning, processors, starting_points
-from .diffusion import COLLAPSE, DIVERGED, LEFT, Schedule, diffuse
+from .diffusion import COLLAPSE, DIVERGED, LEFT, Execution, Schedule, diffuse
 from .limits import CompiledLimit, compile_limit
 from .paths import Paths, Status
 from .runner import PROGRESS_DELAY
@@ -111,15 +112,15 @@ def simulate_limit(
         weights, status, stopped = _follow_all(fast, beginnings, times)
         weights, status, stopped = weights[which], status[which], stopped[which]
     else:
-        span = step or default_step(fast, beginnings, time)
-        weights, status, stopped = diffuse(
-            fast,
-            beginnings[which],
-            Schedule.of(times, span),
-            seed=seed,
-            first_path=first_path,
-            threads=threads or processors(),
-        )
+        schedule = Schedule.of(times, step or default_step(fast, beginnings, time))
+        execution = Execution(seed, first_path, threads or processors())
+        recursion = euler_recursion(fast.limit) if np.isfinite(schedule.span) else None
+        if recursion is None:
+            weights, status, stopped = diffuse(fast, beginnings[which], schedule, execution)
+        else:
+            weights, status, stopped = diffuse_in_closed_form(
+                fast, recursion, beginnings[which], schedule, execution
+            )
     return Paths(times, weights, "slow time", np.array([Status(s) for s in status]), stopped)
 
 

@@ -139,6 +139,13 @@ class Schedule:
         gaps = np.diff(times, prepend=0.0)
         return cls(times, np.ceil(gaps / step * (1 - 1e-12)).astype(np.int64))
 
+    @property
+    def span(self) -> float:
+        """Length of the steps if all are of one length, else not a number."""
+        gaps = np.diff(self.times, prepend=0.0)[self.counts > 0]
+        spans = gaps / self.counts[self.counts > 0]
+        return float(spans[0]) if np.ptp(spans) <= 1e-9 * spans[0] else np.nan
+
     def slices(self, slot: int, budget: Callable[[], int]) -> Iterator[tuple[int, int, float]]:
         """Steps that lead to a recorded time, in pieces: steps before, steps, their length."""
         first = int(self.counts[:slot].sum())
@@ -167,27 +174,30 @@ class _Pace:
         return self.steps
 
 
+@dataclass(frozen=True)
+class Execution:
+    """How paths are run: see `constrained.simulate_limit`."""
+
+    seed: Seed
+    first_path: int
+    threads: int
+
+
 def diffuse(
-    compiled_limit: CompiledLimit,
-    start: Array,
-    schedule: Schedule,
-    *,
-    seed: Seed,
-    first_path: int,
-    threads: int,
+    fast: CompiledLimit, start: Array, schedule: Schedule, execution: Execution
 ) -> tuple[Array, Integers, Integers]:
     """Simulate the stochastic equation from points of Γ.
 
     Parameters
     ----------
-    compiled_limit : CompiledLimit
+    fast : CompiledLimit
         The equation.
     start : ndarray, shape (paths, N)
         Points of Γ; a path that starts at NaN has diverged.
     schedule : Schedule
         Recorded times and steps.
-    seed, first_path, threads
-        As for `simulate_limit`.
+    execution : Execution
+        Seed, index of the first path, number of threads.
 
     Returns
     -------
@@ -196,15 +206,15 @@ def diffuse(
     """
     paths, n = start.shape
     points = start.copy()
-    bits = np.ascontiguousarray(initial_states(seed, first_path, paths).T)
-    floors = COLLAPSE * compiled_limit.spectrum(points)[:, 0]
+    bits = np.ascontiguousarray(initial_states(execution.seed, execution.first_path, paths).T)
+    floors = COLLAPSE * fast.spectrum(points)[:, 0]
     ends = np.tile(np.array([0, -1]), (paths, 1))
     ends[~np.isfinite(points).all(axis=1)] = DIVERGED, 0
-    model = (compiled_limit.values.batch, *compiled_limit.onto, compiled_limit.layout)
+    model = (fast.values.batch, *fast.onto, fast.layout)
     record = np.full((paths, len(schedule.times), n), np.nan)
     moving = (points, bits, floors, ends)
     code = bound(advance, *model, *moving, (0, 0, 0.0))
-    size = -(-paths // (TASKS_PER_THREAD * threads))
+    size = -(-paths // (TASKS_PER_THREAD * execution.threads))
     parts = [slice(p, p + size) for p in range(0, paths, size)]
 
     def piece(part: slice, steps: tuple[int, int, float]) -> None:
@@ -212,7 +222,7 @@ def diffuse(
 
     total, pace = int(schedule.counts.sum()), _Pace()
     with (
-        ThreadPoolExecutor(threads) as pool,
+        ThreadPoolExecutor(execution.threads) as pool,
         tqdm(total=total, unit="step", delay=PROGRESS_DELAY, disable=None, leave=False) as bar,
     ):
         for slot in range(len(schedule.times)):

@@ -48,7 +48,8 @@ def bound(kernel: Any, *arguments: Any) -> Callable[..., None]:
     So the kernel is compiled once for all models, and not once for each generated function.
     """
     kinds = tuple(BATCH if hasattr(a, "py_func") else typeof(a) for a in arguments)
-    return kernel.compile(kinds)  # type: ignore[no-any-return]
+    code: Callable[..., None] = kernel.compile(kinds)
+    return code
 
 
 @compiled

@@ -105,10 +105,19 @@ def test_stops_where_the_manifold_ends() -> None:
 # With noise -------------------------------------------------------------------------------------
 
 
+@pytest.fixture(params=["closed form", "numeric geometry"])
+def route(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Both ways to simulate a limit of few weights."""
+    if request.param == "numeric geometry":
+        monkeypatch.setattr("numerics.closed_form.MOST_WEIGHTS", 0)
+    return request.param
+
+
+@pytest.mark.usefixtures("route")
 def test_brownian_motion_on_the_circle() -> None:
     """E w = w₀ e^{−t/2}; the angle is normal with variance t."""
     limit = additive(CIRCLE, w1, w2)
-    count, time = 4000, 0.5
+    count, time = 2000, 0.5
     paths = simulate_limit(limit, (0.6, 0.8), time=time, paths=count, seed=1, step=0.005, record=3)
     end = paths.weights[:, -1]
     mean = np.array([0.6, 0.8]) * np.exp(-time / 2)
@@ -121,10 +130,11 @@ def test_brownian_motion_on_the_circle() -> None:
     assert np.hypot(*paths.weights.T) == pytest.approx(1.0, abs=4e-16)
 
 
+@pytest.mark.usefixtures("route")
 def test_brownian_motion_on_the_sphere() -> None:
     """E w = w₀ e^{−t}."""
     limit = additive(SPHERE, w1, w2, w3)
-    count, time, step = 4000, 0.25, 0.0025
+    count, time, step = 2000, 0.25, 0.0025
     paths = simulate_limit(
         limit, (0.6, 0.0, 0.8), time=time, paths=count, seed=2, step=step, record=2
     )
@@ -135,6 +145,7 @@ def test_brownian_motion_on_the_sphere() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("route")
 def test_weak_order_is_one() -> None:
     """The error of E w₁ on the circle is halved with the step."""
     limit, count, time = additive(CIRCLE, w1, w2), 400_000, 1.0
@@ -162,6 +173,7 @@ def test_invariant_density_on_an_ellipse() -> None:
     assert result.pvalue > 1e-3
 
 
+@pytest.mark.usefixtures("route")
 def test_paths_do_not_depend_on_each_other() -> None:
     limit = compile_limit(additive(SPHERE, w1, w2, w3))
     options = {"time": 0.1, "seed": 5, "step": 0.01, "record": [0.03, 0.1]}
@@ -173,6 +185,7 @@ def test_paths_do_not_depend_on_each_other() -> None:
     assert len(np.unique(many.weights[:, -1, 0])) == 40
 
 
+@pytest.mark.usefixtures("route")
 def test_finite_step_noise_beside_a_flow() -> None:
     """L̂ = L + η w₁ + η² w₂/2 at step α: Reg = w₂/2, and s = √α P e₁."""
     noisy = CIRCLE + etas[0] * w1 + etas[0] ** 2 * w2 / 2
