@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.special import pdtr
@@ -51,27 +51,35 @@ def _normals_into(row: int, count: int, scale: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Draw(ABC):
-    """Rows `row`, …, `row + size·period − 1` of the noise buffer, filled every `period` steps.
+    """Rows `row`, …, `row + width·period − 1` of the noise buffer, filled every `period` steps.
 
     Attributes
     ----------
     row, size, period : int
         First row, noise coordinates, and steps that are drawn at a time.
+    copies : int
+        Independent draws of the coordinates in one step, one below the other.
     """
 
     row: int
     size: int
     period: int = 1
+    copies: int = field(default=1, kw_only=True)
+
+    @property
+    def width(self) -> int:
+        """Rows of one step."""
+        return self.size * self.copies
 
     @property
     def rows(self) -> str:
         """Range of the rows of one step, as text."""
-        return f"{self.row}, {self.row + self.size}"
+        return f"{self.row}, {self.row + self.width}"
 
     @property
     def starts(self) -> str:
-        """Range of the first rows of the steps that are drawn together, as text."""
-        return f"{self.row}, {self.row + self.size * self.period}, {self.size}"
+        """Range of the first rows of the copies that are drawn together, as text."""
+        return f"{self.row}, {self.row + self.width * self.period}, {self.size}"
 
     @abstractmethod
     def table(self, sigma: float) -> Doubles:
@@ -89,7 +97,7 @@ class Draw(ABC):
 
     @abstractmethod
     def reference(self, streams: PathStreams, rows: Doubles, table: Doubles) -> None:
-        """Fill `rows`, shape (size·period, paths), with NumPy."""
+        """Fill `rows`, shape (width·period, paths), with NumPy."""
 
 
 class Normal(Draw):
@@ -101,7 +109,7 @@ class Normal(Draw):
 
     def code(self, table: str) -> list[str]:
         """Normals in pairs."""
-        return _normals_into(self.row, self.size * self.period, f"{table}[0, 0]")
+        return _normals_into(self.row, self.width * self.period, f"{table}[0, 0]")
 
     def reference(self, streams: PathStreams, rows: Doubles, table: Doubles) -> None:
         """Fill with normals, two rows at a time."""
@@ -128,14 +136,14 @@ class Correlated(Draw):
             "    for j in range(i):",
             *_indented(_lane_loop(f"E[row + i, b] += {table}[i, j] * E[row + j, b]"), 2),
         ]
-        normals = _normals_into(self.row, self.size * self.period, "1.0")
+        normals = _normals_into(self.row, self.width * self.period, "1.0")
         return normals + _row_loop(self.starts, *mix)
 
     def reference(self, streams: PathStreams, rows: Doubles, table: Doubles) -> None:
         """Fill with normals and mix them."""
         for i in range(0, len(rows), 2):
             rows[i : i + 2] = streams.normal_pair()
-        for step in np.split(rows, self.period):
+        for step in np.split(rows, self.copies * self.period):
             step[:] = table @ step
 
 
@@ -149,8 +157,8 @@ class Signs(Draw):
     def code(self, table: str) -> list[str]:
         """Words into the first row of each 32, then their bits, the first row last."""
         lines = []
-        for start in range(self.row, self.row + self.size, 32):
-            stop = min(start + 32, self.row + self.size)
+        for start in range(self.row, self.row + self.width, 32):
+            stop = min(start + 32, self.row + self.width)
             lines += _lane_loop(f"E[{start}, b], {STATE} = streams.raw({STATE})")
             sign = f"E[row, b] = streams.signed({table}[0, 0], E[{start}, b], row - {start})"
             lines += _row_loop(f"{stop - 1}, {start - 1}, -1", *_lane_loop(sign))
@@ -298,7 +306,7 @@ class Jumps(Draw):
 
     def reference(self, streams: PathStreams, rows: Doubles, table: Doubles) -> None:
         """Add the jumps of each step."""
-        for step in np.split(rows, self.period):
+        for step in np.split(rows, self.copies * self.period):
             for mean, *rest in table:
                 z, distribution = np.array(rest[: self.size]), np.array(rest[self.size :])
                 number = (streams.uniform()[:, None] >= distribution).sum(axis=1)

@@ -55,6 +55,7 @@ class NoiseSampler:
         In the order in which they are made.
     positions : tuple of (row, stride, period)
         For each noise coordinate: at step k it is row `row + stride·(k mod period)` of the buffer.
+        Copies of the coordinates follow each other.
     """
 
     draws: tuple[Draw, ...]
@@ -63,7 +64,7 @@ class NoiseSampler:
     @property
     def rows(self) -> int:
         """Rows of the buffer, the scratch rows included."""
-        return max(d.row + d.size * d.period for d in self.draws)
+        return max(d.row + d.width * d.period for d in self.draws)
 
     def tables(self, sigma: float) -> tuple[Doubles, ...]:
         """Numbers each draw needs at noise scale σ."""
@@ -90,14 +91,16 @@ class NoiseSampler:
         while True:
             for draw, table in zip(self.draws, tables, strict=True):
                 if step % draw.period == 0:
-                    rows = buffer[draw.row : draw.row + draw.size * draw.period]
+                    rows = buffer[draw.row : draw.row + draw.width * draw.period]
                     draw.reference(streams, rows, table)
             index = [row + stride * (step % period) for row, stride, period in self.positions]
             yield buffer[index].T
             step += 1
 
 
-def sampler_for(law: Law, noise: Sequence[Any]) -> NoiseSampler:
+def sampler_for(
+    law: Law, noise: Sequence[Any], *, copies: int = 1, first_row: int = SCRATCH_ROWS
+) -> NoiseSampler:
     """Draws of a law.
 
     Parameters
@@ -106,6 +109,10 @@ def sampler_for(law: Law, noise: Sequence[Any]) -> NoiseSampler:
         With every parameter bound to a number.
     noise : sequence of Symbol
         The noise coordinates.
+    copies : int
+        Independent draws in each step.
+    first_row : int
+        First row of the buffer that the draws may fill.
 
     Raises
     ------
@@ -114,50 +121,59 @@ def sampler_for(law: Law, noise: Sequence[Any]) -> NoiseSampler:
     """
     groups = law.groups if isinstance(law, Independent) else ((tuple(noise), law),)
     draws: list[Draw] = []
-    where: dict[Any, tuple[int, int, int]] = {}
-    row = SCRATCH_ROWS
+    where: dict[tuple[int, Any], tuple[int, int, int]] = {}
+    row = first_row
     for symbols, part in groups:
-        made = _draws(part, row, len(symbols))
-        size, period = made[0].size, made[0].period
+        made = _draws(part, row, len(symbols), copies)
+        size, width, period = made[0].size, made[0].width, made[0].period
         draws += made
-        where |= {s: (row + i, size, period) for i, s in enumerate(symbols)}
-        row += size * period
-    return NoiseSampler(tuple(draws), tuple(where[s] for s in noise))
+        where |= {
+            (copy, s): (row + size * copy + i, width, period)
+            for copy in range(copies)
+            for i, s in enumerate(symbols)
+        }
+        row += width * period
+    positions = (where[copy, s] for copy in range(copies) for s in noise)
+    return NoiseSampler(tuple(draws), tuple(positions))
 
 
-def _draws(law: Law, row: int, size: int) -> list[Draw]:
+def _draws(law: Law, row: int, size: int, copies: int) -> list[Draw]:
     if type(law) in INDEPENDENT_COORDINATES:
-        return [INDEPENDENT_COORDINATES[type(law)](row, size)]
+        return [INDEPENDENT_COORDINATES[type(law)](row, size, copies=copies)]
     if isinstance(law, Gaussian):
-        return [_gaussian(law.covariance, row, size)]
+        return [_gaussian(law.covariance, row, size, copies)]
     if isinstance(law, Minibatch):
+        if copies > 1:
+            raise NoiseError("law: a minibatch is drawn of all samples at once, not for each")
         kind = Multiset if law.replacement else Subset
         return [kind(row, size, batch=int(_number("batch_size", law.batch_size)))]
     if isinstance(law, CustomLaw):
-        return _custom(law, row, size)
+        return _custom(law, row, size, copies)
     raise NoiseError(f"law: no sampler for {type(law).__name__}; use one of those in derive.laws")
 
 
-def _custom(law: CustomLaw, row: int, size: int) -> list[Draw]:
+def _custom(law: CustomLaw, row: int, size: int, copies: int) -> list[Draw]:
     still = law.covariance.is_zero_matrix
-    base = Clear(row, size) if still else _gaussian(law.covariance, row, size)
+    base: Draw = Clear(row, size, copies=copies)
+    if not still:
+        base = _gaussian(law.covariance, row, size, copies)
     if not law.jumps:
         return [base]
     z = tuple(tuple(_number("jumps", x) for x in jump.displacement) for jump in law.jumps)
     rates = tuple(_number("jumps", jump.rate) for jump in law.jumps)
-    return [base, Jumps(row, size, base.period, z, rates)]
+    return [base, Jumps(row, size, base.period, z, rates, copies=copies)]
 
 
-def _gaussian(covariance: Any, row: int, size: int) -> Draw:
-    period = 1 + size % 2
+def _gaussian(covariance: Any, row: int, size: int, copies: int) -> Draw:
+    period = 1 + size * copies % 2
     if covariance is None:
-        return Normal(row, size, period)
+        return Normal(row, size, period, copies=copies)
     matrix = np.array([_number("covariance", c) for c in covariance]).reshape(size, size)
     eigenvalues, vectors = np.linalg.eigh(matrix)
     root = vectors * np.sqrt(np.maximum(eigenvalues, 0.0))
     # C = root rootᵀ = RᵀR with the triangle R of rootᵀ; no pivots, so singular C are welcome.
     factor = np.asarray(np.linalg.qr(root.T, mode="r")).T
-    return Correlated(row, size, period, tuple(map(tuple, factor.tolist())))
+    return Correlated(row, size, period, tuple(map(tuple, factor.tolist())), copies=copies)
 
 
 def _number(name: str, expression: Any) -> float:
