@@ -27,8 +27,8 @@ SOLVE_TOLERANCE = 1e-6
 """Relative residual at which conjugate gradients stop; retraction removes what it leaves."""
 PATIENCE = 12
 """Iterations after which the preconditioner is renewed."""
-RIDGE = 1e-13
-"""Added to J Jᵀ relative to its trace, so that it factors where its rank falls."""
+RIDGE = 1e-12
+"""Added to J Jᵀ relative to its trace: its rank falls at a collapse or by redundant samples."""
 RETRACTION_TOLERANCE = 1e-8
 """Residuals h − y on Γ, relative to the size of the targets."""
 RETRACTION_STEPS = 8
@@ -198,15 +198,15 @@ def simulate_matrix_limit(
     Paths
         One path in slow time; LEFT_NEIGHBOURHOOD where no step, however short, stays on Γ.
     """
-    moments = np.asarray(times, dtype=float)
+    ends = np.asarray(times, dtype=float)
     solver = GramSolver(model)
     w = retract(solver, np.array(start, dtype=float))
     size = tolerance * float(np.linalg.norm(w))
     slope, found = limit_drift(solver, w, None, alpha)
     step, t, steps = size / float(np.linalg.norm(slope)), 0.0, 0
     goal = 10 * RETRACTION_TOLERANCE * float(np.linalg.norm(model.targets))
-    recorded = np.full((len(moments), len(w)), np.nan)
-    for row, end in enumerate(moments):
+    recorded = np.full((len(ends), len(w)), np.nan)
+    for row, end in enumerate(ends):
         while end - t > 1e-12 * end:
             h = min(step, end - t)
             ahead, there = limit_drift(solver, w + h * slope, found, alpha)
@@ -220,11 +220,12 @@ def simulate_matrix_limit(
                     progress(t)
             else:
                 factor = min(factor, 0.5)
-            step = h * float(np.clip(factor, 0.2, 2.0)) if h == step or factor < 1 else step
-            if step < 1e-10 * moments[-1]:
-                return _paths(moments, recorded, Status.LEFT_NEIGHBOURHOOD, steps)
+            if h == step or factor < 1:  # a step cut short by a recorded time says nothing more
+                step = h * float(np.clip(factor, 0.2, 2.0))
+            if step < 1e-10 * ends[-1]:
+                return _paths(ends, recorded, Status.LEFT_NEIGHBOURHOOD, steps)
         recorded[row] = w
-    return _paths(moments, recorded, Status.OK, -1)
+    return _paths(ends, recorded, Status.OK, -1)
 
 
 def simulate_matrix_descent(

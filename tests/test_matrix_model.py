@@ -167,6 +167,15 @@ def test_solves_agree_with_dense_ones_and_projection_is_orthogonal():
     np.testing.assert_allclose(limit_drift(solver, w, found)[0], drift, atol=1e-6)
 
 
+def test_redundant_samples_do_not_hinder_the_projection():
+    model, w = sensing(4, 5)
+    twice = compile_matrix_limit(
+        model.limit, np.concatenate([model.data] * 2), np.concatenate([model.targets] * 2)
+    )
+    expected = limit_drift(GramSolver(model), w)[0] / 2  # n is doubled, the rest is the same
+    np.testing.assert_allclose(limit_drift(GramSolver(twice), w)[0], expected, atol=1e-5)
+
+
 def test_retraction_reaches_the_manifold():
     model, w = sensing(4, 5)
     moved = retract(GramSolver(model), w + 0.05 * np.random.default_rng(1).normal(size=16))

@@ -3,7 +3,8 @@
 f(x) = Σ_j c_j max(a_j x + b_j, 0) + p x + q, both layers trained by gradient descent from random
 starts, with label noise and without. Both reach the points; without label noise the curve keeps
 what its start gave it between them, with label noise it becomes piecewise linear with few bends,
-slowly: its length falls long after the training error has. The points are this project's choice.
+slowly: its length falls long after the training error has (here from 4.5 to 3.15, the polygon
+through the points having 3.11; without label noise it stays at 3.3 to 3.6). The points are this project's choice.
 
 Where the smoothness hypotheses fail. The model is smooth in the weights as long as no bend
 −b_j/a_j crosses a data point. Inside such a cell the limit −(1/n)P∇reg holds as it stands; across
@@ -13,7 +14,7 @@ crossings are counted.
 
     python -m worked_examples.relu_net_on_twelve_points
 
-takes {TIME} on one core, 0.3 GB.
+takes 2 minutes on one core, 0.3 GB.
 
 References
 ----------
@@ -133,14 +134,15 @@ def draw(quiet: Sequence[Training], noisy: Sequence[Training]) -> Figure:
         for run in runs:
             top.plot(GRID, curve(run.weights, GRID), linewidth=1)
         top.plot(X, Y, "ko", markersize=4)
-        top.set(title=f"{len(runs)} starts {name} label noise", ylim=(-1.2, 1.2))
+        top.set(title=f"{len(runs)} starts {name} label noise", ylim=(-0.8, 0.8))
         bottom.loglog(runs[0].iterations, runs[0].loss, "C3", label="training loss")
         bottom.set(xlabel="iterations", ylabel="training loss", ylim=(1e-12, 10))
         side = bottom.twinx()
         side.plot(runs[0].iterations, runs[0].length, "C0", label="length of the curve")
         side.axhline(polygon, color="0.6", linewidth=1)
         side.set(ylabel="length of the curve", ylim=(0.9 * polygon, 2 * polygon))
-        figure.legend(handles=[*bottom.lines, side.lines[0]], loc="outside lower center", ncols=2)
+    handles = [*bottom.lines, side.lines[0]]
+    figure.legend(handles=handles, loc="outside lower center", ncols=2)
     return figure
 
 

@@ -127,4 +127,4 @@ if __name__ == "__main__":
     print(derived)
     compiled = compile_limit(derived)
     tests = {active: stability(compiled, balanced(3, active)) for active in (1, 2, 3)}
-    print(save(draw(run(compiled, 3, starts=20, time=12.0), tests), "sigmoid_net_on_one_point"))
+    print(save(draw(run(compiled, 3, starts=6, time=12.0), tests), "sigmoid_net_on_one_point"))
