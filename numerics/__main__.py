@@ -12,9 +12,12 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from derive import derive_limit
+import numpy as np
+
+from derive import Limit, derive_limit
 from derive.modelfile import RunSettings, load_model
 
+from .planner import Plan, plan
 from .report import write_report
 from .validate import LEVEL, validate
 from .verdict import ValidationReport
@@ -31,6 +34,9 @@ def main(arguments: list[str] | None = None) -> int:
         settings = _settings(model.run or RunSettings(), options)
         limit = derive_limit(model.problem)
         print(limit, end="\n\n", flush=True)
+        foreseen = _plan(limit, settings, options.budget)
+        print(foreseen, end="\n\n", flush=True)
+        settings["paths"] = foreseen.paths
         report = validate(limit, **settings, progress=sys.stderr.isatty())
         print(report)
         _write(report, options, [*(sys.argv[1:] if arguments is None else arguments)])
@@ -56,6 +62,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--paths", type=int, metavar="N", help=f"number of paths, {PATHS} by default")
     run.add_argument("--seed", type=int, metavar="N", help="seed, 0 by default")
     run.add_argument(
+        "--budget", type=_seconds, metavar="60s", help="time to spend; it chooses the paths"
+    )
+    run.add_argument(
         "--level", type=float, default=LEVEL, help="probability that a right limit fails"
     )
     return parser
@@ -63,6 +72,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _numbers(text: str) -> list[float]:
     return [float(x) for x in text.split(",")]
+
+
+def _seconds(text: str) -> float:
+    return float(text.removesuffix("s"))
 
 
 def _settings(run: RunSettings, options: argparse.Namespace) -> dict[str, Any]:
@@ -78,6 +91,19 @@ def _settings(run: RunSettings, options: argparse.Namespace) -> dict[str, Any]:
                 f"{name}: the model file does not give it; add it under [run], or give --{name}"
             )
     return settings
+
+
+def _plan(limit: Limit, settings: dict[str, Any], budget: float | None) -> Plan:
+    """What the run will cost; for a ladder, that of its costliest step."""
+    return plan(
+        limit,
+        settings["start"],
+        alpha=float(np.min(settings["alpha"])),
+        sigma=float(np.min(settings["sigma"])),
+        time=settings["time"],
+        paths=settings["paths"] if budget is None else None,
+        budget=budget,
+    )
 
 
 def _write(report: ValidationReport, options: argparse.Namespace, arguments: list[str]) -> None:
