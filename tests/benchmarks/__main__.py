@@ -109,15 +109,15 @@ def speed_table(repeats: int, seconds: float) -> None:
 
 
 def first_step(name: str) -> None:
-    """Print the seconds from a stated model to its first step, imports done."""
+    """Print the processor seconds from a stated model to its first step, imports done."""
     model = next(m for m in MODELS if m.name == name)
     problem = model.problem()
-    began = time.perf_counter()
+    began = time.process_time()
     ours_once = compile_descent(problem)
     simulate_descent(
         ours_once, model.start, alpha=model.alpha, sigma=0.1, steps=1, paths=PATHS, seed=1
     )
-    print(time.perf_counter() - began)
+    print(time.process_time() - began)
 
 
 def peak_memory(steps: int) -> None:
@@ -170,8 +170,9 @@ def main() -> None:
         return
     print(f"{machine()}, {platform.system()}, Python {platform.python_version()}\n")
     speed_table(arguments.repeats, arguments.seconds)
-    print("\nseconds from a cached model to its first step, after imports")
+    print("\nprocessor seconds from a cached model to its first step, after imports")
     for model in MODELS:
+        in_new_process("--first-step", model.name)
         print(f"{model.name:26}{in_new_process('--first-step', model.name):9.2f}")
     print("\npeak memory in MB, diagonal_net_labels_32, 1000 paths, 100 recorded times")
     for steps in (10_000, 100_000):
