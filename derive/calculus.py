@@ -74,6 +74,11 @@ def semidefinite_factor(matrix: sp.MatrixBase) -> sp.Matrix | None:
     return sp.Matrix.hstack(*columns) if columns else sp.zeros(size, 0)
 
 
+def inverse(matrix: sp.Matrix) -> sp.Matrix:
+    """Inverse by cofactors, without the zero tests that sympy would simplify for ever in."""
+    return matrix.adjugate(method="berkowitz") / matrix.det(method="berkowitz")
+
+
 def is_zero(expression: sp.Expr) -> bool:
     """Whether an expression without constraints is recognised as zero (cheap, may miss)."""
     return expression == 0 or bool(expression.is_zero) or sp.cancel(expression) == 0

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import sympy as sp
 
+from .calculus import inverse
 from .problem import NoisyGradientDescent
 
 SIMPLIFY_LIMIT = 500
@@ -43,7 +44,7 @@ def intrinsic_form(
     gamma = sp.Matrix(chart.embedding)
     place = dict(zip(problem.weights, chart.embedding, strict=True))
     tangent = gamma.jacobian(theta)
-    left_inverse = ((tangent.T * tangent).inv() * tangent.T).applyfunc(_simplify)
+    left_inverse = (inverse(tangent.T * tangent) * tangent.T).applyfunc(_simplify)
     tau = (left_inverse * diffusion.xreplace(place)).applyfunc(_simplify)
     spread = tau * tau.T
     bend = sp.zeros(gamma.rows, 1)

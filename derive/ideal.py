@@ -12,11 +12,9 @@ from sympy.polys.polyerrors import PolynomialError
 REDUCTION_LIMIT = 1500
 """Operations up to which membership in the ideal is tried."""
 
-SHORTENING_LIMIT = 400
-"""Operations up to which a shorter form is sought."""
-
-SHORTENING_SYMBOLS = 10
-"""Symbols up to which a shorter form is sought; factoring is exponential in their number."""
+SHORTENING_LIMIT = 1000
+"""Operations times the square of the number of unknowns up to which a shorter form is sought:
+factoring takes for ever on what is larger, and nobody would read the result."""
 
 BASIS_LIMIT = 3
 """Number of constraints up to which their Gröbner basis is computed."""
@@ -46,8 +44,8 @@ class Ideal:
     def shortest(self, expression: sp.Expr) -> sp.Expr:
         """An expression equal to the given one on Γ and as short as reduction makes it."""
         expression = expression.xreplace(self._zeros)
-        too_many = len(expression.free_symbols) > SHORTENING_SYMBOLS
-        if too_many or expression.count_ops() > SHORTENING_LIMIT:
+        unknowns = len(expression.free_symbols) + len(expression.atoms(sp.Function))
+        if expression.count_ops() * unknowns**2 > SHORTENING_LIMIT:
             return expression
         numerator, denominator = sp.fraction(sp.together(expression))
         candidates = [expression]

@@ -25,6 +25,8 @@ from typing import Any
 
 import sympy as sp
 
+from .calculus import inverse
+
 Matrix = Any
 Contraction = Callable[[Matrix], list[Any]]
 """S ↦ D³L[S], the contraction of the last two slots."""
@@ -192,7 +194,7 @@ def solve_lyapunov(operator: Matrix, right: Matrix, relaxation: Relaxation = FLO
     entries = [residue[i, j] for i in range(size) for j in range(i + 1)]
     flat = [x for row in unknown for x in row]
     system, rhs = sp.linear_eq_to_matrix(entries, flat)
-    solution = system.LUsolve(rhs)
+    solution = inverse(system) * rhs
     return y.xreplace(dict(zip(flat, solution, strict=True)))
 
 

@@ -15,7 +15,7 @@ from .coordinates import IntrinsicForm, intrinsic_form, stratonovich_drift
 from .discovery import find_manifold
 from .display import as_latex, as_text
 from .equation import Equation, leading_equation
-from .errors import DeriveError
+from .errors import DeriveError, NotCoveredError
 from .explain import Explanation, explain
 from .hypotheses import check_hypotheses
 from .katzenberger import NormalFrame, normal_term, second_derivative
@@ -23,7 +23,7 @@ from .laws import exact
 from .manifold import Manifold
 from .pointwise import compare
 from .problem import NoisyGradientDescent
-from .regularizer import NoiseMoments, noise_moments
+from .regularizer import NoiseMoments, noise_moments, persistent_noise
 from .scales import crossover, next_order, slower_scales
 from .secondorder import SecondOrder, second_potential
 from .special import SpecialForm, special_form
@@ -250,12 +250,24 @@ class Limit:
             With D²Φ_α in place of D²Φ. In the non-degenerate case it has the drift
             −P∇Reg + (α/2) D²Φ_α[Σ] and the diffusion √α P S, in time t = kασ². For laws with
             rare jumps this is the next order in α, and exact where L̂ acts linearly on them.
+
+        Raises
+        ------
+        NotCoveredError
+            If some noise keeps its size as σ → 0 (minibatches): H then fluctuates at order one,
+            and D²Φ_α[Σ] is not the limit at a fixed step.
         """
         size, beta = exact(step), exact(momentum)
         if size.is_nonnegative is False or size.is_real is False:
             raise DeriveError(f"step: expected a positive step size α, got {step!r}")
         if beta.is_negative or (beta - 1).is_nonnegative or beta.is_real is False:
             raise DeriveError(f"momentum: expected β with 0 ≤ β < 1, got {momentum!r}")
+        lasting = persistent_noise(self.problem)
+        if size != 0 and lasting:
+            raise NotCoveredError(
+                f"step: {', '.join(map(str, lasting))} keep their size as σ → 0, for which no limit "
+                "at a fixed step is derived; compare with the limit α → 0, extrapolating in α"
+            )
         return replace(self, equation=replace(self.equation, step=size, momentum=beta))
 
     def scales(self) -> tuple[Limit, ...]:

@@ -14,7 +14,7 @@ from typing import Any
 import mpmath
 import sympy as sp
 
-from .calculus import WithoutCaches
+from .calculus import WithoutCaches, inverse
 from .constraints import Square
 from .ideal import Ideal
 from .jets import Jet, plain_jet, scalars, squares_jet
@@ -170,15 +170,15 @@ class Manifold(WithoutCaches):
         if sum(x.count_ops() for x in j) > FRAME_OPERATIONS:
             return None
         gram = (j * j.T).applyfunc(self.shortest)
-        inverse = (j.T * gram.inv(method="ADJ")).applyfunc(self.shortest)
+        left = (j.T * inverse(gram)).applyfunc(self.shortest)
         squares = self.probe.squares
         residuals = None if squares is None else tuple(r for _, r in squares)
         if squares is not None and residuals == self.constraints and len(squares) == j.rows:
             curvature = sp.diag(*(c for c, _ in squares))
         else:
             hessian = sp.Matrix(self.jet.hessian())
-            curvature = (inverse.T * hessian * inverse).applyfunc(self.shortest)
-        return NormalFrame(j, inverse, curvature, curvature.inv(method="ADJ"), gram)
+            curvature = (left.T * hessian * left).applyfunc(self.shortest)
+        return NormalFrame(j, left, curvature, inverse(curvature), gram)
 
     @cached_property
     def projector(self) -> sp.Matrix | None:

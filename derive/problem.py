@@ -339,7 +339,7 @@ def _names(symbols: Iterable[sp.Symbol]) -> str:
 
 
 def read_expression(name: str, given: Any) -> sp.Expr:
-    """A finite scalar expression with exact numbers, or a `ProblemError` that names the argument."""
+    """A finite scalar expression with exact numbers; a `ProblemError` names the argument."""
     try:
         expression = exact(given)
     except (sp.SympifyError, TypeError, AttributeError) as error:
