@@ -145,17 +145,18 @@ def test_brownian_motion_on_the_sphere() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("route")
-def test_weak_order_is_one() -> None:
-    """The error of E w₁ on the circle is halved with the step."""
-    limit, count, time = additive(CIRCLE, w1, w2), 400_000, 1.0
-    errors, steps = [], (0.2, 0.1, 0.05)
+def test_weak_order_is_one(route: str) -> None:
+    """The error of E w₁ on the circle is about h/2 or h/4, and halves with the step."""
+    limit, time = additive(CIRCLE, w1, w2), 1.0
+    count = 1_000_000 if route == "closed form" else 60_000
+    errors, steps = [], (0.1, 0.05, 0.025)
     for step in steps:
         paths = simulate_limit(limit, (1, 0), time=time, paths=count, seed=3, step=step, record=2)
         errors.append(paths.weights[:, -1, 0].mean() - np.exp(-time / 2))
     order = np.polyfit(np.log(steps), np.log(np.abs(errors)), 1)[0]
-    # Standard error of each mean is 1e-3, the errors are about 0.07, 0.035 and 0.018.
-    assert order == pytest.approx(1.0, abs=0.2)
+    # A standard error is below 15 % of the least error, so the slope is good to 0.1; the terms of
+    # order h² take another 0.2 off it in closed form.
+    assert order == pytest.approx(1.0, abs=0.3)
 
 
 @pytest.mark.slow
