@@ -219,6 +219,10 @@ class CompiledLimit:
         lead = points.shape[:-1]
         return first.reshape(lead + shapes[0]), second.reshape(lead + shapes[1])
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Compiled code does not travel between processes; the limit does.
+        return CompiledLimit, (self.limit,)
+
 
 def compile_limit(limit: Limit) -> CompiledLimit:
     """Turn a limit into fast functions of many points.

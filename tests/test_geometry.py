@@ -1,5 +1,7 @@
 """The numeric geometry of Γ, against the 50-digit evaluation and brute force."""
 
+import pickle
+
 import numpy as np
 import pytest
 import sympy as sp
@@ -137,6 +139,14 @@ def test_leading_dimensions_are_kept() -> None:
         assert batch.shape == shape
         assert (batch[1, 2] == getattr(fast, name)(w[1, 2])).all()
         assert getattr(fast, name)(w[:0]).shape == (0, *shape[1:])
+
+
+def test_travels_between_processes() -> None:
+    loss = (w1**2 + w2**2 - 1) ** 2 * (2 + w1) / 4
+    noisy = loss + eta1 * (w1**2 + w2**2) / 2
+    fast = compile_limit(derived(NoisyGradientDescent(loss, noisy, (w1, w2), eta1)))
+    w = fast.retract((0.5, 0.9))
+    assert (pickle.loads(pickle.dumps(fast)).drift(w) == fast.drift(w)).all()
 
 
 def test_only_the_covariance_is_known() -> None:
