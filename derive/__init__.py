@@ -23,6 +23,7 @@ from .laws import (
 from .limit import Limit, derive_limit
 from .longtime import Equilibrium, equilibria, invariant_density
 from .problem import Chart, NoisyGradientDescent
+from .sampled import SampledDescent, SampledLimit, derive_sampled_limit
 from .symbols import alpha, sigma
 
 __all__ = [
@@ -42,11 +43,14 @@ __all__ = [
     "Outcome",
     "ProblemError",
     "Rademacher",
+    "SampledDescent",
+    "SampledLimit",
     "TwoPoint",
     "UndecidedError",
     "Uniform",
     "alpha",
     "derive_limit",
+    "derive_sampled_limit",
     "equilibria",
     "invariant_density",
     "mechanisms",

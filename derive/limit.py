@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, singledispatch
 from typing import Any
 
 import sympy as sp
@@ -264,9 +264,10 @@ class Limit:
             raise DeriveError(f"momentum: expected β with 0 ≤ β < 1, got {momentum!r}")
         lasting = persistent_noise(self.problem)
         if size != 0 and lasting:
+            names = ", ".join(map(str, lasting))
             raise NotCoveredError(
-                f"step: {', '.join(map(str, lasting))} keep their size as σ → 0, for which no limit "
-                "at a fixed step is derived; compare with the limit α → 0, extrapolating in α"
+                f"step: {names} keep their size as σ → 0, for which no limit at a fixed step is "
+                "derived; compare with the limit α → 0, extrapolating in α"
             )
         return replace(self, equation=replace(self.equation, step=size, momentum=beta))
 
@@ -373,6 +374,7 @@ class Limit:
         return as_text(self)
 
 
+@singledispatch
 def derive_limit(problem: NoisyGradientDescent, *, assume: Outcome | str | None = None) -> Limit:
     """Derive the limiting equation of noisy gradient descent along its zero-loss manifold.
 

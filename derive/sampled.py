@@ -22,7 +22,7 @@ from .equation import Equation, leading_equation
 from .errors import ProblemError
 from .ideal import Ideal
 from .jets import Residual, squares_jet
-from .laws import Gaussian, Law
+from .laws import Gaussian, Law, exact
 from .limit import Limit, derive_limit
 from .problem import NoisyGradientDescent
 from .regularizer import NoiseMoments, noise_moments
@@ -195,9 +195,16 @@ class SampledLimit:
         """Field v of one sample; the drift has −P times its mean."""
         return tuple(gradient(self.equation.potential, self.problem.weights))
 
-    def at_step(self, step: Any = alpha) -> SampledLimit:
+    @property
+    def drift(self) -> None:
+        """None: a sum over samples has no closed form that is worth writing; see `numerics`."""
+
+    diffusion = drift
+
+    def at_step(self, step: Any = alpha, momentum: Any = 0) -> SampledLimit:
         """The limit σ → 0 at a fixed step size, as `Limit.at_step`."""
-        return replace(self, equation=replace(self.equation, step=sp.sympify(step)))
+        equation = replace(self.equation, step=exact(step), momentum=exact(momentum))
+        return replace(self, equation=equation)
 
     def latex(self) -> str:
         """The equation with its sums over samples, as a LaTeX array."""
@@ -248,13 +255,18 @@ class SampledLimit:
         return "\n".join(lines)
 
 
-def derive_sampled_limit(problem: SampledDescent) -> SampledLimit:
+@derive_limit.register
+def derive_sampled_limit(
+    problem: SampledDescent, *, assume: Outcome | str | None = None
+) -> SampledLimit:
     """Derive the limit of noisy gradient descent on a mean over samples.
 
     Parameters
     ----------
     problem : SampledDescent
         Template and data.
+    assume : Outcome or str, optional
+        As for `derive_limit`.
 
     Returns
     -------
@@ -267,7 +279,7 @@ def derive_sampled_limit(problem: SampledDescent) -> SampledLimit:
     """
     moments = noise_moments(problem.template)
     few = range(min(problem.samples, SUBSAMPLE, problem.dimension - 1))
-    witness = derive_limit(problem.expand(list(few)))
+    witness = derive_limit(problem.expand(few), assume=assume)
     classification = _classification(problem, moments, witness)
     return SampledLimit(
         problem, moments, classification, leading_equation(classification.outcome, moments)

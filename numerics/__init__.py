@@ -6,6 +6,7 @@ from .ensembles import Ensemble, EnsembleError, simulate_grid
 from .kernels import CodeGenerationError, CompiledFunction, compile_function
 from .limits import CompiledLimit, compile_limit
 from .paths import Paths, Status
+from .sampled import compile_sampled
 from .validate import validate
 from .verdict import ValidationReport
 
@@ -23,6 +24,7 @@ __all__ = [
     "compile_descent",
     "compile_function",
     "compile_limit",
+    "compile_sampled",
     "simulate_descent",
     "simulate_grid",
     "simulate_limit",

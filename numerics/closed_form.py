@@ -35,9 +35,10 @@ def euler_recursion(limit: Limit) -> Recursion | None:
     """
     if limit.problem.dimension > MOST_WEIGHTS:
         return None
-    drift, diffusion, frame = limit.drift, limit.diffusion, limit.manifold.frame
-    if drift is None or diffusion is None or frame is None:
+    drift, diffusion = limit.drift, limit.diffusion
+    if drift is None or diffusion is None or limit.manifold.frame is None:
         return None
+    frame = limit.manifold.frame
     weights, manifold = limit.problem.weights, limit.manifold
     noise = tuple(ScaleSymbol(f"xi{m}", real=True) for m in range(diffusion.cols))
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, singledispatch
 from typing import Any
 
 import numpy as np
@@ -96,13 +96,16 @@ class CompiledDescent:
             content=content_of(problem.loss, problem.noisy_loss, problem.noise_matrix),
         )
 
+    def _slope(self) -> Sequence[Any]:
+        """∇_w L̂ as the step sees it."""
+        return self.problem.stochastic_gradient
+
     def _plain_step(self) -> list[Any]:
-        gradient = self.problem.stochastic_gradient
-        return [w - ALPHA * g for w, g in zip(self.problem.weights, gradient, strict=True)]
+        return [w - ALPHA * g for w, g in zip(self.problem.weights, self._slope(), strict=True)]
 
     def _heavy_ball_step(self) -> list[Any]:
-        gradient = self.problem.stochastic_gradient
-        moved = [BETA * v - ALPHA * g for v, g in zip(self._velocities, gradient, strict=True)]
+        pairs = zip(self._velocities, self._slope(), strict=True)
+        moved = [BETA * v - ALPHA * g for v, g in pairs]
         return [w + v for w, v in zip(self.problem.weights, moved, strict=True)] + moved
 
     @property
@@ -125,9 +128,10 @@ class CompiledDescent:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Compiled code does not travel between processes; the problem does.
-        return CompiledDescent, (self.problem,)
+        return compile_descent, (self.problem,)
 
 
+@singledispatch
 def compile_descent(problem: NoisyGradientDescent) -> CompiledDescent:
     """Prepare the recursion of a problem for simulation.
 

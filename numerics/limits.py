@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, singledispatch
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from derive import Limit
 from derive.jets import PlainJet, SquaresJet
+from derive.sampled import SampledLimit
 
 from . import flow, geometry
 from .geometry import Layout
@@ -23,9 +24,6 @@ CHUNK_BYTES = 2**24
 """Bound on the values held at a time for a batch of points."""
 
 NATIVE = "void(float64[:, ::1], float64[:, ::1])"
-
-NUMBERS = ("ito", "noise", "second_weight", "damping", "dephasing")
-"""Fields of a layout that `_numbers` gives the values of."""
 
 
 @dataclass(frozen=True)
@@ -119,16 +117,16 @@ class CompiledLimit:
             rank=self.codimension,
             rows=loss.rows,
             squares=loss.squares,
-            second=_indices(loss.second, 3),
+            second=indices(loss.second, 3),
             thirds=noise_at - loss.rows * self.dimension - len(loss.second),
-            terms=_indices(loss.terms, 4),
+            terms=indices(loss.terms, 4),
             columns=columns,
             factored=limit.moments.factor is not None,
-            bend=_indices(bend, 2),
+            bend=indices(bend, 2),
             noise_at=noise_at,
             slope_at=slope_at,
             next_at=slope_at + self.dimension,
-            **dict(zip(NUMBERS, map(float, _numbers(limit)), strict=True)),
+            **equation_numbers(limit),
         )
 
     @cached_property
@@ -212,7 +210,7 @@ class CompiledLimit:
         points = self._points(w)
         flat = np.ascontiguousarray(points.reshape(-1, self.dimension))
         first, second = (np.empty((len(flat), *shape)) for shape in shapes)
-        chunk = max(1, CHUNK_BYTES // (8 * len(self.values.outputs)))
+        chunk = max(1, CHUNK_BYTES // (8 * self.layout.next_at))
         for start in range(0, len(flat), chunk):
             part = slice(start, start + chunk)
             kernel(self.values(flat[part]), self.layout, first[part], second[part])
@@ -224,6 +222,7 @@ class CompiledLimit:
         return CompiledLimit, (self.limit,)
 
 
+@singledispatch
 def compile_limit(limit: Limit) -> CompiledLimit:
     """Turn a limit into fast functions of many points.
 
@@ -248,25 +247,33 @@ def compile_limit(limit: Limit) -> CompiledLimit:
             f"limit: {parameters} still stands for any value; bind it with "
             "limit.subs({...}) before compiling"
         )
-    scale = sorted(map(str, set().union(*(e.free_symbols for e in _numbers(limit)))))
-    if scale:
-        raise ValueError(
-            f"limit: {', '.join(scale)} is a symbol still; give numbers, as in "
-            "limit.at_step(0.05) or limit.effective(0.05, 0.1), before compiling"
-        )
+    equation_numbers(limit)
     return CompiledLimit(limit)
 
 
-def _numbers(limit: Limit) -> tuple[Any, ...]:
-    """Expressions of the equation that have to be numbers."""
-    relaxation = limit.equation.relaxation
-    return (
-        limit.ito_weight,
-        limit.noise_weight,
-        limit.second_weight,
-        relaxation.damping,
-        relaxation.dephasing,
-    )
+def equation_numbers(limit: Limit | SampledLimit) -> dict[str, float]:
+    """Weights of the equation, by the fields of `Layout` that hold them.
+
+    Raises
+    ------
+    ValueError
+        If one is a symbol still.
+    """
+    equation = limit.equation
+    numbers = {
+        "ito": equation.at(equation.ito_weight),
+        "noise": equation.at(equation.noise_weight),
+        "second_weight": equation.at(equation.second_weight),
+        "damping": equation.relaxation.damping,
+        "dephasing": equation.relaxation.dephasing,
+    }
+    symbols = sorted(map(str, set().union(*(e.free_symbols for e in numbers.values()))))
+    if symbols:
+        raise ValueError(
+            f"limit: {', '.join(symbols)} is a symbol still; give numbers, as in "
+            "limit.at_step(0.05) or limit.effective(0.05, 0.1), before compiling"
+        )
+    return {name: float(value) for name, value in numbers.items()}
 
 
 class _LossValues(NamedTuple):
@@ -298,5 +305,6 @@ def _of_plain(jet: PlainJet, normals: list[Any]) -> _LossValues:
     return _LossValues(False, len(normals) // jet.dimension, second, terms, values)
 
 
-def _indices(entries: Sequence[tuple[int, ...]], width: int) -> NDArray[np.int64]:
+def indices(entries: Sequence[tuple[int, ...]], width: int) -> NDArray[np.int64]:
+    """Index tuples of a layout as an array, shape (·, width)."""
     return np.array(entries, dtype=np.int64).reshape(-1, width)

@@ -92,7 +92,7 @@ def _write(path: Path, source: str) -> None:
 def _surroundings() -> bytes:
     """Everything but its content that a module depends on: generator, helpers, versions."""
     here = Path(__file__).parent
-    files = ("kernels", "recursion", "draws", "streams", "vectormath")
+    files = ("kernels", "recursion", "sample_kernels", "draws", "streams", "vectormath")
     texts = [(here / f"{name}.py").read_bytes() for name in files]
     versions = (numba.__version__, np.__version__, version("sympy"), sys.version)
     return b"".join(texts) + repr(versions).encode()

@@ -6,12 +6,15 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 from .kernels import assignments, content_of, module_header, readable_names
 from .modules import load_generated
 from .noise import NoiseSampler
-from .streams import LANES
+from .streams import LANES, Doubles
+
+Names = tuple[list[str], list[str], list[str]]
+"""What state, noise and constants are called in the code."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,9 @@ class Recursion:
         Text that determines F, given the rest.
     """
 
+    reserved: ClassVar[tuple[str, ...]] = ()
+    """Names in the code that no symbol may take."""
+
     name: str
     state: tuple[Any, ...]
     noise: tuple[Any, ...]
@@ -53,6 +59,14 @@ class Recursion:
         """The compiled loop that also follows the largest distance from `home`."""
         return self._load(watched=True)
 
+    def tables(self, sigma: float) -> tuple[Doubles, ...]:
+        """Numbers that the loop needs at noise scale σ: those of the draws first."""
+        return self.sampler.tables(sigma)
+
+    def statements(self, names: Names, watched: bool) -> list[str]:
+        """Code of one step of a block, given what state, noise and constants are called."""
+        return [f"for b in range({LANES}):", *(f"    {s}" for s in _step(self, names, watched))]
+
     def source(self, watched: bool) -> str:
         """Text of the generated module."""
         header = module_header(f"{self.name}: steps of the recursion of ({_listed(self.state)}).")
@@ -65,11 +79,11 @@ class Recursion:
 
 
 def _function(recursion: Recursion, watched: bool) -> list[str]:
-    own = set(re.findall(r"\w+", "\n".join(_loop(recursion, [], []))))
+    own = {*recursion.reserved, *re.findall(r"\w+", "\n".join(_loop(recursion, [], [])))}
     state = readable_names(recursion.state, "w", own)
     noise = readable_names(recursion.noise, "eta", {*own, *state})
     constants = readable_names(recursion.constants, "c", {*own, *state, *noise})
-    step = _step_lines(recursion, (state, noise, constants), watched)
+    step = recursion.statements((state, noise, constants), watched)
     loop = _loop(recursion, constants, step)
     return [
         "",
@@ -83,7 +97,7 @@ def _function(recursion: Recursion, watched: bool) -> list[str]:
 
 
 def _loop(recursion: Recursion, constants: Sequence[str], step: Sequence[str]) -> list[str]:
-    """Body of the compiled function, around the statements of one step of one path."""
+    """Body of the compiled function, around the statements of one step of a block."""
     n, sampler = len(recursion.state), recursion.sampler
     return [
         "vm.wide_vectors()",
@@ -102,8 +116,7 @@ def _loop(recursion: Recursion, constants: Sequence[str], step: Sequence[str]) -
         "    for segment in range(len(lengths)):",
         "        for k in range(begin, begin + lengths[segment]):",
         *(f"            {line}" for line in _draw_lines(sampler)),
-        f"            for b in range({LANES}):",
-        *(f"                {line}" for line in step),
+        *(f"            {line}" for line in step),
         "        begin += lengths[segment]",
         "        if slots[segment] >= 0:",
         f"            for b in range(min({LANES}, len(record) - {LANES} * block)):",
@@ -131,26 +144,34 @@ def _draw_lines(sampler: NoiseSampler) -> list[str]:
     return lines
 
 
-def _step_lines(
-    recursion: Recursion, names: tuple[list[str], list[str], list[str]], watched: bool
-) -> list[str]:
+def _step(recursion: Recursion, names: Names, watched: bool) -> list[str]:
     state, noise, constants = names
     lines = [f"{name} = W[{i}, b]" for i, name in enumerate(state)]
-    for name, (row, stride, period) in zip(noise, recursion.sampler.positions, strict=True):
-        index = f"{row}" if period == 1 else f"{row} + {stride} * (k % {period})"
-        lines.append(f"{name} = E[{index}, b]")
+    for name, position in zip(noise, recursion.sampler.positions, strict=True):
+        lines.append(f"{name} = E[{row_of(position)}, b]")
     lines += assignments(
         (*recursion.state, *recursion.noise, *recursion.constants),
         (*state, *noise, *constants),
         recursion.update(),
         [f"W[{i}, b]" for i in range(len(state))],
     )
-    if watched:
-        terms = [f"(W[{i}, b] - home[block, {i}, b])**2" for i in range(recursion.recorded)]
-        lines.append(f"distance = {' + '.join(terms)}")
+    return [*lines, *watch_lines(recursion.recorded)] if watched else lines
+
+
+def row_of(position: tuple[int, int, int]) -> str:
+    """Row of the noise buffer at step k, as text."""
+    row, stride, period = position
+    return f"{row}" if period == 1 else f"{row} + {stride} * (k % {period})"
+
+
+def watch_lines(recorded: int) -> list[str]:
+    """Statements that follow the largest squared distance of a path from `home`."""
+    terms = [f"(W[{i}, b] - home[block, {i}, b])**2" for i in range(recorded)]
+    return [
+        f"distance = {' + '.join(terms)}",
         # Written so that a distance that is not a number is taken over.
-        lines.append("far[block, b] = far[block, b] if distance <= far[block, b] else distance")
-    return lines
+        "far[block, b] = far[block, b] if distance <= far[block, b] else distance",
+    ]
 
 
 def _docstring(recursion: Recursion) -> list[str]:

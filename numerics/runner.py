@@ -242,7 +242,7 @@ def _bound_kernel(run: Run) -> Callable[..., None]:
     watched = run.neighbourhood is not None
     kernel = run.recursion.advance_watched if watched else run.recursion.advance
     constants = np.array(run.constants, dtype=np.float64)
-    tables = run.recursion.sampler.tables(run.sigma)
+    tables = run.recursion.tables(run.sigma)
 
     def advance(*arguments: Any) -> None:
         kernel(*arguments[:5], constants, tables, True, *arguments[5:])
@@ -261,7 +261,7 @@ def one_noiseless_step(
     noise = np.zeros((count, recursion.sampler.rows, LANES))
     record = np.empty((len(states), 1, recursion.recorded))
     schedule = (np.array([1]), np.array([0]), record)
-    tables = recursion.sampler.tables(0.0)
+    tables = recursion.tables(0.0)
     far = np.zeros((count, LANES))
     recursion.advance(
         blocks, bits, noise, blocks, far, np.array(constants), tables, False, 0, *schedule
