@@ -205,7 +205,7 @@ class FastPhase:
         return float(-np.log(np.abs(1 - self.alpha * self.eigenvalue)))
 
 
-DISPLACEMENT = 0.01
+DISPLACEMENT = 1e-4
 """Size of the displacement that relaxes, relative to the weights."""
 
 

@@ -184,14 +184,14 @@ def exponents(scaling: Scaling, expected: tuple[int, int]) -> list[Finding]:
     """Exponents of α and σ in the speed along Γ."""
     measured = scaling.law.exponents
     exact = Estimate(np.array(expected, dtype=np.float64), np.zeros(2))
-    p = p_value(difference(measured, exact))
+    p = p_value(difference(measured, exact), scaling.law.allowance)
     return [
         Finding(
             f"exponent of {letter} in the speed",
             float(measured.value[i]),
             float(expected[i]),
             float(measured.error[i]),
-            0.0,
+            float(scaling.law.allowance[i]),
             float(p[i]),
         )
         for i, letter in enumerate("ασ")

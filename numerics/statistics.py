@@ -152,12 +152,15 @@ class PowerLaw:
         p and q.
     coefficients : ndarray
         c, p, q, then the corrections in the order α, σ².
+    allowance : ndarray, shape (2,)
+        Squares of what the corrections change p and q by: the size of the next order, left out.
     misfit : float
         p-value of the fit (χ² of the residuals).
     """
 
     exponents: Estimate
     coefficients: Array
+    allowance: Array
     misfit: float
 
     def rate(self, alpha: Array, sigma: Array) -> Array:
@@ -190,7 +193,9 @@ def power_law(alpha: Array, sigma: Array, rate: Estimate) -> PowerLaw:
     residuals = weight * (np.log(rate.value) - design @ coefficients)
     freedom = len(alpha) - design.shape[1]
     misfit = float(chdtrc(freedom, float(residuals @ residuals)))
-    return PowerLaw(Estimate(coefficients[1:3], errors[1:3]), coefficients, misfit)
+    plain = np.linalg.lstsq(design[:, :3] * weight[:, None], weight * np.log(rate.value))[0]
+    exponents = Estimate(coefficients[1:3], errors[1:3])
+    return PowerLaw(exponents, coefficients, (plain[1:] - coefficients[1:3]) ** 2, misfit)
 
 
 def _design(alpha: Array, sigma: Array) -> Array:

@@ -39,7 +39,7 @@ BURSTS = {Outcome.NON_DEGENERATE: 4.0, Outcome.DIFFUSIVE: 4.0}
 it already moves far."""
 
 BURST = 32.0
-DIFFUSIVE_BURST = 0.05
+DIFFUSIVE_BURST = 0.02
 """Slow time of a burst that has to tell a drift from a diffusion."""
 
 SEEN_TO_MOVE = 10.0

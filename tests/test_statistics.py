@@ -133,6 +133,14 @@ def test_power_law_with_finite_step_corrections():
     assert np.allclose(law.rate(a, s), exact, rtol=0.01)
 
 
+def test_the_next_order_of_a_power_law_is_allowed_for():
+    a, s = (x.ravel() for x in np.meshgrid([0.04, 0.02, 0.01], [0.2, 0.14, 0.1]))
+    exact = a**2 * s**2 / (1 - 5 * a)
+    law = power_law(a, s, Estimate(exact, 1e-6 * exact))
+    bias = np.abs(law.exponents.value - 2)
+    assert 1e-4 < bias[0] < law.allowance[0] < 0.05
+
+
 def test_no_motion_has_no_exponent():
     with pytest.raises(ValueError, match="no motion"):
         power_law(np.ones(9), np.ones(9), Estimate(np.zeros(9), np.ones(9)))

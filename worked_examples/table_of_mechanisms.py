@@ -63,11 +63,11 @@ MECHANISMS = {
         0.02,
         0.1,
     ),
-    "label noise": (mechanisms.label_noise(*net), ON_NET, 0.004, 0.1),
+    "label noise": (mechanisms.label_noise(*net), ON_NET, 0.002, 0.1),
     "minibatches with label noise": (
         mechanisms.minibatch_label_noise(*net, batch_size=1),
         ON_NET,
-        0.004,
+        0.001,
         0.1,
     ),
     "additive noise": (mechanisms.additive_noise(ring, plane), ON_RING, 0.02, 0.1),
@@ -77,7 +77,7 @@ MECHANISMS = {
         ),
         ON_RING,
         0.02,
-        0.3,
+        0.12,
     ),
     "minibatches": (mechanisms.minibatch(*net, batch_size=1), ON_NET, 0.004, 0.1),
 }
@@ -111,7 +111,7 @@ def measured_exponents(limit: Limit, moving: Limit, start, alpha: float, sigma: 
     )
     pairs = zip(scaling.law.exponents.value, scaling.law.exponents.error, strict=True)
     z = (scaling.law.exponents.value - predicted_exponents(moving)) / scaling.law.exponents.error
-    return ", ".join(f"{p:.3f} ± {e:.3f}" for p, e in pairs) + f" (z = {np.abs(z).max():.1f})"
+    return ", ".join(f"{p:.4f} ± {e:.4f}" for p, e in pairs) + f" (z = {np.abs(z).max():.1f})"
 
 
 def row(name: str, problem: NoisyGradientDescent, start, alpha: float, sigma: float) -> str:
