@@ -128,11 +128,45 @@ def rotate_rows(rows: Array, carried: Array) -> Array:
 
 
 @compiled
+def triangle(rows: Array, carried: Array) -> Array:
+    """No more rows than columns with the same singular values, by reflections (Householder).
+
+    `carried`, one number a row, is reflected with them, in place. Rows that are few already are
+    copied.
+    """
+    apart()
+    count, n = rows.shape
+    turned = rows.copy()
+    if count <= n:
+        return turned
+    mirror, image = np.empty(count), np.empty(n)
+    for j in range(n):
+        length = 0.0
+        for i in range(j, count):
+            mirror[i] = turned[i, j]
+            length += mirror[i] * mirror[i]
+        if length == 0:
+            continue
+        mirror[j] += np.copysign(np.sqrt(length), mirror[j])
+        half = 0.0
+        along = 0.0
+        image[:] = 0.0
+        for i in range(j, count):
+            half += 0.5 * mirror[i] * mirror[i]
+            along += mirror[i] * carried[i]
+            add(image, mirror[i], turned[i])
+        for i in range(j, count):
+            carried[i] -= along / half * mirror[i]
+            add(turned[i], -mirror[i] / half, image)
+    return turned[:n].copy()
+
+
+@compiled
 def singular_rows(rows: Array, rank: int) -> tuple[Array, Array]:
     """Largest singular values, descending, and their right singular vectors as rows."""
     apart()
-    turned = rows.copy()
-    squares = rotate_rows(turned, np.zeros(len(rows)))
+    turned = triangle(rows, np.zeros(len(rows)))
+    squares = rotate_rows(turned, np.zeros(len(turned)))
     values, basis = np.empty(rank), np.empty((rank, rows.shape[1]))
     for a in range(rank):
         first = np.argmax(squares)
@@ -147,7 +181,8 @@ def singular_rows(rows: Array, rank: int) -> tuple[Array, Array]:
 def least_norm_solution(rows: Array, right: Array, rank: int) -> Array:
     """J⁺ f for the rows J of known rank."""
     apart()
-    turned, carried = rows.copy(), right.copy()
+    carried = right.copy()
+    turned = triangle(rows, carried)
     squares = rotate_rows(turned, carried)
     solution = np.zeros(rows.shape[1])
     for _ in range(rank):
