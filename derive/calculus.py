@@ -1,16 +1,24 @@
-"""Derivatives and small matrix algebra; no ideas of the domain.
+"""Derivatives, substitution and small matrix algebra; no ideas of the domain.
 
-Derivatives skip every entry that the free symbols show to be zero, so that the cost follows the
-sparsity of the model and not the square or cube of the number of weights.
+Expressions are walked part by part, each distinct part once, and parts that do not hold the symbols
+in question are left alone, so that the cost follows the sparsity of the model and not the square or
+cube of the number of weights.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
 import sympy as sp
+
+NOTHING: frozenset[sp.Symbol] = frozenset()
+
+INFINITE = frozenset((sp.oo, -sp.oo, sp.zoo, sp.nan))
+
+LONG = 4
+"""Terms up to which the argument of a function is worth a search for a shorter form."""
 
 
 class WithoutCaches:
@@ -23,27 +31,167 @@ class WithoutCaches:
         return {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
 
 
+class Occurrence:
+    """Which of some symbols occur in an expression; remembers the answer for each part."""
+
+    def __init__(self, symbols: Iterable[sp.Symbol]) -> None:
+        self._sets = {NOTHING: NOTHING} | {frozenset((s,)): frozenset((s,)) for s in symbols}
+        self._found: dict[sp.Basic, frozenset[sp.Symbol]] = {
+            s: one for one in self._sets for s in one
+        }
+
+    def __call__(self, expression: sp.Basic) -> frozenset[sp.Symbol]:
+        """The symbols that occur."""
+        found = self._found.get(expression)
+        if found is None:
+            found = NOTHING.union(*map(self, expression.args))
+            # Many parts hold the same symbols; each set is kept once.
+            found = self._found[expression] = self._sets.setdefault(found, found)
+        return found
+
+
+class Differentiator:
+    """Derivatives in some variables of expressions that share parts."""
+
+    def __init__(
+        self, variables: Sequence[sp.Symbol], occurrence: Occurrence | None = None
+    ) -> None:
+        self._variables = tuple(variables)
+        self._occurrence = occurrence or Occurrence(variables)
+        self._known: dict[sp.Basic, dict[sp.Symbol, sp.Expr]] = {
+            v: {v: sp.S.One} for v in self._variables
+        }
+
+    def gradient(self, expression: sp.Expr) -> list[sp.Expr]:
+        """Partial derivatives, one a variable."""
+        slopes = self._slopes(expression)
+        return [slopes.get(v, sp.S.Zero) for v in self._variables]
+
+    def _slopes(self, e: sp.Expr) -> dict[sp.Symbol, sp.Expr]:
+        """The derivatives that are not zero."""
+        found = self._known.get(e)
+        if found is None:
+            found = {} if self._occurrence(e).isdisjoint(self._variables) else self._rule(e)
+            self._known[e] = found
+        return found
+
+    def _rule(self, e: sp.Expr) -> dict[sp.Symbol, sp.Expr]:
+        if e.is_Add:
+            return _sum((v, slope) for term in e.args for v, slope in self._slopes(term).items())
+        if e.is_Mul:
+            return _sum(
+                (v, sp.Mul(*e.args[:i], slope, *e.args[i + 1 :]))
+                for i, factor in enumerate(e.args)
+                for v, slope in self._slopes(factor).items()
+            )
+        if isinstance(e, sp.Pow) and not self._slopes(e.exp):
+            return self._chain(e.base, e.exp, e.base ** (e.exp - 1))
+        if len(e.args) == 1 and type(e)._eval_derivative is sp.Function._eval_derivative:
+            return self._chain(e.args[0], _derivative(e))
+        slopes = {v: e.diff(v) for v in self._occurrence(e).intersection(self._variables)}
+        return {v: slope for v, slope in slopes.items() if slope != 0}
+
+    def _chain(self, inner: sp.Expr, *outer: sp.Expr) -> dict[sp.Symbol, sp.Expr]:
+        # One product: a number would be distributed over a sum, which then is no longer shared.
+        return {v: sp.Mul(*outer, slope) for v, slope in self._slopes(inner).items()}
+
+
+def _derivative(e: sp.Function) -> sp.Expr:
+    """f'(u) for e = f(u), in terms of e itself where sympy would evaluate f(u) again."""
+    if isinstance(e, sp.exp):
+        return e
+    return 1 - e**2 if isinstance(e, sp.tanh) else e.fdiff()
+
+
+def _sum(terms: Iterable[tuple[sp.Symbol, sp.Expr]]) -> dict[sp.Symbol, sp.Expr]:
+    collected: dict[sp.Symbol, list[sp.Expr]] = {}
+    for v, term in terms:
+        collected.setdefault(v, []).append(term)
+    sums = {v: sp.Add(*parts) for v, parts in collected.items()}
+    return {v: total for v, total in sums.items() if total != 0}
+
+
+class Substitution:
+    """Values for symbols, put into expressions that share parts.
+
+    Parameters
+    ----------
+    values : mapping of Symbol to Expr
+        What to put for each symbol.
+    occurrence : Occurrence, optional
+        Which of the symbols occur where.
+    before : Substitution, optional
+        Another one of the same symbols, whose results hold where the values agree.
+    """
+
+    def __init__(
+        self,
+        values: Mapping[sp.Symbol, sp.Expr],
+        occurrence: Occurrence | None = None,
+        before: Substitution | None = None,
+    ) -> None:
+        self._values = dict(values)
+        self._occurrence = occurrence or Occurrence(values)
+        self._before = before
+        self._known: dict[sp.Basic, sp.Basic] = dict(values)
+
+    def instead(self, values: Mapping[sp.Symbol, sp.Expr]) -> Substitution:
+        """The same values but for some, sharing the work on the parts without those."""
+        return Substitution(self._values | dict(values), self._occurrence, self)
+
+    def __call__(self, expression: sp.Expr) -> sp.Expr:
+        """The expression with the values put in."""
+        found = self._known.get(expression)
+        if found is None:
+            found = self._known[expression] = self._put(expression)
+        return found
+
+    def _put(self, e: sp.Basic) -> sp.Basic:
+        symbols = self._occurrence(e)
+        if not symbols:
+            return e
+        if self._before is not None and all(
+            self._values[s] == self._before._values[s] for s in symbols
+        ):
+            return self._before(e)
+        return rebuilt(e, [self(part) for part in e.args])
+
+
+def rebuilt(e: sp.Basic, arguments: Sequence[sp.Basic]) -> sp.Basic:
+    """The operation of an expression on other arguments, without needless work of sympy's.
+
+    A dropped term leaves the rest of a sum as it is; a product with a factor 0 is 0 without a look
+    at the size of the others; functions of long sums are not evaluated, for sympy searches a tenth
+    of a second for a shorter form, and finds none.
+    """
+    if e.is_Mul and sp.S.Zero in arguments and not INFINITE.intersection(arguments):
+        return sp.S.Zero
+    if e.is_Add:
+        left = [a for a in arguments if a != 0]
+        if set(left) <= set(e.args):
+            return e._new_rawargs(*left)
+    if isinstance(e, sp.Function) and any(a.is_Add and len(a.args) > LONG for a in arguments):
+        return e.func(*arguments, evaluate=False)
+    return e.func(*arguments)
+
+
 def gradient(expression: sp.Expr, variables: Sequence[sp.Symbol]) -> list[sp.Expr]:
-    """Partial derivatives; of a sum only the terms that hold the variable are touched."""
-    terms = [(term, term.free_symbols) for term in sp.Add.make_args(expression)]
-    by_variable: dict[sp.Symbol, list[sp.Expr]] = {v: [] for v in variables}
-    for term, symbols in terms:
-        for v in symbols & by_variable.keys():
-            by_variable[v].append(term)
-    return [sp.Add(*(t.diff(v) for t in by_variable[v])) for v in variables]
+    """Partial derivatives of an expression."""
+    return Differentiator(variables).gradient(expression)
 
 
 def jacobian(expressions: Iterable[sp.Expr], variables: Sequence[sp.Symbol]) -> list[list[sp.Expr]]:
     """Rows of first derivatives, one row an expression."""
-    return [gradient(e, variables) for e in expressions]
+    return list(map(Differentiator(variables).gradient, expressions))
 
 
 def symmetric_derivatives(
     first: Sequence[sp.Expr], variables: Sequence[sp.Symbol]
 ) -> Iterator[tuple[int, int, sp.Expr]]:
     """Non-zero second derivatives (i, j, value) with i ≤ j, from the first derivatives."""
+    differentiator = Differentiator(variables)
     for i, entry in enumerate(first):
-        for j, value in enumerate(gradient(entry, variables[i:]), start=i):
+        for j, value in enumerate(differentiator.gradient(entry)[i:], start=i):
             if value != 0:
                 yield i, j, value
 

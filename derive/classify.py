@@ -11,7 +11,7 @@ from typing import Any
 import mpmath
 import sympy as sp
 
-from .calculus import gradient, is_zero
+from .calculus import Occurrence, gradient, is_zero
 from .errors import UndecidedError
 from .jets import SquaresJet
 from .katzenberger import tangential_covariance
@@ -131,9 +131,9 @@ class _Questions:
     def flat_regularizer(self) -> Verdict:
         reg, ideal = self.moments.regularizer, self.manifold.ideal
         weights = self.manifold.problem.weights
-        if not reg.free_symbols & set(weights):
+        if not Occurrence(weights)(reg):
             return proved("Reg does not depend on w")
-        verdict = self.manifold.vanishes_along(gradient(reg, weights))
+        verdict = self.manifold.constant_along(reg)
         if verdict.value and verdict.basis is not Basis.PROOF:
             constant = ideal.shortest(reg)
             if not constant.free_symbols & set(weights):
@@ -254,7 +254,7 @@ class _Questions:
 
         def size(g: LocalGeometry) -> Any:
             scale = max(g.jet.map(abs).third())
-            drift = g.frame.tangential(mpmath.matrix(g.jet.third()))
+            drift = g.tangential(g.jet.third())
             return mpmath.norm(drift) / scale if scale else mpmath.mpf(0)
 
         def constant() -> bool:

@@ -12,11 +12,14 @@ from typing import Any
 import mpmath
 import sympy as sp
 
+from .calculus import WithoutCaches
 from .constraints import Square, localise, read_squares
 from .errors import DeriveWarning, ManifoldError
-from .manifold import RANK_TOLERANCE, LocalGeometry, Manifold, Probe
-from .points import WORKING_DIGITS, Point, System, evaluator, independent_rows, random_values
+from .local import LocalGeometry, Probe
+from .manifold import Manifold
+from .points import WORKING_DIGITS, Point, System, evaluator, random_values
 from .problem import NoisyGradientDescent
+from .program import Program
 
 POINTS = 20
 """Points of Γ on which numerical evidence rests (theory, section 5)."""
@@ -39,15 +42,12 @@ def find_manifold(problem: NoisyGradientDescent) -> Manifold:
         raise ManifoldError("loss: L vanishes everywhere (M = N); nothing drives w to a manifold")
     search = _Search(problem)
     base = search.base_point()
-    survey = _Survey(search.probe_at(base))
-    geometry = survey.inspect(base)
+    survey = _Survey(search, search.probe_at(base))
+    manifold = Manifold(survey.probe, base, survey.further_points)
+    survey.inspect(next(manifold.local()))
     if problem.near is None:
         _warn_of_dropped_signs(problem)
-    points = [base, *survey.sample(base, geometry, search)]
-    with mpmath.workdps(WORKING_DIGITS):
-        rows = survey.probe.system.jacobian(base)
-        independent = independent_rows(rows, RANK_TOLERANCE)
-    return Manifold(survey.probe, tuple(independent), tuple(points))
+    return manifold
 
 
 def _equations(
@@ -69,7 +69,7 @@ def _warn_of_dropped_signs(problem: NoisyGradientDescent) -> None:
 
 
 @dataclass(frozen=True)
-class _Search:
+class _Search(WithoutCaches):
     """Looks for a first point of Γ."""
 
     problem: NoisyGradientDescent
@@ -108,18 +108,17 @@ class _Search:
         }
         equations = tuple(sorted(inner, key=sp.default_sort_key))
         probe = Probe(p, None, System(p.weights, p.parameters, equations))
-        return equations if equations and is_regular(probe.geometry(base)) else ()
+        return equations if equations and probe.geometry(base).is_regular else ()
 
     @cached_property
-    def _loss(self) -> Callable[[Point], list[Any]]:
-        p = self.problem
-        return evaluator(p.weights + p.parameters, (p.loss, *p.loss_gradient))
+    def _loss(self) -> Program:
+        return Program(self.problem.weights + self.problem.parameters, [self.problem.loss])
 
     def loss_and_slope(self, point: Point) -> tuple[Any, Any]:
         """L and |∇L| at a point."""
         with mpmath.workdps(WORKING_DIGITS):
-            value, *slope = self._loss(point)
-            return value, mpmath.norm(slope)
+            (slope,) = self._loss.jacobian(point, self.problem.dimension)
+            return self._loss.value(point)[0], mpmath.norm(slope)
 
     def vanishing_at(self, point: Point) -> Callable[[sp.Expr], bool]:
         symbols = self.system.weights + self.system.parameters
@@ -209,20 +208,20 @@ class _Search:
 
 
 @dataclass(frozen=True)
-class _Survey:
+class _Survey(WithoutCaches):
     """Inspects Γ at points of it and walks along it."""
 
+    search: _Search
     probe: Probe
 
     @property
     def problem(self) -> NoisyGradientDescent:
         return self.probe.problem
 
-    def inspect(self, point: Point) -> LocalGeometry:
-        """Geometry at the base point; refuses a point where Γ is not what the theory assumes."""
-        geometry = self.probe.geometry(point)
-        rank, n = geometry.frame.jacobian.rows, self.problem.dimension
-        at = show_point(self.problem, point)
+    def inspect(self, geometry: LocalGeometry) -> None:
+        """Refuse a base point where Γ is not what the theory assumes."""
+        rank, n = geometry.rank, self.problem.dimension
+        at = show_point(self.problem, geometry.point)
         if rank == 0:
             raise ManifoldError(
                 f"loss: H = ∇²L vanishes at {at}; Γ is singular there (a crossing) or L grows "
@@ -233,20 +232,19 @@ class _Survey:
                 f"loss: {at} is an isolated zero (M = 0): H has full rank {n}; the theory needs a "
                 "manifold of zeros, more weights than independent constraints"
             )
-        smallest = min(geometry.curvatures)
-        if smallest < 0 and abs(smallest) > TINY:
-            raise ManifoldError(
-                f"loss: L is negative near {at}: H has the eigenvalue {_short(smallest)} there; a "
-                "loss must be non-negative near its zero set"
-            )
-        if not is_regular(geometry):
+        if not self.probe.is_regular(geometry):
+            smallest = min(geometry.curvatures)
+            if smallest < 0 and abs(smallest) > TINY:
+                raise ManifoldError(
+                    f"loss: L is negative near {at}: H has the eigenvalue {_short(smallest)} "
+                    "there; a loss must be non-negative near its zero set"
+                )
             raise ManifoldError(
                 f"loss: H = ∇²L is not positive of rank {rank} on the normal space at {at}, "
                 "though the constraints have that rank; L grows slower than quadratically there "
                 "or the constraints do not describe all of Γ"
             )
         self._refuse_false_dimension(geometry)
-        return geometry
 
     def _refuse_false_dimension(self, geometry: LocalGeometry) -> None:
         """Γ must follow its tangent space: the retraction of a tangent step is of second order."""
@@ -258,63 +256,52 @@ class _Survey:
         if gap is None or gap > step ** mpmath.mpf("1.5"):
             raise ManifoldError(
                 f"loss: Γ is not a manifold of dimension N − rank H = "
-                f"{n - geometry.frame.jacobian.rows} at {show_point(self.problem, geometry.point)}:"
+                f"{n - geometry.rank} at {show_point(self.problem, geometry.point)}:"
                 " a zero direction of H is no direction of Γ (a crossing or a quartic valley)"
             )
 
-    def sample(self, base: Point, geometry: LocalGeometry, search: _Search) -> Iterator[Point]:
+    def further_points(self, base: LocalGeometry) -> Iterator[LocalGeometry]:
         """Further points: of the component of a given point, or of all that random starts find."""
         found = 1
         if self.problem.near is None:
-            for start in search.starts():
-                point = self._accept(search.system.solve(start), geometry)
+            for start in self.search.starts():
+                point = self._accept(self.search.system.solve(start), base)
                 if point is not None:
                     found += 1
-                    yield point.point
+                    yield point
                 if found == POINTS:
                     return
-        rng, here = random.Random(3), geometry
+        rng, here = random.Random(3), base
         for _ in range(10 * POINTS):
             if found == POINTS:
                 return
             start = self._tangent_step(here, rng, mpmath.mpf(rng.uniform(0.05, 0.5)))
             parameters = tuple(random_values(self.problem.parameters, rng))
             start = (*start[: self.problem.dimension], *parameters)
-            point = self._accept(self.probe.system.solve(start), geometry)
+            point = self._accept(self.probe.system.solve(start), base)
             if point is not None:
                 found, here = found + 1, point
-                yield point.point
+                yield point
         raise ManifoldError(
             f"loss: only {found} regular points of Γ were found around "
-            f"{show_point(self.problem, base)}, {POINTS} are needed; give another point in near="
+            f"{show_point(self.problem, base.point)}, {POINTS} are needed; give another point in "
+            "near="
         )
 
     def _accept(self, point: Point | None, base: LocalGeometry) -> LocalGeometry | None:
         if point is None or not respects_signs(self.problem, point):
             return None
         geometry = self.probe.geometry(point)
-        same_rank = geometry.frame.jacobian.rows == base.frame.jacobian.rows
-        return geometry if same_rank and is_regular(geometry) else None
+        alike = geometry.rank == base.rank and self.probe.is_regular(geometry)
+        return geometry if alike else None
 
     def _tangent_step(self, geometry: LocalGeometry, rng: random.Random, length: Any) -> Point:
         n = self.problem.dimension
         with mpmath.workdps(WORKING_DIGITS):
-            direction = mpmath.matrix([rng.gauss(0, 1) for _ in range(n)])
-            along = geometry.frame.tangential(direction)
+            along = geometry.tangential([mpmath.mpf(rng.gauss(0, 1)) for _ in range(n)])
             step = length / mpmath.norm(along)
-            moved = [x + step * along[k] for k, x in enumerate(geometry.point[:n])]
+            moved = [x + step * a for x, a in zip(geometry.point[:n], along, strict=True)]
         return (*moved, *geometry.point[n:])
-
-
-def is_regular(geometry: LocalGeometry) -> bool:
-    """Whether H is positive on the span of the constraints' gradients and zero across it."""
-    curvatures = geometry.curvatures
-    with mpmath.workdps(WORKING_DIGITS):
-        largest = max(curvatures)
-        if not min(curvatures) > largest * mpmath.mpf(10) ** -25:
-            return False
-        trace = geometry.jet.trace()
-        return bool(abs(trace - mpmath.fsum(curvatures)) < largest * mpmath.mpf(10) ** -25)
 
 
 def respects_signs(problem: NoisyGradientDescent, point: Point) -> bool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 
 import sympy as sp
@@ -89,7 +90,7 @@ def second_chaos(problem: NoisyGradientDescent) -> NoiseMoments:
             if any(column):
                 columns.append(sp.Matrix(column))
     factor = sp.Matrix.hstack(*columns) if columns else sp.zeros(problem.dimension, 0)
-    return NoiseMoments(sp.Integer(0), sp.ImmutableMatrix(factor))
+    return NoiseMoments(sp.Integer(0), partial(sp.ImmutableMatrix, factor))
 
 
 def _parts(problem: NoisyGradientDescent) -> Iterator[Part]:

@@ -6,6 +6,7 @@ Only this module knows how to restrict an expression to Γ.
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,22 +14,16 @@ from typing import Any
 
 import mpmath
 import sympy as sp
+from mpmath import fp
 
-from .calculus import WithoutCaches, inverse
-from .constraints import Square
+from .calculus import WithoutCaches, gradient, inverse
 from .ideal import Ideal
-from .jets import Jet, plain_jet, scalars, squares_jet
+from .jets import Jet
 from .katzenberger import NormalFrame
-from .points import (
-    ARITHMETIC_FAILURES,
-    WORKING_DIGITS,
-    Point,
-    System,
-    evaluator,
-    independent_rows,
-    orthonormal_rows,
-)
+from .local import LocalGeometry, Probe
+from .points import ARITHMETIC_FAILURES, WORKING_DIGITS, Point, evaluator
 from .problem import NoisyGradientDescent
+from .program import Program
 from .verdict import Proof, Verdict, decide_zero, proved
 
 FRAME_LIMIT = 3
@@ -37,74 +32,11 @@ FRAME_LIMIT = 3
 FRAME_OPERATIONS = 150
 """Operations in their gradients up to which the projector is written in closed form."""
 
-RANK_TOLERANCE = mpmath.mpf(10) ** -25
-"""Relative size below which a singular value of the constraints counts as zero, at 50 digits."""
+PROOF_LENGTH = 3000
+"""Distinct operations up to which a proof is attempted."""
 
 CHART_LIMIT = 500
 """Operations up to which an expression in a chart is simplified."""
-
-
-@dataclass(frozen=True)
-class LocalGeometry:
-    """Γ at one point, in 50-digit numbers.
-
-    Attributes
-    ----------
-    point : Point
-        Values of weights and parameters.
-    frame : NormalFrame
-        Eigenbasis of H on the normal space, as `mpmath.matrix`.
-    jet : SquaresJet or PlainJet
-        Derivatives of the loss there.
-    """
-
-    point: Point
-    frame: NormalFrame
-    jet: Jet
-
-    @property
-    def curvatures(self) -> list[Any]:
-        """Non-zero eigenvalues of H, ascending."""
-        return [self.frame.curvature[a, a] for a in range(self.frame.curvature.rows)]
-
-
-@dataclass(frozen=True)
-class Probe(WithoutCaches):
-    """Evaluates Γ at points of it.
-
-    Attributes
-    ----------
-    problem : NoisyGradientDescent
-        Whose Γ this is.
-    squares : tuple of (c, r), or None
-        Terms of L = ½ Σ c r² near the point of interest; None for a loss of no such form.
-    system : System
-        The constraints, whose common zero set is Γ; they may be redundant.
-    """
-
-    problem: NoisyGradientDescent
-    squares: tuple[Square, ...] | None
-    system: System
-
-    @cached_property
-    def jet(self) -> Jet:
-        """Symbolic derivatives of the loss on Γ."""
-        if self.squares is None:
-            return plain_jet(self.problem.loss_gradient, self.problem.weights)
-        return squares_jet(self.squares, self.problem.weights)
-
-    def geometry(self, point: Point) -> LocalGeometry:
-        """Eigenbasis of H on the span of the constraints' gradients at one point of Γ."""
-        with mpmath.workdps(WORKING_DIGITS):
-            values = iter(self._jet_values(point))
-            jet = self.jet.map(lambda _: next(values))
-            rows = self.system.jacobian(point)
-            basis = orthonormal_rows(rows, independent_rows(rows, RANK_TOLERANCE))
-            return LocalGeometry(point, _eigenframe(jet, basis), jet)
-
-    @cached_property
-    def _jet_values(self) -> Callable[[Point], list[Any]]:
-        return evaluator(self.problem.weights + self.problem.parameters, scalars(self.jet))
 
 
 @dataclass(frozen=True)
@@ -115,15 +47,15 @@ class Manifold(WithoutCaches):
     ----------
     probe : Probe
         The loss and the constraints of Γ.
-    independent : tuple of int
-        Indices of a maximal set of constraints that are independent at the base point.
-    points : tuple of Point
-        Points of Γ to 50 digits, the base point first.
+    base : Point
+        A point of Γ to 50 digits.
+    search : callable
+        Base point ↦ further points, found one by one when they are asked for.
     """
 
     probe: Probe
-    independent: tuple[int, ...]
-    points: tuple[Point, ...]
+    base: Point
+    search: Callable[[LocalGeometry], Iterator[LocalGeometry]]
 
     @property
     def problem(self) -> NoisyGradientDescent:
@@ -171,9 +103,8 @@ class Manifold(WithoutCaches):
             return None
         gram = (j * j.T).applyfunc(self.shortest)
         left = (j.T * inverse(gram)).applyfunc(self.shortest)
-        squares = self.probe.squares
-        residuals = None if squares is None else tuple(r for _, r in squares)
-        if squares is not None and residuals == self.constraints and len(squares) == j.rows:
+        squares = self.probe.squares or ()
+        if self.probe.squares_are_constraints and len(squares) == j.rows:
             curvature = sp.diag(*(c for c, _ in squares))
         else:
             hessian = sp.Matrix(self.jet.hessian())
@@ -189,16 +120,33 @@ class Manifold(WithoutCaches):
         """The expression in the shortest form found that is equal to it on Γ."""
         return self.ideal.shortest(expression)
 
+    @cached_property
+    def independent(self) -> tuple[int, ...]:
+        """Indices of a maximal set of constraints that are independent at the base point."""
+        return self.probe.independent(self.base)
+
+    @property
+    def points(self) -> tuple[Point, ...]:
+        """Points of Γ to 50 digits, the base point first."""
+        return tuple(geometry.point for geometry in self.local())
+
     def local(self) -> Iterator[LocalGeometry]:
-        """Γ at each of its points, computed when first asked for."""
-        for point in self.points:
-            if point not in self._local:
-                self._local[point] = self.probe.geometry(point)
-            yield self._local[point]
+        """Γ at each of its points, found when first asked for."""
+        for k in itertools.count():
+            if k == len(self._found):
+                further = next(self._further, None)
+                if further is None:
+                    return
+                self._found.append(further)
+            yield self._found[k]
 
     @cached_property
-    def _local(self) -> dict[Point, LocalGeometry]:
-        return {}
+    def _found(self) -> list[LocalGeometry]:
+        return [self.probe.geometry(self.base)]
+
+    @cached_property
+    def _further(self) -> Iterator[LocalGeometry]:
+        return self.search(self._found[0])
 
     def named(self, point: Point) -> dict[sp.Symbol, Any]:
         """A point as a mapping from symbols to numbers."""
@@ -230,17 +178,27 @@ class Manifold(WithoutCaches):
         if all(e == 0 for e in slope):
             return proved("zero as it stands")
         field = _Field(self.symbols, slope)
+        return self._decide_along(field, lambda: slope)
 
+    def constant_along(self, potential: sp.Expr) -> Verdict:
+        """Whether P∇f vanishes on Γ: a function is constant on each component of Γ."""
+        weights = self.problem.weights
+        field = _Slope(self.symbols, potential, len(weights))
+        return self._decide_along(field, lambda: gradient(potential, weights))
+
+    def _decide_along(
+        self, field: _Field | _Slope, slope: Callable[[], Sequence[sp.Expr]]
+    ) -> Verdict:
         def size(geometry: LocalGeometry) -> Any:
             scale = field.scale(geometry.point)
-            along = geometry.frame.tangential(mpmath.matrix(field.value(geometry.point)))
+            along = geometry.tangential(field.value(geometry.point))
             return mpmath.norm(along) / scale if scale else scale
 
         proofs: list[Proof] = [
-            ("reduction modulo the constraints", lambda: self._normal_in_ideal(slope)),
-            ("substitution of the chart", lambda: self._zero_in_chart(self._pulled_back(slope))),
+            ("reduction modulo the constraints", lambda: self._normal_in_ideal(slope())),
+            ("substitution of the chart", lambda: self._zero_in_chart(self._pulled_back(slope()))),
         ]
-        return self.decide(size, proofs)
+        return self.decide(size, proofs if field.length <= PROOF_LENGTH else ())
 
     def decide(self, size: Callable[[LocalGeometry], Any], proofs: Sequence[Proof] = ()) -> Verdict:
         """Whether a quantity, given by its relative size at a point of Γ, vanishes on Γ."""
@@ -280,28 +238,47 @@ class Manifold(WithoutCaches):
         return sp.simplify(moved) if moved.count_ops() <= CHART_LIMIT else moved
 
 
-def _eigenframe(jet: Jet, basis: list[list[Any]]) -> NormalFrame:
-    if not basis:
-        empty = mpmath.matrix(0, jet.dimension)
-        nothing = mpmath.matrix(0)
-        return NormalFrame(empty, empty.T, nothing, nothing, nothing)
-    values, vectors = mpmath.eigsy(mpmath.matrix(jet.restricted(basis)))
-    j = vectors.T * mpmath.matrix(basis)
-    inverse = mpmath.diag([1 / x if x else mpmath.inf for x in values])
-    return NormalFrame(j, j.T, mpmath.diag(list(values)), inverse, mpmath.eye(j.rows))
-
-
 class _Field:
     """Expressions evaluated at points, with the size that they would have if nothing cancelled."""
 
     def __init__(self, symbols: Sequence[sp.Symbol], expressions: Sequence[sp.Expr]) -> None:
         self.value = evaluator(symbols, expressions)
-        self._terms = evaluator(symbols, [t for e in expressions for t in sp.Add.make_args(e)])
+        self._terms = Program(symbols, [t for e in expressions for t in sp.Add.make_args(e)])
+        self.length = len(self._terms)
 
     def scale(self, point: Point) -> Any:
         """Largest summand at the point and off Γ, where a factor that vanishes on Γ does not."""
-        off = tuple(x * mpmath.mpf("1.1") + mpmath.mpf("0.05") for x in point)
-        sizes = [abs(t) for t in self._terms(point)]
-        with contextlib.suppress(*ARITHMETIC_FAILURES):  # off Γ may be outside the domain
-            sizes += [abs(t) for t in self._terms(off)]
-        return max(sizes)
+        return _largest(self._terms.value, point)
+
+
+class _Slope:
+    """∇f at points, by differentiating the program of f, with its size if nothing cancelled."""
+
+    def __init__(self, symbols: Sequence[sp.Symbol], potential: sp.Expr, dimension: int) -> None:
+        self._whole = Program(symbols, [potential])
+        self._terms = Program(symbols, sp.Add.make_args(potential))
+        self._dimension = dimension
+        self.length = len(self._whole)
+
+    def value(self, point: Point) -> list[Any]:
+        """∇f."""
+        return self._whole.jacobian(point, self._dimension)[0]
+
+    def scale(self, point: Point) -> Any:
+        """Largest derivative of a summand at the point and off Γ."""
+
+        def slopes(place: Sequence[float], arithmetic: Any) -> list[float]:
+            rows = self._terms.jacobian(place, self._dimension, arithmetic)
+            return [x for row in rows for x in row]
+
+        return _largest(slopes, point)
+
+
+def _largest(terms: Callable[[Sequence[float], Any], list[float]], point: Point) -> Any:
+    """Largest of some terms at a point and off Γ, to a few digits."""
+    here = [float(x) for x in point]
+    off = [1.1 * x + 0.05 for x in here]
+    sizes = [abs(t) for t in terms(here, fp)]
+    with contextlib.suppress(*ARITHMETIC_FAILURES):  # off Γ may be outside the domain
+        sizes += [abs(t) for t in terms(off, fp)]
+    return mpmath.mpf(max(sizes))

@@ -21,6 +21,7 @@ from typing import Any, TypedDict, Unpack
 
 import sympy as sp
 
+from .calculus import Substitution
 from .errors import ProblemError
 from .laws import Gaussian, Independent, Law, Minibatch
 from .problem import NoisyGradientDescent, read_expression
@@ -81,7 +82,7 @@ def parameter_noise(
     loss, weights = read_expression("loss", loss), sequence(weights)
     noise = noise_symbols(noise, len(weights), (loss, *weights))
     moved = {w: w + eta for w, eta in zip(weights, noise, strict=True)}
-    return NoisyGradientDescent(loss, loss.xreplace(moved), weights, noise, law, **setting)
+    return NoisyGradientDescent(loss, Substitution(moved)(loss), weights, noise, law, **setting)
 
 
 def anti_correlated_descent(
@@ -118,7 +119,7 @@ def dropconnect(
     loss, weights = read_expression("loss", loss), sequence(weights)
     noise = noise_symbols(noise, len(weights), (loss, *weights))
     scaled = {w: w * (1 + eta) for w, eta in zip(weights, noise, strict=True)}
-    return NoisyGradientDescent(loss, loss.xreplace(scaled), weights, noise, law, **setting)
+    return NoisyGradientDescent(loss, Substitution(scaled)(loss), weights, noise, law, **setting)
 
 
 def additive_noise(

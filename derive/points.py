@@ -1,4 +1,8 @@
-"""Points of a zero set to 50 digits: Levenberg-Marquardt from a start, Newton to the end."""
+"""Points of a zero set to 50 digits: Levenberg-Marquardt from a start, Newton to the end.
+
+Slopes are evaluated in floats; only the residual, which says how far a point is from the set, is
+evaluated to the digits asked for.
+"""
 
 from __future__ import annotations
 
@@ -10,25 +14,38 @@ from typing import Any
 
 import mpmath
 import sympy as sp
+from mpmath import fp, mp
 
 from .calculus import WithoutCaches, jacobian
+from .linear import combine, gram, independent_rows, norm, solve
+from .program import Program
 from .verdict import DIGITS
 
 WORKING_DIGITS = DIGITS + 10
-SEARCH_DIGITS = 20
 SEARCH_STEPS = 60
+POLISH_STEPS = 40
+
+FOUND = 1e-13
+"""Residual at which the search stops."""
+
+NEAR = 1e-10
+"""Fraction of the residual at the start (or of one) at which a point can be polished."""
+
+SETTLED = 1e-3
+"""Fraction of the distance to the origin that the last step of a search may have."""
 
 ARITHMETIC_FAILURES = (ZeroDivisionError, ValueError, OverflowError, TypeError)
-"""What mpmath raises where an iteration leaves the domain of the model's functions."""
+"""What arithmetic raises where an iteration leaves the domain of the model's functions."""
 
 Point = tuple[Any, ...]
 """Values of the weights, then of the parameters."""
 
 
-def evaluator(symbols: Sequence[sp.Symbol], expressions: Sequence[sp.Expr]) -> Callable[..., Any]:
+def evaluator(
+    symbols: Sequence[sp.Symbol], expressions: Sequence[sp.Expr]
+) -> Callable[[Sequence[Any]], list[Any]]:
     """Compile expressions for mpmath; called with one value a symbol, returns a list of values."""
-    function = sp.lambdify(list(symbols), list(expressions), modules="mpmath", cse=True)
-    return lambda point: [mpmath.mpmathify(value) for value in function(*point)]
+    return Program(symbols, expressions).value
 
 
 @dataclass(frozen=True)
@@ -48,26 +65,18 @@ class System(WithoutCaches):
     equations: tuple[sp.Expr, ...]
 
     @cached_property
-    def _value(self) -> Callable[..., Any]:
-        return evaluator(self.weights + self.parameters, self.equations)
+    def _program(self) -> Program:
+        return Program(self.weights + self.parameters, self.equations)
 
     @cached_property
     def rows(self) -> list[list[sp.Expr]]:
         """Dr as expressions, a row an equation."""
         return jacobian(self.equations, self.weights)
 
-    @cached_property
-    def _slopes(self) -> Callable[..., Any]:
-        return evaluator(self.weights + self.parameters, [x for row in self.rows for x in row])
-
-    def residual(self, point: Point) -> Any:
-        """R at a point, as a column."""
-        return mpmath.matrix(self._value(point))
-
-    def jacobian(self, point: Point) -> Any:
-        """Dr at a point, shape (n, N)."""
-        flat, n = self._slopes(point), len(self.weights)
-        return mpmath.matrix([flat[i : i + n] for i in range(0, len(flat), n)])
+    def jacobian(self, point: Point) -> list[list[Any]]:
+        """Dr at a point, to 50 digits, a row an equation."""
+        with mpmath.workdps(WORKING_DIGITS):
+            return self._program.jacobian(point, len(self.weights))
 
     def solve(self, start: Point) -> Point | None:
         """Solution near `start` to 50 digits, or None where the iteration does not find one."""
@@ -76,11 +85,10 @@ class System(WithoutCaches):
 
     def search(self, start: Point) -> Point | None:
         """Solution to about ten digits: Levenberg-Marquardt with the damping |r|²."""
-        with mpmath.workdps(SEARCH_DIGITS):
-            try:
-                return self._search(start)
-            except ARITHMETIC_FAILURES:
-                return None
+        try:
+            return self._search(start)
+        except ARITHMETIC_FAILURES:
+            return None
 
     def polish(self, near: Point) -> Point | None:
         """Solution to 50 digits from one to ten, or None where the Jacobian loses rank."""
@@ -90,80 +98,54 @@ class System(WithoutCaches):
             except ARITHMETIC_FAILURES:
                 return None
 
-    def _move(self, point: Point, step: Any) -> Point:
+    def _slopes(self, point: Point) -> list[list[float]]:
+        return self._program.jacobian([float(x) for x in point], len(self.weights), fp)
+
+    def _move(self, point: Point, step: Sequence[Any]) -> Point:
         n = len(self.weights)
         return (*(x - s for x, s in zip(point[:n], step, strict=True)), *point[n:])
 
-    def _search(self, point: Point) -> Point | None:
-        r = self.residual(point)
-        size = mpmath.norm(r)
-        damping = mpmath.mpf(1)
+    def _search(self, start: Point) -> Point | None:
+        n = len(self.weights)
+        point: Point = tuple(float(x) for x in start)
+        r = self._program.value(point, fp)
+        size = size_at_start = norm(r, fp)
+        damping, last = 1.0, 0.0
         for _ in range(SEARCH_STEPS):
-            if size < mpmath.mpf(10) ** (-SEARCH_DIGITS + 6):
-                return point
-            j = self.jacobian(point)
-            gram = j * j.T + damping * min(size, 1) ** 2 * mpmath.eye(r.rows)
-            moved = self._move(point, j.T * mpmath.lu_solve(gram, r))
-            r_moved = self.residual(moved)
-            size_moved = mpmath.norm(r_moved)
+            # Steps that do not die out lead to infinity, where a residual may vanish too.
+            if size < FOUND and last < SETTLED * (1 + norm(point[:n], fp)):
+                break
+            rows = self._slopes(point)
+            normal = gram(rows)
+            for k, row in enumerate(normal):
+                row[k] += damping * min(size, 1.0) ** 2
+            step = combine(rows, solve(normal, r), fp)
+            moved = self._move(point, step)
+            r_moved = self._program.value(moved, fp)
+            size_moved = norm(r_moved, fp)
             if size_moved < size:
-                point, r, size = moved, r_moved, size_moved
+                point, r, size, last = moved, r_moved, size_moved, norm(step, fp)
                 damping /= 4
             else:
                 damping *= 8
-        return None
+        if size > NEAR * max(1.0, size_at_start) or last > SETTLED * (1 + norm(point[:n], fp)):
+            return None
+        return (*map(mp.mpf, point[:n]), *start[n:])
 
     def _polish(self, point: Point) -> Point | None:
         """Newton on a maximal independent set of the equations; all must vanish at the end."""
-        rows = independent_rows(self.jacobian(point), mpmath.mpf(10) ** -5)
-        if not rows:
-            return point if self._vanishes(point) else None
-        for _ in range(8):
-            r = self.residual(point)
-            j = self.jacobian(point)
-            r_sub = mpmath.matrix([r[i] for i in rows])
-            j_sub = mpmath.matrix([[j[i, k] for k in range(j.cols)] for i in rows])
-            step = j_sub.T * mpmath.lu_solve(j_sub * j_sub.T, r_sub)
+        rows = independent_rows(self._slopes(point), 1e-5, fp)
+        for _ in range(POLISH_STEPS if rows else 0):
+            r, slopes = self._program.value(point), self._slopes(point)
+            chosen = [slopes[i] for i in rows]
+            step = combine(chosen, solve(gram(chosen), [float(r[i]) for i in rows]), fp)
             point = self._move(point, step)
-            if mpmath.norm(step) < mpmath.mpf(10) ** -(DIGITS + 2):
+            if norm(step, fp) < 10.0 ** -(DIGITS + 2):
                 break
         return point if self._vanishes(point) else None
 
     def _vanishes(self, point: Point) -> bool:
-        return bool(mpmath.norm(self.residual(point)) < mpmath.mpf(10) ** -(DIGITS - 5))
-
-
-def independent_rows(matrix: Any, tolerance: Any) -> list[int]:
-    """Indices of a maximal set of linearly independent rows (Gram-Schmidt, largest first)."""
-    rest = [[matrix[i, k] for k in range(matrix.cols)] for i in range(matrix.rows)]
-    scale = max((mpmath.norm(row) for row in rest), default=0)
-    chosen: list[int] = []
-    while scale and len(chosen) < min(matrix.rows, matrix.cols):
-        norms = [mpmath.norm(row) for row in rest]
-        best = max(range(len(rest)), key=norms.__getitem__)
-        if norms[best] <= tolerance * scale:
-            break
-        chosen.append(best)
-        unit = [x / norms[best] for x in rest[best]]
-        rest = [_without(row, unit) for row in rest]
-    return sorted(chosen)
-
-
-def orthonormal_rows(matrix: Any, rows: Sequence[int]) -> list[list[Any]]:
-    """Orthonormal basis of the span of the chosen rows."""
-    basis: list[list[Any]] = []
-    for i in rows:
-        row = [matrix[i, k] for k in range(matrix.cols)]
-        for unit in basis:
-            row = _without(row, unit)
-        size = mpmath.norm(row)
-        basis.append([x / size for x in row])
-    return basis
-
-
-def _without(row: list[Any], unit: list[Any]) -> list[Any]:
-    part = mpmath.fdot(row, unit)
-    return [x - part * u for x, u in zip(row, unit, strict=True)]
+        return bool(mpmath.norm(self._program.value(point)) < mpmath.mpf(10) ** -(DIGITS - 5))
 
 
 def random_values(symbols: Sequence[sp.Symbol], rng: random.Random) -> list[Any]:

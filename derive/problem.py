@@ -10,7 +10,7 @@ from typing import Any
 
 import sympy as sp
 
-from .calculus import gradient, semidefinite_factor
+from .calculus import Substitution, gradient, semidefinite_factor
 from .errors import ProblemError
 from .laws import Gaussian, Independent, Jump, Law, LevyPair, exact
 from .penalty import Penalty, split_penalty
@@ -269,7 +269,7 @@ class NoisyGradientDescent:
     def _check_noiseless(self) -> None:
         if self.noisy_loss is None:
             return
-        noiseless = self.noisy_loss.xreplace(dict.fromkeys(self.noise, sp.S.Zero))
+        noiseless = Substitution(dict.fromkeys(self.noise, sp.S.Zero))(self.noisy_loss)
         if noiseless.has(sp.nan, sp.zoo, sp.oo, -sp.oo):
             raise ProblemError("noisy_loss: L̂(w, 0) must equal L(w), but it is not finite")
         difference = noiseless - self.loss

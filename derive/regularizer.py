@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import sympy as sp
 
-from .calculus import gradient, semidefinite_factor
+from .calculus import (
+    Differentiator,
+    Occurrence,
+    Substitution,
+    WithoutCaches,
+    semidefinite_factor,
+)
 from .errors import ProblemError
-from .laws import Independent, LevyPair
+from .laws import Independent, Jump, LevyPair
 from .problem import NoisyGradientDescent
 
-NOT_SMOOTH = (sp.DiracDelta, sp.Derivative, sp.Subs, sp.nan, sp.zoo)
+NOT_SMOOTH = (sp.DiracDelta, sp.Derivative, sp.Subs, type(sp.nan), type(sp.zoo))
+
+FindFactor = Callable[[], sp.ImmutableMatrix | None]
 
 
 @dataclass(frozen=True)
-class NoiseMoments:
+class NoiseMoments(WithoutCaches):
     """Moments of the injected noise at order σ².
 
     Attributes
     ----------
     regularizer : Expr
         Reg(w), on R^N.
-    factor : ImmutableMatrix, shape (N, m), or None
-        S with S Sᵀ = Σ: the columns [G C^{1/2} | √ν_m g_{z_m}]; None when only Σ is known.
+    find_factor : callable
+        Makes `factor`, which is the larger part of the work and not always needed.
     given_covariance : ImmutableMatrix, shape (N, N), or None
         Σ(w) as the user gave it, when `factor` is None.
     penalty : Expr
@@ -39,22 +47,26 @@ class NoiseMoments:
     """
 
     regularizer: sp.Expr
-    factor: sp.ImmutableMatrix | None
+    find_factor: FindFactor
     given_covariance: sp.ImmutableMatrix | None = None
     penalty: sp.Expr = sp.S.Zero
 
     def subs(self, values: Mapping[sp.Symbol, Any]) -> NoiseMoments:
         """Bind parameters to numbers."""
-
-        def bind(item: Any) -> Any:
-            return None if item is None else item.subs(values)
-
         return NoiseMoments(
-            bind(self.regularizer),
-            bind(self.factor),
-            bind(self.given_covariance),
-            bind(self.penalty),
+            self.regularizer.subs(values),
+            partial(_bound, self.find_factor, values),
+            None if self.given_covariance is None else self.given_covariance.subs(values),
+            self.penalty.subs(values),
         )
+
+    @cached_property
+    def factor(self) -> sp.ImmutableMatrix | None:
+        """S with S Sᵀ = Σ, shape (N, m): the columns [G C^{1/2} | √ν_m g_{z_m}].
+
+        None when only Σ is known.
+        """
+        return self.find_factor()
 
     @cached_property
     def covariance(self) -> sp.Matrix:
@@ -91,16 +103,34 @@ def _injected_moments(problem: NoisyGradientDescent) -> NoiseMoments:
     shrinking = [s for s in problem.noise if s not in persistent]
     if not shrinking:
         persistent, shrinking = (), list(problem.noise)
-    pair = _marginal(problem, shrinking)
-    regularizer = _regularizer(problem.noisy_loss, problem.loss, shrinking, pair)
-    columns = _gradient_factor(problem, shrinking, pair)
-    if persistent:
-        covariance = _marginal(problem, list(persistent)).covariance
-        regularizer = _average(regularizer, persistent, covariance)
-        columns = _averaged_columns(columns, persistent, covariance)
+    expansion = _Expansion(
+        problem.noisy_loss, problem.weights, tuple(shrinking), _marginal(problem, shrinking)
+    )
+    if not persistent:
+        return NoiseMoments(expansion.regularizer(), expansion.factor)
+    covariance = _marginal(problem, list(persistent)).covariance
+    regularizer = _average(expansion.regularizer(), persistent, covariance)
+    return NoiseMoments(regularizer, partial(_averaged_factor, expansion, persistent, covariance))
+
+
+def _averaged_factor(
+    expansion: _Expansion, persistent: Sequence[sp.Symbol], covariance: sp.MatrixBase
+) -> sp.ImmutableMatrix:
+    return _side_by_side(_averaged_columns(expansion.columns(), persistent, covariance))
+
+
+def _side_by_side(columns: Sequence[sp.Matrix]) -> sp.ImmutableMatrix:
     kept = [c for c in columns if any(c)]
-    factor = sp.Matrix.hstack(*kept) if kept else sp.zeros(problem.dimension, 0)
-    return NoiseMoments(regularizer, sp.ImmutableMatrix(factor))
+    return sp.ImmutableMatrix(sp.Matrix.hstack(*kept) if kept else sp.zeros(columns[0].rows, 0))
+
+
+def _bound(find_factor: FindFactor, values: Mapping[sp.Symbol, Any]) -> sp.ImmutableMatrix | None:
+    factor = find_factor()
+    return None if factor is None else factor.subs(values)
+
+
+def _unknown_factor() -> None:
+    return None
 
 
 def persistent_noise(problem: NoisyGradientDescent) -> tuple[sp.Symbol, ...]:
@@ -112,11 +142,11 @@ def persistent_noise(problem: NoisyGradientDescent) -> tuple[sp.Symbol, ...]:
 def _given_moments(problem: NoisyGradientDescent) -> NoiseMoments:
     matrix = problem.noise_matrix
     if not problem.noise:
-        return NoiseMoments(sp.Integer(0), None, matrix)
+        return NoiseMoments(sp.Integer(0), _unknown_factor, matrix)
     columns = sp.Matrix(matrix) * square_root(problem.levy_pair.covariance)
     for jump in problem.levy_pair.jumps:
         columns = columns.row_join(sp.sqrt(jump.rate) * matrix * jump.displacement)
-    return NoiseMoments(sp.Integer(0), sp.ImmutableMatrix(columns))
+    return NoiseMoments(sp.Integer(0), partial(sp.ImmutableMatrix, columns))
 
 
 def _persistent_noise(problem: NoisyGradientDescent) -> tuple[sp.Symbol, ...]:
@@ -138,50 +168,78 @@ def _marginal(problem: NoisyGradientDescent, symbols: Sequence[sp.Symbol]) -> Le
     return LevyPair(pair.covariance.extract(index, index), jumps)
 
 
-def _regularizer(
-    noisy_loss: sp.Expr, loss: sp.Expr, noise: Sequence[sp.Symbol], pair: LevyPair
-) -> sp.Expr:
-    """½ C:∇²_ηL̂(w, 0) + ∫[L̂(w, z) − L(w) − z·∂_ηL̂(w, 0)] ν(dz)."""
-    silent = dict.fromkeys(noise, sp.Integer(0))
-    slope = gradient(noisy_loss, noise)
-    total = sp.Integer(0)
-    for i, first in enumerate(slope):
-        for j in range(len(noise)):
-            if pair.covariance[i, j] != 0:
-                second = first.diff(noise[j]).subs(silent)
-                _refuse_rough(second, noise[j])
-                total += pair.covariance[i, j] * second / 2
-    for jump in pair.jumps:
-        there = dict(zip(noise, jump.displacement, strict=True))
-        linear = sum(
-            z * s.subs(silent) for z, s in zip(jump.displacement, slope, strict=True) if z != 0
-        )
-        base = noisy_loss.subs(silent)
-        total += jump.rate * (noisy_loss.subs(there) - base - linear)
-    return sp.sympify(total)
+@dataclass(frozen=True)
+class _Expansion(WithoutCaches):
+    """L̂ near η = 0, for the part of the noise that shrinks with σ."""
 
+    noisy_loss: sp.Expr
+    weights: tuple[sp.Symbol, ...]
+    noise: tuple[sp.Symbol, ...]
+    pair: LevyPair
 
-def _gradient_factor(
-    problem: NoisyGradientDescent, noise: Sequence[sp.Symbol], pair: LevyPair
-) -> list[sp.Matrix]:
-    """Columns [G C^{1/2} | √ν_m g_{z_m}] with G = ∂_η∇_wL̂(w, 0), g_z = ∇_wL̂(w, z) − ∇L(w)."""
-    noisy_loss, weights = problem.noisy_loss, problem.weights
-    assert noisy_loss is not None
-    silent = dict.fromkeys(noise, sp.Integer(0))
-    columns = []
-    if any(pair.covariance):
-        slopes = [first.subs(silent) for first in gradient(noisy_loss, noise)]
-        for slope, symbol in zip(slopes, noise, strict=True):
-            _refuse_rough(slope, symbol)
-        g = sp.Matrix([gradient(slope, weights) for slope in slopes]).T
-        root = g * square_root(pair.covariance)
-        columns = [root[:, a] for a in range(root.cols)]
-    still = noisy_loss.subs(silent)
-    for jump in pair.jumps:
-        there = dict(zip(noise, jump.displacement, strict=True))
-        column = sp.Matrix(gradient(noisy_loss.subs(there) - still, weights))
-        columns.append(sp.sqrt(jump.rate) * column)
-    return columns
+    @cached_property
+    def _occurrence(self) -> Occurrence:
+        return Occurrence(self.noise)
+
+    @cached_property
+    def _silent(self) -> Substitution:
+        return Substitution(dict.fromkeys(self.noise, sp.S.Zero), self._occurrence)
+
+    @cached_property
+    def _slopes(self) -> list[sp.Expr]:
+        """∂_η L̂."""
+        return Differentiator(self.noise, self._occurrence).gradient(self.noisy_loss)
+
+    def regularizer(self) -> sp.Expr:
+        """½ C:∇²_ηL̂(w, 0) + ∫[L̂(w, z) − L(w) − z·∂_ηL̂(w, 0)] ν(dz)."""
+        terms = []
+        smooth = _Smoothness()
+        for i, slope in enumerate(self._slopes):
+            linked = [j for j in range(len(self.noise)) if self.pair.covariance[i, j] != 0]
+            others = [self.noise[j] for j in linked]
+            seconds = Differentiator(others, self._occurrence).gradient(slope)
+            for j, second in zip(linked, seconds, strict=True):
+                still = self._silent(second)
+                smooth.check(still, self.noise[j])
+                terms.append(self.pair.covariance[i, j] * still / 2)
+        still = self._silent(self.noisy_loss)
+        for jump in self.pair.jumps:
+            linear = [z * self._silent(s) for z, s in self._displaced(jump, self._slopes)]
+            excess = sp.Add(self._after(jump), -still, *(-x for x in linear))
+            terms.append(jump.rate * excess)
+        return sp.Add(*terms)
+
+    def factor(self) -> sp.ImmutableMatrix:
+        """The columns side by side, without those that are zero."""
+        return _side_by_side(self.columns())
+
+    def columns(self) -> list[sp.Matrix]:
+        """[G C^{1/2} | √ν_m g_{z_m}] with G = ∂_η∇_wL̂(w, 0), g_z = ∇_wL̂(w, z) − ∇L(w)."""
+        gradient = Differentiator(self.weights).gradient
+        columns = []
+        if any(self.pair.covariance):
+            slopes = [self._silent(slope) for slope in self._slopes]
+            smooth = _Smoothness()
+            for slope, symbol in zip(slopes, self.noise, strict=True):
+                smooth.check(slope, symbol)
+            g = sp.Matrix([gradient(slope) for slope in slopes]).T
+            root = g * square_root(self.pair.covariance)
+            columns = [root[:, a] for a in range(root.cols)]
+        still = self._silent(self.noisy_loss)
+        for jump in self.pair.jumps:
+            column = sp.Matrix(gradient(self._after(jump) - still))
+            columns.append(sp.sqrt(jump.rate) * column)
+        return columns
+
+    def _after(self, jump: Jump) -> sp.Expr:
+        """L̂(w, z)."""
+        displaced = {symbol: z for z, symbol in self._displaced(jump, self.noise)}
+        return self._silent.instead(displaced)(self.noisy_loss)
+
+    @staticmethod
+    def _displaced(jump: Jump, items: Sequence[Any]) -> list[tuple[sp.Expr, Any]]:
+        """The coordinates that jump, each with its item."""
+        return [(z, x) for z, x in zip(jump.displacement, items, strict=True) if z != 0]
 
 
 def square_root(covariance: sp.ImmutableMatrix) -> sp.Matrix:
@@ -194,25 +252,41 @@ def square_root(covariance: sp.ImmutableMatrix) -> sp.Matrix:
     return factor
 
 
-def _refuse_rough(expression: sp.Expr, symbol: sp.Symbol) -> None:
-    if expression.has(*NOT_SMOOTH):
-        raise ProblemError(
-            f"noisy_loss: L̂ has no second derivative in {symbol} at η = 0 (|η|-type noise, whose "
-            "regularizer is undefined and whose scale would be 1/(ασ)); use a smooth L̂"
-        )
+class _Smoothness:
+    """Looks for signs that a derivative does not exist; each part of an expression once."""
+
+    def __init__(self) -> None:
+        self._clean: set[sp.Basic] = set()
+
+    def check(self, derivative: sp.Expr, symbol: sp.Symbol) -> None:
+        """Refuse noise in which L̂ has no second derivative at η = 0."""
+        if not self._is_clean(derivative):
+            raise ProblemError(
+                f"noisy_loss: L̂ has no second derivative in {symbol} at η = 0 (|η|-type noise, "
+                "whose regularizer is undefined and whose scale would be 1/(ασ)); use a smooth L̂"
+            )
+
+    def _is_clean(self, e: sp.Basic) -> bool:
+        if e in self._clean:
+            return True
+        clean = not isinstance(e, NOT_SMOOTH) and all(map(self._is_clean, e.args))
+        if clean:
+            self._clean.add(e)
+        return clean
 
 
 def _average(expression: sp.Expr, noise: Sequence[sp.Symbol], covariance: sp.MatrixBase) -> sp.Expr:
     """Mean over centred noise of an expression that is quadratic in it."""
-    _refuse_degree(expression, noise, 2)
-    silent = dict.fromkeys(noise, sp.Integer(0))
-    curvature = sum(
-        covariance[i, j] * expression.diff(noise[i], noise[j]) / 2
-        for i in range(len(noise))
-        for j in range(len(noise))
+    differentiator, silent = Differentiator(noise), dict.fromkeys(noise, sp.S.Zero)
+    seconds = [differentiator.gradient(slope) for slope in differentiator.gradient(expression)]
+    _refuse_degree(expression, [x for row in seconds for x in row], noise, 2)
+    curvature = [
+        covariance[i, j] * second / 2
+        for i, row in enumerate(seconds)
+        for j, second in enumerate(row)
         if covariance[i, j] != 0
-    )
-    return expression.subs(silent) + curvature
+    ]
+    return sp.Add(expression.xreplace(silent), *curvature)
 
 
 def _averaged_columns(
@@ -220,21 +294,22 @@ def _averaged_columns(
 ) -> list[sp.Matrix]:
     """Factor of E_ζ[S_ζ S_ζᵀ] for columns affine in ζ: S_0, and Σ_a F_am ∂_aS for Cov ζ = F Fᵀ."""
     root = square_root(sp.ImmutableMatrix(covariance))
-    silent = dict.fromkeys(noise, sp.Integer(0))
+    differentiator, silent = Differentiator(noise), dict.fromkeys(noise, sp.S.Zero)
     averaged = []
     for column in columns:
-        for entry in column:
-            _refuse_degree(entry, noise, 1)
-        slopes = [column.diff(s) for s in noise]
-        averaged.append(column.subs(silent))
-        for m in range(root.cols):
-            terms = [root[a, m] * s for a, s in enumerate(slopes) if root[a, m] != 0 and any(s)]
-            averaged.append(sum(terms, sp.zeros(column.rows, 1)))
+        slopes = sp.Matrix([differentiator.gradient(entry) for entry in column])
+        for entry, slope in zip(column, slopes.tolist(), strict=True):
+            _refuse_degree(entry, slope, noise, 1)
+        averaged.append(column.xreplace(silent))
+        averaged += [slopes * root[:, m] for m in range(root.cols)]
     return averaged
 
 
-def _refuse_degree(expression: sp.Expr, noise: Sequence[sp.Symbol], degree: int) -> None:
-    if not expression.free_symbols & set(noise):
+def _refuse_degree(
+    expression: sp.Expr, derivatives: Sequence[sp.Expr], noise: Sequence[sp.Symbol], degree: int
+) -> None:
+    """Refuse an expression of a higher degree, given its derivatives of that order."""
+    if not any(d.free_symbols & set(noise) for d in derivatives):
         return
     if not expression.is_polynomial(*noise) or sp.Poly(expression, *noise).total_degree() > degree:
         raise ProblemError(

@@ -8,6 +8,7 @@ from typing import Any
 
 import sympy as sp
 
+from .calculus import Substitution
 from .errors import ProblemError
 from .problem import read_expression
 
@@ -58,7 +59,7 @@ def residuals(model: sp.Expr, inputs: Any, data: Any, targets: Any) -> list[sp.E
     if len(labels) != len(rows):
         raise ProblemError(f"targets: expected {len(rows)}, one a sample, got {len(labels)}")
     return [
-        model.xreplace(dict(zip(inputs, row, strict=True))) - y
+        Substitution(dict(zip(inputs, row, strict=True)))(model) - y
         for row, y in zip(rows, labels, strict=True)
     ]
 
