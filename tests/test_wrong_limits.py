@@ -85,7 +85,7 @@ def wrong_law(limit: Limit) -> Limit:
 
 def dropped_lyapunov_term(limit: Limit) -> Limit:
     along = sp.ImmutableMatrix(limit.projector * limit.moments.factor)
-    return replace(limit, moments=replace(limit.moments, factor=along))
+    return replace(limit, moments=replace(limit.moments, find_factor=lambda: along))
 
 
 def wrong_power_of_alpha(limit: Limit) -> Limit:
