@@ -340,7 +340,8 @@ def exponents(scaling: Scaling) -> Figure:
         panel.set_yscale("log")
         _few_ticks(panel, x)
         panel.set_xlabel(rf"$\{name}$")
-        panel.legend()
+        panel.set_ylim(top=8 * scaling.rates.value.max())
+        panel.legend(loc="upper left")
     axes[0, 0].set_ylabel("speed per iteration")
     return figure
 
