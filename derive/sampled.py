@@ -255,7 +255,7 @@ class SampledLimit:
         return "\n".join(lines)
 
 
-@derive_limit.register
+@derive_limit.register(SampledDescent)  # type: ignore[misc]
 def derive_sampled_limit(
     problem: SampledDescent, *, assume: Outcome | str | None = None
 ) -> SampledLimit:
@@ -337,9 +337,11 @@ class _SampleProofs:
 
     def hessian_multiple(self) -> sp.Expr | None:
         """The c with Σ = cH: independent noise along ∇r of variance proportional to the weight."""
+        if self.problem.shared:
+            return None
         c, _ = self.problem.square
         columns = self.moments.columns
-        if self.problem.shared or not columns.cols or not self.no_diffusion():
+        if not columns.cols or not self.no_diffusion():
             return None
         pivot = next(k for k, x in enumerate(self.normal) if x != 0)
         variance = sum(x**2 for x in columns[pivot, :]) / self.normal[pivot] ** 2

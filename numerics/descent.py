@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from derive.problem import NoisyGradientDescent
+from derive.sampled import SampledDescent
 from derive.symbols import ScaleSymbol, alpha
 
 from .arguments import check_counts, processors, recorded_steps, starting_points
@@ -132,7 +133,7 @@ class CompiledDescent:
 
 
 @singledispatch
-def compile_descent(problem: NoisyGradientDescent) -> CompiledDescent:
+def compile_descent(problem: NoisyGradientDescent | SampledDescent) -> CompiledDescent:
     """Prepare the recursion of a problem for simulation.
 
     Parameters
@@ -145,11 +146,12 @@ def compile_descent(problem: NoisyGradientDescent) -> CompiledDescent:
     ValueError
         If a parameter has no value, or the gradient or the law has no code.
     """
+    assert isinstance(problem, NoisyGradientDescent)
     return CompiledDescent(problem)
 
 
 def simulate_descent(
-    problem: NoisyGradientDescent | CompiledDescent,
+    problem: NoisyGradientDescent | SampledDescent | CompiledDescent,
     start: ArrayLike | Mapping[Any, float],
     *,
     alpha: float,
@@ -304,7 +306,7 @@ def run_descent(
 
 
 def reference_descent(
-    problem: NoisyGradientDescent | CompiledDescent,
+    problem: NoisyGradientDescent | SampledDescent | CompiledDescent,
     start: ArrayLike,
     *,
     alpha: float,

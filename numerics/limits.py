@@ -223,7 +223,7 @@ class CompiledLimit:
 
 
 @singledispatch
-def compile_limit(limit: Limit) -> CompiledLimit:
+def compile_limit(limit: Limit | SampledLimit) -> CompiledLimit:
     """Turn a limit into fast functions of many points.
 
     Parameters
@@ -241,6 +241,7 @@ def compile_limit(limit: Limit) -> CompiledLimit:
     ValueError
         If a parameter or the step size is still a symbol.
     """
+    assert isinstance(limit, Limit)
     parameters = ", ".join(map(str, limit.problem.parameters))
     if parameters:
         raise ValueError(

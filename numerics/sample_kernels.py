@@ -55,7 +55,10 @@ class SampledRecursion(Recursion):
     def statements(self, names: Names, watched: bool) -> list[str]:
         """Code of one step: clear the sums, add up the samples, update."""
         sums, here = self._rows
-        noise = [f"    E[{row}, b] = E[{place}, b]" for row, place in zip(here, self._places)]
+        noise = [
+            f"    E[{row}, b] = E[{place}, b]"
+            for row, place in zip(here, self._places, strict=True)
+        ]
         fetch = [f"for b in range({LANES}):", *noise] if noise else []
         clear = [f"    E[{row}, b] = 0.0" for row in sums]
         return [
@@ -88,8 +91,8 @@ class SampledRecursion(Recursion):
         return [f"{text} + {step} * sample" for text, step in zip(texts, spacing, strict=True)]
 
     def _summation(self, names: Names) -> list[str]:
-        state, noise, _ = names
-        data = readable_names(self.data, "x_", {*self.reserved, *sum(names, [])})
+        state, noise, constants = names
+        data = readable_names(self.data, "x_", {*self.reserved, *state, *noise, *constants})
         sums, here = self._rows
         targets = [f"E[{row}, b]" for row in sums]
         loads = [f"{name} = W[{i}, b]" for i, name in enumerate(state)]
@@ -198,7 +201,7 @@ class SampledFunction:
         def batch(points: Doubles, values: Doubles) -> None:
             evaluate(data, points, values)
 
-        return batch  # type: ignore[no-any-return]
+        return batch
 
     @property
     def source(self) -> str:
