@@ -255,8 +255,8 @@ class SampledLimit:
         return "\n".join(lines)
 
 
-@derive_limit.register(SampledDescent)  # type: ignore[misc]
-def derive_sampled_limit(
+@derive_limit.register(SampledDescent)
+def derive_sampled_limit(  # type: ignore[misc]
     problem: SampledDescent, *, assume: Outcome | str | None = None
 ) -> SampledLimit:
     """Derive the limit of noisy gradient descent on a mean over samples.
