@@ -133,6 +133,8 @@ class Substitution:
         self._values = dict(values)
         self._occurrence = occurrence or Occurrence(values)
         self._before = before
+        old = before._values if before is not None else {}
+        self._changed = {s for s, value in self._values.items() if old.get(s) != value}
         self._known: dict[sp.Basic, sp.Basic] = dict(values)
 
     def instead(self, values: Mapping[sp.Symbol, sp.Expr]) -> Substitution:
@@ -150,9 +152,7 @@ class Substitution:
         symbols = self._occurrence(e)
         if not symbols:
             return e
-        if self._before is not None and all(
-            self._values[s] == self._before._values[s] for s in symbols
-        ):
+        if self._before is not None and symbols.isdisjoint(self._changed):
             return self._before(e)
         return rebuilt(e, [self(part) for part in e.args])
 
@@ -166,10 +166,8 @@ def rebuilt(e: sp.Basic, arguments: Sequence[sp.Basic]) -> sp.Basic:
     """
     if e.is_Mul and sp.S.Zero in arguments and not INFINITE.intersection(arguments):
         return sp.S.Zero
-    if e.is_Add:
-        left = [a for a in arguments if a != 0]
-        if set(left) <= set(e.args):
-            return e._new_rawargs(*left)
+    if e.is_Add and all(new in (0, old) for old, new in zip(e.args, arguments, strict=True)):
+        return e._new_rawargs(*(a for a in arguments if a != 0))
     if isinstance(e, sp.Function) and any(a.is_Add and len(a.args) > LONG for a in arguments):
         return e.func(*arguments, evaluate=False)
     return e.func(*arguments)

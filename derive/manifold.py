@@ -255,14 +255,13 @@ class _Slope:
     """∇f at points, by differentiating the program of f, with its size if nothing cancelled."""
 
     def __init__(self, symbols: Sequence[sp.Symbol], potential: sp.Expr, dimension: int) -> None:
-        self._whole = Program(symbols, [potential])
         self._terms = Program(symbols, sp.Add.make_args(potential))
         self._dimension = dimension
-        self.length = len(self._whole)
+        self.length = len(self._terms)
 
     def value(self, point: Point) -> list[Any]:
         """∇f."""
-        return self._whole.jacobian(point, self._dimension)[0]
+        return self._terms.gradient(point, self._dimension)
 
     def scale(self, point: Point) -> Any:
         """Largest derivative of a summand at the point and off Γ."""

@@ -88,20 +88,41 @@ class Program:
         self, point: Sequence[Any], columns: int, arithmetic: Any = mpmath.mp
     ) -> list[list[Any]]:
         """Derivatives of each expression, a row each, in the first `columns` symbols."""
+        values = self._run(point, arithmetic)
+        return [
+            self._pull([output], needed, values, columns, arithmetic)
+            for output, needed in zip(self._outputs, self._needed, strict=True)
+        ]
+
+    def gradient(
+        self, point: Sequence[Any], columns: int, arithmetic: Any = mpmath.mp
+    ) -> list[Any]:
+        """Derivatives of the sum of the expressions in the first `columns` symbols."""
         values, inputs = self._run(point, arithmetic), len(self._symbols)
-        zero = arithmetic.mpf(0)
-        rows = []
-        for output, needed in zip(self._outputs, self._needed, strict=True):
-            adjoint = {output: arithmetic.mpf(1)}
-            for k in needed:
-                carried = adjoint.pop(k)
-                slopes = self._instructions[k - inputs].slopes(values[k], values, arithmetic)
-                for argument, slope in slopes:
-                    pushed = carried * slope
-                    before = adjoint.get(argument)
-                    adjoint[argument] = pushed if before is None else before + pushed
-            rows.append([adjoint.get(k, zero) for k in range(columns)])
-        return rows
+        everything = range(inputs + len(self) - 1, inputs - 1, -1)
+        return self._pull(self._outputs, everything, values, columns, arithmetic)
+
+    def _pull(
+        self,
+        outputs: Sequence[int],
+        places: Iterable[int],
+        values: Sequence[Any],
+        columns: int,
+        arithmetic: Any,
+    ) -> list[Any]:
+        """Reverse accumulation from some outputs through places, the last first."""
+        inputs, zero = len(self._symbols), arithmetic.mpf(0)
+        adjoint: dict[int, Any] = {}
+        for output in outputs:
+            adjoint[output] = adjoint.get(output, zero) + 1
+        for k in places:
+            carried = adjoint.pop(k)
+            slopes = self._instructions[k - inputs].slopes(values[k], values, arithmetic)
+            for argument, slope in slopes:
+                pushed = carried * slope
+                before = adjoint.get(argument)
+                adjoint[argument] = pushed if before is None else before + pushed
+        return [adjoint.get(k, zero) for k in range(columns)]
 
     def _run(self, point: Sequence[Any], arithmetic: Any) -> list[Any]:
         values = [arithmetic.convert(x) for x in point]

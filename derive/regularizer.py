@@ -223,8 +223,9 @@ class _Expansion(WithoutCaches):
             for slope, symbol in zip(slopes, self.noise, strict=True):
                 smooth.check(slope, symbol)
             g = sp.Matrix([gradient(slope) for slope in slopes]).T
-            root = g * square_root(self.pair.covariance)
-            columns = [root[:, a] for a in range(root.cols)]
+            if not self.pair.covariance.is_Identity:
+                g = g * square_root(self.pair.covariance)
+            columns = [g[:, a] for a in range(g.cols)]
         still = self._silent(self.noisy_loss)
         for jump in self.pair.jumps:
             column = sp.Matrix(gradient(self._after(jump) - still))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 
+import mpmath
 import numpy as np
 import pytest
 import sympy as sp
@@ -19,7 +21,9 @@ from derive import (
     derive_limit,
     mechanisms,
 )
+from derive.laws import Law
 from derive.mechanisms import MECHANISMS
+from derive.program import Program
 from derive.regularizer import noise_moments
 
 HALF = sp.Rational(1, 2)
@@ -364,6 +368,65 @@ def test_input_noise_penalises_the_slope_in_the_input():
     )
     assert limit.outcome.value == "non-degenerate"
     assert same_on_manifold(limit, [limit.regularizer], [neuron.diff(x).subs(x, 1) ** 2])
+
+
+def wide_net(samples: int) -> tuple[dict[str, object], tuple[sp.Expr, ...]]:
+    """A two-layer tanh net with 16 inputs, 8 hidden units and 136 weights, and its units."""
+    inputs = sp.symbols("x1:17", real=True)
+    a = sp.symbols("a1:9", real=True)
+    b = [sp.symbols(f"b{j}_1:17", real=True) for j in range(1, 9)]
+    units = tuple(
+        out * sp.tanh(sp.Add(*(w * v for w, v in zip(row, inputs, strict=True))))
+        for out, row in zip(a, b, strict=True)
+    )
+    rng = np.random.default_rng(0)
+    data = rng.normal(size=(samples, 16)).round(2)
+    targets = (rng.normal(size=samples) / 4).round(2)
+    arguments = {"model": sp.Add(*units), "inputs": inputs, "data": data, "targets": targets}
+    return {**arguments, "weights": (*a, *itertools.chain(*b)), "half": True}, units
+
+
+@pytest.mark.parametrize(("law", "samples"), [(Gaussian(), 64), (Bernoulli(), 16)], ids=str)
+def test_dropout_of_a_net_on_many_samples(law, samples):
+    net, units = wide_net(samples)
+    limit = derive_limit(mechanisms.dropout(**net, units=units, law=law))
+    assert limit.outcome.value == "non-degenerate"
+    reg = mechanisms.squared_loss(
+        sp.sqrt(sp.Add(*(u**2 for u in units))),
+        net["inputs"],
+        net["data"],
+        np.zeros(samples),
+        half=True,
+    )
+    values = Program(net["weights"], [limit.regularizer, reg]).value(limit.manifold.base)
+    assert abs(values[0] - values[1]) < 1e-12
+
+
+@pytest.mark.parametrize("law", [Gaussian(), Bernoulli()], ids=str)
+def test_dropconnect_on_a_net_with_more_weights_than_are_written_out(law):
+    net, _ = wide_net(samples=3)
+    weights = net.pop("weights")
+    loss = mechanisms.squared_loss(**net)
+    limit = derive_limit(mechanisms.dropconnect(loss, weights, law=law))
+    assert limit.outcome.value == "non-degenerate"
+    program, base = Program(weights, [loss]), limit.manifold.base
+    with mpmath.workdps(50):
+        (reg,) = Program(weights, [limit.regularizer]).value(base)
+        expected = mpmath.fsum(
+            excess(
+                lambda x, i=i: program.value([*base[:i], base[i] * (1 + x), *base[i + 1 :]])[0], law
+            )
+            for i in range(len(weights))
+        )
+        assert abs(reg - expected) < mpmath.mpf(10) ** -15
+
+
+def excess(f: Callable[[mpmath.mpf], mpmath.mpf], law: Law) -> mpmath.mpf:
+    """Mean excess of f(η), over σ²: of a drop to η = −1, or of small fluctuations."""
+    h = mpmath.mpf(10) ** -10
+    if law == Bernoulli():
+        return f(-1) - f(0) + (f(h) - f(-h)) / (2 * h)
+    return (f(h) - 2 * f(0) + f(-h)) / (2 * h**2)
 
 
 # Two at once -----------------------------------------------------------------------------------
