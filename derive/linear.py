@@ -83,12 +83,6 @@ def are_clearly_independent(rows: Rows) -> bool:
     return True
 
 
-def are_parallel(first: Sequence[float], second: Sequence[float]) -> bool:
-    """Whether two vectors that are not zero have the same direction, up to round-off."""
-    product = dot(first, first, fp) * dot(second, second, fp)
-    return bool(product > 0 and dot(first, second, fp) ** 2 > (1 - CLEAR**2) * product)
-
-
 def independent_rows(rows: Rows, tolerance: Any, arithmetic: Any = mp) -> list[int]:
     """Indices of a maximal set of independent rows (Gram-Schmidt, the largest first).
 

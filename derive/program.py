@@ -203,6 +203,8 @@ class Program:
 
 def _number(exact: sp.Expr, arithmetic: Any) -> Any:
     """An exact number in mpmath's working precision, or as a float."""
+    if arithmetic is mpmath.fp:
+        return float(exact)
     if exact.is_Rational:
         return arithmetic.mpf(exact.p) / exact.q
     return arithmetic.convert(exact.evalf(arithmetic.dps + 5))

@@ -116,12 +116,14 @@ def _injected_moments(problem: NoisyGradientDescent) -> NoiseMoments:
 def _averaged_factor(
     expansion: _Expansion, persistent: Sequence[sp.Symbol], covariance: sp.MatrixBase
 ) -> sp.ImmutableMatrix:
-    return _side_by_side(_averaged_columns(expansion.columns(), persistent, covariance))
+    columns = _averaged_columns(expansion.columns(), persistent, covariance)
+    return _side_by_side(columns, len(expansion.weights))
 
 
-def _side_by_side(columns: Sequence[sp.Matrix]) -> sp.ImmutableMatrix:
+def _side_by_side(columns: Sequence[sp.Matrix], rows: int) -> sp.ImmutableMatrix:
+    """The columns that are not zero, as a matrix."""
     kept = [c for c in columns if any(c)]
-    return sp.ImmutableMatrix(sp.Matrix.hstack(*kept) if kept else sp.zeros(columns[0].rows, 0))
+    return sp.ImmutableMatrix(sp.Matrix.hstack(*kept) if kept else sp.zeros(rows, 0))
 
 
 def _bound(find_factor: FindFactor, values: Mapping[sp.Symbol, Any]) -> sp.ImmutableMatrix | None:
@@ -210,8 +212,8 @@ class _Expansion(WithoutCaches):
         return sp.Add(*terms)
 
     def factor(self) -> sp.ImmutableMatrix:
-        """The columns side by side, without those that are zero."""
-        return _side_by_side(self.columns())
+        """S with S Sᵀ = Σ."""
+        return _side_by_side(self.columns(), len(self.weights))
 
     def columns(self) -> list[sp.Matrix]:
         """[G C^{1/2} | √ν_m g_{z_m}] with G = ∂_η∇_wL̂(w, 0), g_z = ∇_wL̂(w, z) − ∇L(w)."""

@@ -323,6 +323,12 @@ def test_minibatches_are_frozen(replacement):
     assert limit.regularizer == 0
 
 
+def test_a_batch_of_all_samples_has_no_noise():
+    limit = derive_limit(mechanisms.minibatch(**DIAGONAL_NET, batch_size=2))
+    assert limit.outcome.value == "frozen"
+    assert limit.moments.covariance == sp.zeros(4)
+
+
 FOUR_SAMPLES = {
     **DIAGONAL_NET,
     "data": [(1, 2), (2, -1), (1, 1), (0, 1)],

@@ -13,7 +13,6 @@ from derive import NoisyGradientDescent, derive_limit, mechanisms
 from derive.calculus import Differentiator, Occurrence, Substitution, gradient, rebuilt
 from derive.linear import (
     are_clearly_independent,
-    are_parallel,
     independent_rows,
     orthonormal_basis,
     perpendicular,
@@ -158,12 +157,6 @@ def test_independent_rows_and_doubt():
     with mpmath.workdps(DIGITS):
         assert independent_rows(close, mpmath.mpf(10) ** -25) == [0, 1]
     assert independent_rows([[0.0, 0.0]], 1e-5, fp) == []
-
-
-def test_parallel_vectors():
-    assert are_parallel([1.0, -2.0, 0.5], [-3.0, 6.0, -1.5])
-    assert not are_parallel([1.0, -2.0, 0.5], [-3.0, 6.0, -1.4])
-    assert not are_parallel([0.0, 0.0], [1.0, 1.0])
 
 
 def test_perpendicular_part_to_fifty_digits():
