@@ -12,7 +12,7 @@ from sympy.polys.polyerrors import PolynomialError
 REDUCTION_LIMIT = 1500
 """Operations up to which membership in the ideal is tried."""
 
-SHORTENING_LIMIT = 1000
+SHORTENING_LIMIT = 2500
 """Operations times the square of the number of unknowns up to which a shorter form is sought:
 factoring takes for ever on what is larger, and nobody would read the result."""
 
