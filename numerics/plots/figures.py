@@ -1,178 +1,43 @@
-"""Pictures. Each function takes results and returns a Figure; nothing is computed or shown here.
-
-Colours are those of Okabe and Ito, which the colour-blind can tell apart; line styles repeat the
-distinction. The ink is one colour, so that a page can exchange it.
-"""
+"""Figures of one comparison or one report."""
 
 from __future__ import annotations
 
-import functools
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ParamSpec
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from .bursts import Scaling
-from .comparison import Comparison, Landscape
-from .paths import Paths
+from ..bursts import Scaling
+from ..comparison import Comparison, Landscape
+from ..paths import Paths
+from .panels import (
+    Observable,
+    draw_band,
+    draw_landscape,
+    draw_path,
+    draw_plane,
+    draw_time_scales,
+    limits,
+    mark,
+)
+from .style import (
+    ASYMPTOTIC,
+    GREY,
+    ITERATES,
+    SERIES,
+    few_ticks,
+    legend_below,
+    sheet,
+    styled,
+    symbol,
+)
 
 if TYPE_CHECKING:
-    from .verdict import ValidationReport
+    from ..verdict import ValidationReport
 
 Array = NDArray[np.float64]
-Observable = Callable[[Array], Array]
-P = ParamSpec("P")
-
-INK = "#1b1b1f"
-RECURSION = "#0072B2"
-ITERATES = "#56B4E9"
-AT_STEP = "#D55E00"
-ASYMPTOTIC = "#009E73"
-MANIFOLD = "#CC79A7"
-GREY = "#9a9aa0"
-SERIES = (RECURSION, AT_STEP, ASYMPTOTIC, "#E69F00", "#56B4E9", MANIFOLD)
-
-STYLE: dict[Any, Any] = {
-    "font.size": 9,
-    "axes.titlesize": 9,
-    "axes.labelsize": 9,
-    "legend.fontsize": 8,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.linewidth": 0.7,
-    "axes.edgecolor": INK,
-    "axes.labelcolor": INK,
-    "axes.titlecolor": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "text.color": INK,
-    "legend.frameon": False,
-    "legend.labelcolor": INK,
-    "lines.linewidth": 1.4,
-    "lines.solid_capstyle": "round",
-    "mathtext.fontset": "cm",
-    "svg.fonttype": "path",
-    "pdf.fonttype": 42,
-    "savefig.bbox": "tight",
-}
-
-BAND = (0.05, 0.95)
-"""Quantiles that bands reach between."""
-
-
-def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
-    """Draw in this module's style, whatever the caller's settings are."""
-
-    @functools.wraps(draw)
-    def wrapper(*args: P.args, **kwargs: P.kwargs) -> Figure:
-        with mpl.rc_context(STYLE):
-            return draw(*args, **kwargs)
-
-    return wrapper
-
-
-def symbol(name: str) -> str:
-    """Set a symbol's name as mathematics: w1 becomes w with a subscript."""
-    match = re.fullmatch(r"([A-Za-z]+)_?(\d*)", name)
-    if match is None:
-        return name
-    letter, index = match.groups()
-    letter = rf"\{letter}" if letter in {"theta", "alpha", "beta", "phi", "psi", "xi"} else letter
-    return f"${letter}_{{{index}}}$" if index else f"${letter}$"
-
-
-def sheet(rows: int, columns: int, width: float = 3.4, height: float = 2.6) -> tuple[Figure, Any]:
-    """A figure, and its axes in an array of shape (rows, columns)."""
-    figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
-    return figure, figure.subplots(rows, columns, squeeze=False)
-
-
-# Panels --------------------------------------------------------------------------------------
-
-
-def draw_landscape(axes: Axes, landscape: Landscape, names: Sequence[str]) -> None:
-    """Level sets of L, with Γ."""
-    heights = np.log10(landscape.loss + 1e-12)
-    levels = np.linspace(np.quantile(heights, 0.05), heights.max(), 11)
-    axes.contour(
-        landscape.x, landscape.y, heights, levels, colors=GREY, linewidths=0.4, linestyles="solid"
-    )
-    axes.contour(
-        landscape.x, landscape.y, landscape.constraint, [0.0], colors=MANIFOLD, linewidths=2.5
-    )
-    axes.plot([], [], color=MANIFOLD, linewidth=2.5, label=r"$\Gamma$")
-    axes.set_aspect("equal")
-    axes.set_xlabel(symbol(names[0]))
-    axes.set_ylabel(symbol(names[1]), rotation=0)
-
-
-def draw_path(
-    axes: Axes, path: Array, label: str, color: str, style: str = "-", **line: Any
-) -> None:
-    """A curve of the plane, shape (T, 2), with its start."""
-    axes.plot(path[:, 0], path[:, 1], style, color=color, label=label, **line)
-    axes.plot(*path[0], "o", color=color, markersize=3.5)
-
-
-def draw_plane(axes: Axes, landscape: Landscape, comparison: Comparison) -> None:
-    """One path of the recursion and of its limits over the level sets."""
-    draw_landscape(axes, landscape, comparison.names)
-    draw_path(axes, comparison.trace.weights[0], "$w_k$", ITERATES, linewidth=0.7)
-    draw_path(axes, comparison.expected[0], r"limit at $\alpha$", AT_STEP, "--")
-    draw_path(axes, comparison.asymptotic[0], r"limit $\alpha\to 0$", ASYMPTOTIC, ":")
-
-
-def _mark(axes: Axes, point: Array) -> None:
-    """A ring around the point that the slow motion seeks."""
-    axes.plot(*point, "o", color=ASYMPTOTIC, fillstyle="none", markersize=9, markeredgewidth=1.6)
-
-
-def draw_time_scales(axes: Axes, comparison: Comparison, name: str, observable: Observable) -> None:
-    """An observable over iterations on a logarithmic axis: the fast phase, then the slow one."""
-    trace = comparison.trace
-    for i, path in enumerate(trace.weights):
-        label = "$w_k$" if i == 0 else None
-        axes.plot(1 + trace.times, observable(path), color=ITERATES, linewidth=0.6, label=label)
-    for paths, color, style, label in _limits(comparison):
-        middle = observable(paths).mean(axis=0)
-        # Linear in time between recorded times, which a logarithmic axis would not draw.
-        k = np.concatenate([[0.0], np.geomspace(1.0, comparison.iterations[-1], 400)])
-        at = np.interp(k, comparison.iterations, middle)
-        axes.plot(1 + k, at, style, color=color, label=label)
-    axes.set_xscale("log")
-    axes.set_xlabel("iteration $k$")
-    axes.set_ylabel(symbol(name), rotation=0, labelpad=10)
-
-
-def draw_band(axes: Axes, comparison: Comparison, name: str, observable: Observable) -> None:
-    """Mean and central 90 % of an observable over slow time, recursion against limits."""
-    values = observable(comparison.projected[-1])
-    low, high = np.nanquantile(values, BAND, axis=0)
-    axes.fill_between(comparison.times, low, high, color=RECURSION, alpha=0.22, linewidth=0)
-    axes.plot(
-        comparison.times, np.nanmean(values, axis=0), color=RECURSION, label=r"$\Phi_\alpha(w_k)$"
-    )
-    for paths, color, style, label in _limits(comparison):
-        limit = observable(paths)
-        axes.plot(comparison.times, limit.mean(axis=0), style, color=color, label=label)
-        if len(limit) > 1:
-            edges = np.quantile(limit, BAND, axis=0)
-            axes.plot(comparison.times, edges.T, style, color=color, linewidth=0.8)
-    axes.set_xlabel("slow time $t$")
-    axes.set_ylabel(symbol(name), rotation=0, labelpad=10)
-
-
-def _limits(comparison: Comparison) -> Iterator[tuple[Array, str, str, str]]:
-    yield comparison.expected, AT_STEP, "--", r"limit at $\alpha$"
-    yield comparison.asymptotic, ASYMPTOTIC, ":", r"limit $\alpha\to 0$"
-
-
-# Figures -------------------------------------------------------------------------------------
 
 
 @styled
@@ -189,9 +54,9 @@ def planes(panels: Mapping[str, tuple[Landscape, Comparison, Array]]) -> Figure:
         axes[0], panels.items(), strict=True
     ):
         draw_plane(panel, landscape, comparison)
-        _mark(panel, target)
+        mark(panel, target)
         panel.set_title(title)
-    _legend_below(figure, axes[0, 0])
+    legend_below(figure, axes[0, 0])
     return figure
 
 
@@ -225,7 +90,7 @@ def motion_along(
     draw_path(axes[0, 1], descent.weights[0], "$w_k$", ITERATES, linewidth=0.9)
     draw_path(axes[0, 2], walk, "$w_k$", ITERATES, linewidth=0.7)
     draw_plane(axes[1, 0], landscape, comparison)
-    _mark(axes[1, 0], target)
+    mark(axes[1, 0], target)
     last = comparison.iterations[-1]
     for panel, end in zip(axes[1, 1:], (last / 100, last), strict=True):
         shown = comparison.trace.times <= end
@@ -233,13 +98,13 @@ def motion_along(
             comparison.trace.times[shown], walk[shown, coordinate], color=ITERATES, linewidth=0.7
         )
         k = np.linspace(0, end, 200)
-        for paths, color, style, label in _limits(comparison):
+        for paths, color, style, label in limits(comparison):
             at = np.interp(k, comparison.iterations, paths[..., coordinate].mean(axis=0))
             panel.plot(k, at, style, color=color, label=label)
         panel.axhline(target[coordinate], color=ASYMPTOTIC, linewidth=0.8)
         panel.set_xlabel("iteration $k$")
         panel.set_ylabel(symbol(name), rotation=0, labelpad=10)
-    _legend_below(figure, axes[1, 0])
+    legend_below(figure, axes[1, 0])
     return figure
 
 
@@ -271,7 +136,7 @@ def rows(
     last = max(c.iterations[-1] for c in comparisons.values())
     for panel in axes[:, first:].flat:
         panel.set_xlim(1, 1.2 * last)
-    _legend_below(figure, axes[0, 0], axes[0, -1])
+    legend_below(figure, axes[0, 0], axes[0, -1])
     return figure
 
 
@@ -284,7 +149,7 @@ def bands(comparison: Comparison, observables: Mapping[str, Observable]) -> Figu
         draw_band(panel, comparison, name, observable)
     for panel in axes.flat[len(observables) :]:
         panel.set_axis_off()
-    _legend_below(figure, axes[0, 0])
+    legend_below(figure, axes[0, 0])
     return figure
 
 
@@ -306,7 +171,7 @@ def ladder(report: ValidationReport) -> Figure:
     panel.plot([], [], "s:", color=GREY, label=r"from the limit $\alpha\to 0$")
     panel.set_xlabel(r"$\sigma^2$")
     panel.set_ylabel("distance / motion")
-    _legend_below(figure, panel)
+    legend_below(figure, panel)
     return figure
 
 
@@ -338,7 +203,7 @@ def exponents(scaling: Scaling) -> Figure:
         panel.set_title(rf"exponent of $\{name}$: ${exponent:.3f} \pm {error:.3f}$")
         panel.set_xscale("log")
         panel.set_yscale("log")
-        _few_ticks(panel, x)
+        few_ticks(panel, x)
         panel.set_xlabel(rf"$\{name}$")
         panel.set_ylim(top=8 * scaling.rates.value.max())
         panel.legend(loc="upper left")
@@ -370,23 +235,5 @@ def overview(report: ValidationReport, landscape: Landscape | None) -> Figure:
         rf"$\sigma = {comparison.sigmas[-1]:.3g}$",
         fontsize=9,
     )
-    _legend_below(figure, *axes[0])
+    legend_below(figure, *axes[0])
     return figure
-
-
-def _legend_below(figure: Figure, *panels: Axes) -> None:
-    """One legend for all panels, without doubles."""
-    entries: dict[Any, Any] = {}
-    for panel in panels:
-        for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
-            entries.setdefault(label, handle)
-    figure.legend(
-        list(entries.values()), list(entries), loc="outside lower center", ncols=len(entries)
-    )
-
-
-def _few_ticks(axes: Axes, values: Array) -> None:
-    """Ticks of a short logarithmic axis at the values themselves."""
-    ticks = np.unique(values)
-    axes.set_xticks(ticks, [f"{x:.2g}" for x in ticks])
-    axes.set_xticks([], minor=True)

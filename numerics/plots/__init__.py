@@ -1,0 +1,22 @@
+"""Pictures. Each function takes results and returns a Figure; nothing is computed or shown here."""
+
+from matplotlib.figure import Figure
+
+from .figures import bands, exponents, ladder, motion_along, overview, planes, rows
+from .style import INK, ITERATES, SERIES, styled, symbol
+
+__all__ = [
+    "INK",
+    "ITERATES",
+    "SERIES",
+    "Figure",
+    "bands",
+    "exponents",
+    "ladder",
+    "motion_along",
+    "overview",
+    "planes",
+    "rows",
+    "styled",
+    "symbol",
+]
