@@ -209,6 +209,29 @@ class Dropout(Draw):
 
 
 @dataclass(frozen=True)
+class TwoValues(Draw):
+    """σa with probability 1/(1 + a²), else −σ/a."""
+
+    positive: float = 1.0
+    """a."""
+
+    def table(self, sigma: float) -> Doubles:
+        """Probability of the positive value, both values."""
+        a = self.positive
+        return np.array([[1.0 / (1.0 + a**2), sigma * a, -sigma / a]])
+
+    def code(self, table: str) -> list[str]:
+        """Uniforms compared with the probability."""
+        chosen = f"E[row, b] = {table}[0, 1] if E[row, b] < {table}[0, 0] else {table}[0, 2]"
+        return _row_loop(self.rows, *_uniform_into("E[row, b]"), *_lane_loop(chosen))
+
+    def reference(self, streams: PathStreams, rows: Doubles, table: Doubles) -> None:
+        """Fill by comparing uniforms with the probability."""
+        for row in rows:
+            row[:] = np.where(streams.uniform() < table[0, 0], table[0, 1], table[0, 2])
+
+
+@dataclass(frozen=True)
 class Subset(Draw):
     """Weights − 1 of a batch without replacement."""
 

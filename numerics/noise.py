@@ -16,6 +16,7 @@ from derive.laws import (
     Law,
     Minibatch,
     Rademacher,
+    TwoPoint,
     Uniform,
 )
 
@@ -31,6 +32,7 @@ from .draws import (
     Normal,
     Signs,
     Subset,
+    TwoValues,
 )
 from .streams import Doubles, PathStreams, Seed
 
@@ -142,6 +144,8 @@ def _draws(law: Law, row: int, size: int, copies: int) -> list[Draw]:
         return [INDEPENDENT_COORDINATES[type(law)](row, size, copies=copies)]
     if isinstance(law, Gaussian):
         return [_gaussian(law.covariance, row, size, copies)]
+    if isinstance(law, TwoPoint):
+        return [TwoValues(row, size, copies=copies, positive=_number("skewness", law.value))]
     if isinstance(law, Minibatch):
         if copies > 1:
             raise NoiseError("law: a minibatch is drawn of all samples at once, not for each")

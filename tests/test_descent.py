@@ -16,6 +16,7 @@ from derive import (
     Minibatch,
     NoisyGradientDescent,
     Rademacher,
+    TwoPoint,
     Uniform,
 )
 from numerics import Paths, Status, StepSizeWarning, compile_descent, simulate_descent
@@ -134,6 +135,15 @@ def test_shrinking_laws() -> None:
     assert np.abs(noise[:, 3]).max() < np.sqrt(3) * SIGMA
     assert within(noise[:, 3] ** 4, 9 / 5 * SIGMA**4)
     assert within(noise[:, 0] ** 4, 3 * 4 * SIGMA**4)
+
+
+def test_two_point_law() -> None:
+    skewness = sp.Rational(-3, 2)
+    noise = draws(gradient_noise(TwoPoint(skewness), 2))
+    assert_moments(noise, SIGMA**2 * np.eye(2))
+    # a − 1/a = −3/2.
+    np.testing.assert_allclose(np.unique(noise), [-2 * SIGMA, SIGMA / 2], rtol=1e-14)
+    assert within(noise[:, 0] ** 3, -1.5 * SIGMA**3)
 
 
 def test_rare_jump_laws() -> None:
