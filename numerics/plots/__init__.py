@@ -3,6 +3,7 @@
 from matplotlib.figure import Figure
 
 from .figures import bands, exponents, ladder, motion_along, overview, planes, rows
+from .phases import phase_diagram
 from .style import INK, ITERATES, SERIES, styled, symbol
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "ladder",
     "motion_along",
     "overview",
+    "phase_diagram",
     "planes",
     "rows",
     "styled",
