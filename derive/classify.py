@@ -12,7 +12,7 @@ import mpmath
 import sympy as sp
 
 from .calculus import Occurrence, gradient, is_zero
-from .errors import UndecidedError
+from .errors import DeriveError, UndecidedError
 from .jets import SquaresJet
 from .katzenberger import tangential_covariance
 from .manifold import LocalGeometry, Manifold
@@ -29,6 +29,16 @@ class Outcome(Enum):
     DETERMINISTIC = "deterministic"
     TRIVIAL = "trivial"
     FROZEN = "frozen"
+
+    @classmethod
+    def read(cls, given: Outcome | str) -> Outcome:
+        """The outcome of that name, or a `DeriveError` that lists them."""
+        known = {outcome.value: outcome for outcome in cls}
+        if isinstance(given, str) and given in known:
+            return known[given]
+        if not isinstance(given, cls):
+            raise DeriveError(f"assume: expected one of {', '.join(known)}; got {given!r}")
+        return given
 
     @property
     def is_degenerate(self) -> bool:

@@ -15,6 +15,7 @@ import sympy as sp
 
 from .calculus import semidefinite_factor
 from .errors import ProblemError
+from .reading import read_expression, read_matrix, read_symbols, sequence
 
 
 @dataclass(frozen=True)
@@ -65,33 +66,15 @@ class Law(ABC):
 
 
 def _immutable_covariance(covariance: Any) -> sp.ImmutableMatrix:
-    try:
-        matrix = sp.ImmutableMatrix(covariance)
-    except (TypeError, ValueError) as error:
-        raise ProblemError(f"covariance: expected a square matrix, got {covariance!r}") from error
+    matrix = read_matrix("covariance", covariance, "a square matrix")
     if matrix.rows != matrix.cols:
         raise ProblemError(f"covariance: expected a square matrix, got shape {matrix.shape}")
-    matrix = matrix.applyfunc(exact)
     if semidefinite_factor(matrix) is None:
         raise ProblemError(
             f"covariance: {sp.sstr(matrix.tolist())} is not symmetric positive semi-definite; "
             "a covariance must be (singular is allowed)"
         )
     return matrix
-
-
-def _count(name: str, given: Any) -> sp.Expr:
-    try:
-        return sp.sympify(given, strict=True)
-    except sp.SympifyError as error:
-        raise ProblemError(f"{name}: expected a positive integer, got {given!r}") from error
-
-
-def exact(expression: Any) -> sp.Expr:
-    """Sympify, reading every float as the decimal that was typed, so that zero tests are exact."""
-    expression = sp.sympify(expression, strict=True)
-    floats = expression.atoms(sp.Float)
-    return expression.xreplace({f: sp.Rational(str(f)) for f in floats}) if floats else expression
 
 
 def _check_dimension(law: Law, expected: int, dimension: int) -> None:
@@ -183,10 +166,7 @@ class TwoPoint(ShrinkingLaw):
     kurtosis: sp.Expr = field(init=False)
 
     def __post_init__(self) -> None:
-        try:
-            skewness = exact(self.skewness)
-        except (sp.SympifyError, TypeError, AttributeError) as error:
-            raise ProblemError(f"skewness: expected a number, got {self.skewness!r}") from error
+        skewness = read_expression("skewness", self.skewness)
         if not (skewness.is_number and skewness.is_real):
             raise ProblemError(f"skewness: expected a real number, got {self.skewness!r}")
         object.__setattr__(self, "skewness", skewness)
@@ -235,12 +215,12 @@ class Minibatch(Law):
     shrinks: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        n = _count("samples", self.samples)
-        batch = _count("batch_size", self.batch_size)
-        object.__setattr__(self, "samples", n)
-        object.__setattr__(self, "batch_size", batch)
+        n = read_expression("samples", self.samples)
+        batch = read_expression("batch_size", self.batch_size)
+        if not isinstance(self.replacement, bool):
+            raise ProblemError(f"replacement: expected True or False, got {self.replacement!r}")
         if not (n.is_integer and n.is_positive) and not n.is_Symbol:
-            raise ProblemError(f"samples: expected a positive integer, got {n}")
+            raise ProblemError(f"samples: expected a positive integer, got {self.samples!r}")
         if (not batch.is_Symbol and not (batch.is_integer and batch.is_positive)) or (
             not self.replacement and (batch - n).is_positive
         ):
@@ -248,6 +228,8 @@ class Minibatch(Law):
                 f"batch_size: expected an integer from 1 to samples = {n}"
                 f"{' or more' if self.replacement else ''}, got {batch}"
             )
+        object.__setattr__(self, "samples", n)
+        object.__setattr__(self, "batch_size", batch)
 
     def levy_pair(self, dimension: int) -> LevyPair:
         """Covariance of the sampling weights, without the factor σ²."""
@@ -282,7 +264,7 @@ class CustomLaw(Law):
 
     def __post_init__(self) -> None:
         covariance = _immutable_covariance(self.covariance)
-        jumps = tuple(_as_jump(jump, covariance.rows) for jump in self.jumps)
+        jumps = tuple(_as_jump(jump, covariance.rows) for jump in sequence(self.jumps))
         object.__setattr__(self, "covariance", covariance)
         object.__setattr__(self, "jumps", jumps)
 
@@ -300,15 +282,15 @@ class CustomLaw(Law):
 def _as_jump(jump: Any, dimension: int) -> Jump:
     try:
         displacement, rate = (jump.displacement, jump.rate) if isinstance(jump, Jump) else jump
-        z = sp.ImmutableMatrix([exact(entry) for entry in displacement])
     except (TypeError, ValueError) as error:
         raise ProblemError(f"jumps: expected pairs (z, rate), got {jump!r}") from error
-    rate = exact(rate)
-    if z.shape != (dimension, 1) or rate.is_positive is False:
+    z = [read_expression("jumps", entry) for entry in sequence(displacement)]
+    rate = read_expression("jumps", rate)
+    if len(z) != dimension or rate.is_positive is False:
         raise ProblemError(
             f"jumps: expected z with {dimension} entries and a positive rate, got {jump!r}"
         )
-    return Jump(z, rate)
+    return Jump(sp.ImmutableMatrix(z), rate)
 
 
 @dataclass(frozen=True)
@@ -326,14 +308,12 @@ class Independent(Law):
     def __post_init__(self) -> None:
         given = self.groups.items() if isinstance(self.groups, Mapping) else self.groups
         try:
-            groups = tuple(
-                ((symbols,) if isinstance(symbols, sp.Symbol) else tuple(symbols), law)
-                for symbols, law in given
-            )
+            pairs = [(symbols, law) for symbols, law in given]
         except (TypeError, ValueError) as error:
             raise ProblemError(
                 f"groups: expected {{symbols: law, ...}}, got {self.groups!r}"
             ) from error
+        groups = tuple((read_symbols("groups", symbols), law) for symbols, law in pairs)
         for symbols, law in groups:
             if not isinstance(law, Law) or isinstance(law, Independent):
                 raise ProblemError(f"law: expected a Law for {symbols}, got {law!r}")

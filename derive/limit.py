@@ -15,14 +15,14 @@ from .coordinates import IntrinsicForm, intrinsic_form, stratonovich_drift
 from .discovery import find_manifold
 from .display import as_latex, as_text
 from .equation import Equation, leading_equation
-from .errors import DeriveError, NotCoveredError
+from .errors import DeriveError, NotCoveredError, ProblemError
 from .explain import Explanation, explain
 from .hypotheses import check_hypotheses
 from .katzenberger import NormalFrame, normal_term, second_derivative
-from .laws import exact
 from .manifold import Manifold
 from .pointwise import compare
 from .problem import NoisyGradientDescent
+from .reading import read_expression
 from .regularizer import NoiseMoments, noise_moments, persistent_noise
 from .scales import crossover, next_order, slower_scales
 from .secondorder import SecondOrder, second_potential
@@ -201,7 +201,7 @@ class Limit:
     def _third(self, matrix: sp.Matrix) -> list[sp.Expr]:
         """D³L[S], shortened on the way in and out so that nothing large is ever built."""
         short = self.manifold.shortest
-        return [short(x) for x in self.manifold.jet.third(matrix.applyfunc(short))]
+        return [short(sp.S(x)) for x in self.manifold.jet.third(matrix.applyfunc(short))]
 
     @cached_property
     def diffusion(self) -> sp.Matrix | None:
@@ -257,7 +257,7 @@ class Limit:
             If some noise keeps its size as σ → 0 (minibatches): H then fluctuates at order one,
             and D²Φ_α[Σ] is not the limit at a fixed step.
         """
-        size, beta = exact(step), exact(momentum)
+        size, beta = read_expression("step", step), read_expression("momentum", momentum)
         if size.is_nonnegative is False or size.is_real is False:
             raise DeriveError(f"step: expected a positive step size α, got {step!r}")
         if beta.is_negative or (beta - 1).is_nonnegative or beta.is_real is False:
@@ -299,7 +299,7 @@ class Limit:
         NotCoveredError
             In the non-degenerate case, or if the law's higher moments are not known.
         """
-        ratio = exact(kappa)
+        ratio = read_expression("kappa", kappa)
         if ratio.is_nonnegative is False or ratio.is_real is False:
             raise DeriveError(f"kappa: expected lim σ²/α ≥ 0, got {kappa!r}")
         found = crossover(self.manifold, self.moments, self.classification, ratio)
@@ -327,7 +327,7 @@ class Limit:
         NotCoveredError
             If the law's higher moments are not known.
         """
-        equation = next_order(self.manifold, self.moments, exact(sigma))
+        equation = next_order(self.manifold, self.moments, read_expression("sigma", sigma))
         return replace(self, equation=equation).at_step(alpha, momentum)
 
     def subs(self, values: Mapping[sp.Symbol, Any]) -> Limit:
@@ -403,9 +403,11 @@ def derive_limit(problem: NoisyGradientDescent, *, assume: Outcome | str | None 
     ----------
     Shalova, Schlichting, Peletier, arXiv 2404.12293, Theorems A and B; Katzenberger 1991.
     """
+    if not isinstance(problem, NoisyGradientDescent):
+        raise ProblemError(f"problem: expected a NoisyGradientDescent, got {problem!r}")
+    assumed = None if assume is None else Outcome.read(assume)
     manifold = find_manifold(problem)
     moments = noise_moments(problem)
     check_hypotheses(manifold, moments)
-    outcome = None if assume is None else Outcome(assume)
-    found = classify(manifold, moments, outcome)
+    found = classify(manifold, moments, assumed)
     return Limit(problem, manifold, moments, found, leading_equation(found.outcome, moments))

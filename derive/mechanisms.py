@@ -25,7 +25,8 @@ import sympy as sp
 from .calculus import Substitution
 from .errors import ProblemError
 from .laws import Gaussian, Independent, Law, Minibatch
-from .problem import NoisyGradientDescent, read_expression
+from .problem import NoisyGradientDescent
+from .reading import read_expression, read_symbols, sequence
 from .samples import (
     fresh_symbols,
     mean,
@@ -33,7 +34,6 @@ from .samples import (
     noise_symbols,
     residuals,
     samples,
-    sequence,
     squared_loss,
 )
 from .verdict import vanishes_identically
@@ -80,7 +80,7 @@ def parameter_noise(
     **setting
         `constraints`, `chart`, `near`, `parameters`, as for `NoisyGradientDescent`.
     """
-    loss, weights = read_expression("loss", loss), sequence(weights)
+    loss, weights = read_expression("loss", loss), read_symbols("weights", weights)
     noise = noise_symbols(noise, len(weights), (loss, *weights))
     moved = {w: w + eta for w, eta in zip(weights, noise, strict=True)}
     return NoisyGradientDescent(loss, Substitution(moved)(loss), weights, noise, law, **setting)
@@ -117,7 +117,7 @@ def dropconnect(
     dropped with probability p: Reg = Σ_i L(w with w_i = 0) on Γ, non-local, in general another
     flow. Non-degenerate unless Reg is constant on Γ. Arguments as for `parameter_noise`.
     """
-    loss, weights = read_expression("loss", loss), sequence(weights)
+    loss, weights = read_expression("loss", loss), read_symbols("weights", weights)
     noise = noise_symbols(noise, len(weights), (loss, *weights))
     scaled = {w: w * (1 + eta) for w, eta in zip(weights, noise, strict=True)}
     return NoisyGradientDescent(loss, Substitution(scaled)(loss), weights, noise, law, **setting)
@@ -137,7 +137,7 @@ def additive_noise(
     on Γ with invariant density (det₊H)^(−1/2) ([1]; [4] for linear noise in general).
     Arguments as for `parameter_noise`.
     """
-    loss, weights = read_expression("loss", loss), sequence(weights)
+    loss, weights = read_expression("loss", loss), read_symbols("weights", weights)
     noise = noise_symbols(noise, len(weights), (loss, *weights))
     push = sp.Add(*(eta * w for eta, w in zip(noise, weights, strict=True)))
     return NoisyGradientDescent(loss, loss + push, weights, noise, law, **setting)
@@ -177,7 +177,7 @@ def label_noise(
     **setting
         `constraints`, `chart`, `near`, `parameters`, as for `NoisyGradientDescent`.
     """
-    misfits, weights = residuals(model, inputs, data, targets), sequence(weights)
+    misfits, weights = residuals(model, inputs, data, targets), read_symbols("weights", weights)
     noise = noise_symbols(noise, len(misfits), (*misfits, *weights))
     shifted = [(r - eta) ** 2 for r, eta in zip(misfits, noise, strict=True)]
     loss = mean([r**2 for r in misfits], half)
@@ -212,7 +212,7 @@ def minibatch(
     replacement : bool
         Whether a sample may be drawn more than once into a batch.
     """
-    misfits, weights = residuals(model, inputs, data, targets), sequence(weights)
+    misfits, weights = residuals(model, inputs, data, targets), read_symbols("weights", weights)
     law = Minibatch(len(misfits), batch_size, replacement)
     noise = noise_symbols(noise, len(misfits), (*misfits, *weights))
     weighted = [(1 + eta) * r**2 for r, eta in zip(misfits, noise, strict=True)]
@@ -243,7 +243,7 @@ def minibatch_label_noise(
     Degenerate and deterministic: drift −(1/2B) P∇ΔL without replacement [2].
     Arguments as for `label_noise` and `minibatch`; `law` is that of η, `noise` names ζ, then η.
     """
-    misfits, weights = residuals(model, inputs, data, targets), sequence(weights)
+    misfits, weights = residuals(model, inputs, data, targets), read_symbols("weights", weights)
     n = len(misfits)
     noise = noise_symbols(noise, 2 * n, (*misfits, *weights))
     batch, label = noise[:n], noise[n:]
@@ -286,7 +286,7 @@ def dropout(
     ProblemError
         If a unit does not occur in the model.
     """
-    model, weights = read_expression("model", model), sequence(weights)
+    model, weights = read_expression("model", model), read_symbols("weights", weights)
     units = [read_expression("units", unit) for unit in sequence(units)]
     loss = squared_loss(model, inputs, data, targets, half=half)
     noise = noise_symbols(noise, len(units), (model, loss, *weights))
@@ -313,7 +313,7 @@ def input_noise(
     Arguments as for `label_noise`; the noise symbols run through the inputs of sample 1, then
     those of sample 2, and so on.
     """
-    rows, weights = samples(sequence(inputs), data), sequence(weights)
+    rows, weights = samples(sequence(inputs), data), read_symbols("weights", weights)
     entries = [x for row in rows for x in row]
     loss = squared_loss(model, inputs, rows, targets, half=half)
     noise = noise_symbols(noise, len(entries), (loss, *weights))
@@ -337,6 +337,9 @@ def combine(first: NoisyGradientDescent, second: NoisyGradientDescent) -> NoisyG
     ProblemError
         If the two have different losses or weights, or one of them has no L̂.
     """
+    for problem in (first, second):
+        if not isinstance(problem, NoisyGradientDescent):
+            raise ProblemError(f"combine: expected two NoisyGradientDescent, got {problem!r}")
     if first.weights != second.weights:
         raise ProblemError(
             f"combine: expected the same weights, got {first.weights} and {second.weights}"

@@ -11,9 +11,9 @@ import sympy as sp
 
 from .errors import DeriveError
 from .katzenberger import Relaxation, second_derivative
-from .laws import exact
 from .manifold import LocalGeometry
 from .points import WORKING_DIGITS, evaluator
+from .reading import read_matrix
 from .symbols import alpha, sigma
 from .verdict import Proof, Verdict
 
@@ -120,10 +120,7 @@ class PointwiseLimit:
 
 
 def _matrix(name: str, given: Any, shape: tuple[int, int | None], limit: Limit) -> sp.Matrix:
-    try:
-        matrix = sp.Matrix(given).applyfunc(exact)
-    except (TypeError, ValueError) as error:
-        raise DeriveError(f"{name}: expected a matrix of expressions, got {given!r}") from error
+    matrix = sp.Matrix(read_matrix(name, given))
     if matrix.rows != shape[0] or shape[1] not in (None, matrix.cols):
         raise DeriveError(f"{name}: expected {shape[0]} rows, got shape {matrix.shape}")
     stray = matrix.free_symbols - {*limit.manifold.symbols, *GENERIC}

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -12,9 +11,19 @@ import sympy as sp
 
 from .calculus import Substitution, gradient, semidefinite_factor
 from .errors import ProblemError
-from .laws import Gaussian, Independent, Jump, Law, LevyPair, exact
+from .laws import Gaussian, Independent, Jump, Law, LevyPair
 from .penalty import Penalty, split_penalty
-from .symbols import ScaleSymbol, alpha, sigma
+from .reading import (
+    names,
+    read_expression,
+    read_matrix,
+    read_point,
+    read_symbols,
+    refuse_overlap,
+    refuse_stray,
+    sequence,
+)
+from .symbols import alpha, sigma
 from .verdict import vanishes_identically
 
 
@@ -84,10 +93,10 @@ class NoisyGradientDescent:
     penalty: sp.Expr = sp.S.Zero
 
     def __post_init__(self) -> None:
-        weights = _symbols("weights", self.weights)
-        noise = _symbols("noise", self.noise, may_be_empty=self.noise_matrix is not None)
-        parameters = _symbols("parameters", self.parameters, may_be_empty=True)
-        _refuse_overlap(weights=weights, noise=noise, parameters=parameters)
+        weights = read_symbols("weights", self.weights)
+        noise = read_symbols("noise", self.noise, may_be_empty=self.noise_matrix is not None)
+        parameters = read_symbols("parameters", self.parameters, may_be_empty=True)
+        refuse_overlap(weights=weights, noise=noise, parameters=parameters)
         normal = {
             "loss": read_expression("loss", self.loss),
             "weights": weights,
@@ -104,11 +113,11 @@ class NoisyGradientDescent:
         if self.noisy_loss is not None:
             normal["noisy_loss"] = read_expression("noisy_loss", self.noisy_loss)
         if self.constraints is not None:
-            given = self.constraints
-            items = given if isinstance(given, Iterable) else (given,)
-            normal["constraints"] = tuple(read_expression("constraints", c) for c in items)
+            normal["constraints"] = tuple(
+                read_expression("constraints", c) for c in sequence(self.constraints)
+            )
         if self.near is not None:
-            normal["near"] = _point("near", self.near, weights)
+            normal["near"] = read_point("near", self.near, weights)
         if self.chart is not None:
             normal["chart"] = _chart(self.chart, weights, parameters)
         for name, value in normal.items():
@@ -142,15 +151,18 @@ class NoisyGradientDescent:
         ProblemError
             If the shape does not fit, or a covariance is not symmetric positive semi-definite.
         """
-        matrix = sp.ImmutableMatrix(noise_matrix).applyfunc(exact)
-        n = len(_symbols("weights", weights))
-        d = len(_symbols("noise", noise, may_be_empty=True)) or n
+        matrix = read_matrix("noise_matrix", noise_matrix)
+        n = len(read_symbols("weights", weights))
+        d = len(read_symbols("noise", noise, may_be_empty=True)) or n
         if matrix.shape != (n, d):
             raise ProblemError(
                 f"noise_matrix: expected shape {(n, d)} (weights × noise symbols, or weights × "
                 f"weights for a covariance without noise symbols), got {matrix.shape}"
             )
-        if not _symbols("noise", noise, may_be_empty=True) and semidefinite_factor(matrix) is None:
+        if (
+            not read_symbols("noise", noise, may_be_empty=True)
+            and semidefinite_factor(matrix) is None
+        ):
             raise ProblemError(
                 "noise_matrix: the covariance Σ(w) is not symmetric positive semi-definite; "
                 "a factor G(w) is given together with its noise symbols"
@@ -219,13 +231,17 @@ class NoisyGradientDescent:
         ProblemError
             If a key is not a parameter of this problem.
         """
+        if not isinstance(values, Mapping):
+            raise ProblemError(f"subs: expected {{parameter: number, ...}}, got {values!r}")
         stray = set(values) - set(self.parameters)
         if stray:
             raise ProblemError(
-                f"subs: {_names(stray)} not among the parameters "
-                f"({_names(self.parameters) or 'there are none'})"
+                f"subs: {names(stray)} not among the parameters "
+                f"({names(self.parameters) or 'there are none'})"
             )
-        bound = {symbol: exact(value) for symbol, value in values.items()}
+        bound = {
+            symbol: read_expression(f"subs: {symbol}", value) for symbol, value in values.items()
+        }
 
         def bind(item: Any) -> Any:
             if isinstance(item, tuple):
@@ -255,16 +271,16 @@ class NoisyGradientDescent:
         }
         for name, (expression, allowed) in known.items():
             if expression is not None:
-                _refuse_stray(name, expression, allowed)
+                refuse_stray(name, expression, allowed)
         split_penalty(self.penalty)
         for constraint in self.constraints or ():
-            _refuse_stray("constraints", constraint, {*self.weights, *self.parameters})
+            refuse_stray("constraints", constraint, {*self.weights, *self.parameters})
         for value in self.near or ():
-            _refuse_stray("near", value, {*self.parameters})
-        _refuse_stray("law", self.levy_pair.covariance, {*self.parameters})
+            refuse_stray("near", value, {*self.parameters})
+        refuse_stray("law", self.levy_pair.covariance, {*self.parameters})
         for jump in self.levy_pair.jumps:
-            _refuse_stray("law", jump.displacement, {*self.parameters})
-            _refuse_stray("law", jump.rate, {*self.parameters})
+            refuse_stray("law", jump.displacement, {*self.parameters})
+            refuse_stray("law", jump.rate, {*self.parameters})
 
     def _check_noiseless(self) -> None:
         if self.noisy_loss is None:
@@ -282,94 +298,11 @@ class NoisyGradientDescent:
             )
 
 
-def _symbols(name: str, given: Any, may_be_empty: bool = False) -> tuple[sp.Symbol, ...]:
-    if isinstance(given, sp.Symbol):
-        given = (given,)
-    if not isinstance(given, sp.MatrixBase | Sequence) or isinstance(given, str):
-        raise ProblemError(f"{name}: expected a symbol or a sequence of symbols, got {given!r}")
-    symbols = tuple(given)
-    for s in symbols:
-        if not isinstance(s, sp.Symbol):
-            raise ProblemError(f"{name}: expected symbols, got {s!r} of type {type(s).__name__}")
-        if isinstance(s, ScaleSymbol):
-            raise ProblemError(
-                f"{name}: derive.{s} is reserved for the scales; use a symbol of yours"
-            )
-        if s.is_real is not True:
-            raise ProblemError(
-                f"{name}: the symbol {s} is not declared real; write sp.symbols('{s}', real=True)"
-            )
-    if not symbols and not may_be_empty:
-        raise ProblemError(f"{name}: expected at least one symbol, got none")
-    doubled = {str(s) for s, count in Counter(symbols).items() if count > 1}
-    if doubled:
-        raise ProblemError(f"{name}: {', '.join(sorted(doubled))} given more than once")
-    return symbols
-
-
-def _refuse_overlap(**groups: tuple[sp.Symbol, ...]) -> None:
-    names = list(groups)
-    for i, first in enumerate(names):
-        for second in names[i + 1 :]:
-            common = set(groups[first]) & set(groups[second])
-            if common:
-                raise ProblemError(
-                    f"{first} and {second} share {_names(common)}; a symbol has one role"
-                )
-
-
-def _refuse_stray(name: str, expression: Any, allowed: set[sp.Symbol]) -> None:
-    stray = expression.free_symbols - allowed
-    if not stray:
-        return
-    twins = {str(s) for s in stray} & {str(s) for s in allowed}
-    hint = (
-        f"; a symbol of that name with other assumptions is declared, but sympy tells "
-        f"Symbol('{min(twins)}') and Symbol('{min(twins)}', real=True) apart: use one object"
-        if twins
-        else "; declare it in `parameters` or bind it to a number"
-    )
-    raise ProblemError(
-        f"{name}: {_names(stray)} is neither a weight, a noise symbol nor a parameter{hint}"
-    )
-
-
-def _names(symbols: Iterable[sp.Symbol]) -> str:
-    return ", ".join(sorted(str(s) for s in symbols))
-
-
-def read_expression(name: str, given: Any) -> sp.Expr:
-    """A finite scalar expression with exact numbers; a `ProblemError` names the argument."""
-    try:
-        expression = exact(given)
-    except (sp.SympifyError, TypeError, AttributeError) as error:
-        raise ProblemError(f"{name}: expected a sympy expression, got {given!r}") from error
-    if not isinstance(expression, sp.Expr) or expression.is_Matrix:
-        raise ProblemError(f"{name}: expected a scalar sympy expression, got {given!r}")
-    if expression.has(sp.nan, sp.zoo, sp.oo):
-        raise ProblemError(f"{name}: {expression} is not finite")
-    return expression
-
-
-def _point(name: str, given: Any, weights: tuple[sp.Symbol, ...]) -> tuple[sp.Expr, ...]:
-    if isinstance(given, Mapping):
-        missing = set(weights) ^ set(given)
-        if missing:
-            raise ProblemError(f"{name}: expected a value for each weight; check {_names(missing)}")
-        given = [given[w] for w in weights]
-    elif not isinstance(given, Iterable):
-        raise ProblemError(f"{name}: expected {len(weights)} coordinates, got {given!r}")
-    point = tuple(read_expression(name, value) for value in given)
-    if len(point) != len(weights):
-        raise ProblemError(f"{name}: expected {len(weights)} coordinates, got {len(point)}")
-    return point
-
-
 def _chart(given: Any, weights: tuple[sp.Symbol, ...], parameters: tuple[sp.Symbol, ...]) -> Chart:
     if isinstance(given, Chart):
         coordinates, embedding = given.coordinates, given.embedding
     elif isinstance(given, Mapping):
-        embedding = _point("chart", given, weights)
+        embedding = read_point("chart", given, weights)
         free = set().union(*(e.free_symbols for e in embedding)) - set(parameters)
         coordinates = tuple(sorted(free, key=str))
     else:
@@ -379,11 +312,11 @@ def _chart(given: Any, weights: tuple[sp.Symbol, ...], parameters: tuple[sp.Symb
             raise ProblemError(
                 f"chart: expected a pair (coordinates, embedding), got {given!r}"
             ) from error
-    coordinates = _symbols("chart", coordinates)
-    embedding = _point("chart", embedding, weights)
-    _refuse_overlap(weights=weights, chart=coordinates)
+    coordinates = read_symbols("chart", coordinates)
+    embedding = read_point("chart", embedding, weights)
+    refuse_overlap(weights=weights, chart=coordinates)
     for entry in embedding:
-        _refuse_stray("chart", entry, {*coordinates, *parameters})
+        refuse_stray("chart", entry, {*coordinates, *parameters})
     return Chart(coordinates, embedding)
 
 
@@ -392,7 +325,7 @@ def _law(law: Any, noise: tuple[sp.Symbol, ...]) -> Law:
         raise ProblemError(f"law: expected a Law such as Gaussian(), got {law!r}")
     if isinstance(law, Independent) and set(law.symbols) != set(noise):
         raise ProblemError(
-            f"law: the groups hold {_names(law.symbols)}, the noise is {_names(noise)}; "
+            f"law: the groups hold {names(law.symbols)}, the noise is {names(noise)}; "
             "every noise symbol belongs to exactly one group"
         )
     return law

@@ -22,9 +22,10 @@ from .equation import Equation, leading_equation
 from .errors import ProblemError
 from .ideal import Ideal
 from .jets import Residual, squares_jet
-from .laws import Gaussian, Law, exact
+from .laws import Gaussian, Law
 from .limit import Limit, derive_limit
 from .problem import NoisyGradientDescent
+from .reading import read_expression
 from .regularizer import NoiseMoments, noise_moments
 from .symbols import alpha
 from .verdict import proved
@@ -203,7 +204,11 @@ class SampledLimit:
 
     def at_step(self, step: Any = alpha, momentum: Any = 0) -> SampledLimit:
         """The limit σ → 0 at a fixed step size, as `Limit.at_step`."""
-        equation = replace(self.equation, step=exact(step), momentum=exact(momentum))
+        equation = replace(
+            self.equation,
+            step=read_expression("step", step),
+            momentum=read_expression("momentum", momentum),
+        )
         return replace(self, equation=equation)
 
     def latex(self) -> str:

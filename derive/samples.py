@@ -10,7 +10,7 @@ import sympy as sp
 
 from .calculus import Substitution
 from .errors import ProblemError
-from .problem import read_expression
+from .reading import read_expression, read_symbols, sequence
 
 
 def squared_loss(
@@ -48,8 +48,9 @@ def mean(losses: Sequence[sp.Expr], half: bool = False) -> sp.Expr:
 def residuals(model: sp.Expr, inputs: Any, data: Any, targets: Any) -> list[sp.Expr]:
     """h(x_i; w) − y_i, one a sample."""
     model, inputs = read_expression("model", model), sequence(inputs)
-    missing = [str(x) for x in inputs if x not in model.free_symbols]
-    if missing:
+    symbols = {x for x in inputs if isinstance(x, sp.Symbol)} & model.free_symbols
+    if len(symbols) != len(inputs):
+        missing = [str(x) for x in inputs if not isinstance(x, sp.Symbol) or x not in symbols]
         raise ProblemError(
             f"inputs: {', '.join(missing)} does not occur in the model; use the symbols that the "
             "model is written in"
@@ -88,16 +89,11 @@ def multiplied(model: sp.Expr, units: Sequence[sp.Expr], noise: Sequence[sp.Symb
     return model
 
 
-def sequence(given: Any) -> tuple[Any, ...]:
-    """Several items, or one as a tuple."""
-    return tuple(given) if isinstance(given, Iterable) else (given,)
-
-
 def noise_symbols(given: Any, count: int, used: Iterable[sp.Expr]) -> tuple[sp.Symbol, ...]:
     """The noise symbols given, or new ones with names that are not in use."""
     if given is None:
         return fresh_symbols(count, {s.name for e in used for s in e.free_symbols})
-    noise = sequence(given)
+    noise = read_symbols("noise", given)
     if len(noise) != count:
         raise ProblemError(f"noise: expected {count} symbols, got {len(noise)}")
     return noise

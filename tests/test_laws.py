@@ -17,7 +17,8 @@ from derive import (
     Rademacher,
     Uniform,
 )
-from derive.laws import Jump, Law, exact
+from derive.laws import Jump, Law
+from derive.reading import exact
 from tests import oracles
 
 a, b, c = NOISE = sp.symbols("a b c", real=True)

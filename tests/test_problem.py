@@ -141,8 +141,12 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
         r"noisy_loss: L̂\(w, 0\) must equal L\(w\); the difference .* is w1",
     ),
     "L̂(w, 0) is not known to be L": (
+        lambda: model(noisy_loss=NOISY + sp.Piecewise((w1 - 5, w1 > 5), (0, True))),
+        r"noisy_loss: .* is Piecewise\(.* and could not be shown to vanish",
+    ),
+    "a function without derivatives": (
         lambda: model(noisy_loss=NOISY + sp.Function("f")(w1)),
-        r"noisy_loss: .* is f\(w1\) and could not be shown to vanish",
+        r"noisy_loss: f\(w1\) has no derivatives and values",
     ),
     "no L̂": (
         lambda: model(noisy_loss=None),
