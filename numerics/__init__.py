@@ -7,7 +7,7 @@ from .kernels import CodeGenerationError, CompiledFunction, compile_function
 from .limits import CompiledLimit, compile_limit
 from .paths import Paths, Status
 from .sampled import compile_sampled
-from .validate import validate
+from .validation import validate
 from .verdict import ValidationReport
 
 __all__ = [

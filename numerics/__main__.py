@@ -19,7 +19,7 @@ from derive.modelfile import RunSettings, load_model
 
 from .planner import Plan, plan
 from .report import write_report
-from .validate import LEVEL, validate
+from .validation import LEVEL, validate
 from .verdict import ValidationReport
 
 PATHS = 1000

@@ -1,7 +1,11 @@
 """The verdict: does noisy gradient descent follow the derived limit, on its time scale?
 
 The null hypothesis at a step size α is the limit σ → 0 *at that α*, compared with the projected
-iterate Φ_α(w_k) extrapolated to σ = 0; the limit α → 0 is shown beside it. Every check is a test
+iterate Φ_α(w_k) extrapolated to σ = 0; the limit α → 0 is shown beside it. All orders in α that
+Theorems A and B leave out are in that limit; the next orders in σ, which `Limit.effective` derives
+for some laws, are removed by the extrapolation instead, for every law. A check then fails because
+of the limit that was asked about, never because of a correction to it, and what the extrapolation
+leaves is bounded by what the runs themselves show. Every check is a test
 with a p-value, and Holm's procedure keeps the probability that a right limit fails any of them
 below the stated level.
 """
