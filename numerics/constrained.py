@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -16,8 +15,18 @@ from tqdm import tqdm
 import derive
 from derive import Limit
 
+from .arguments import (
+    check_counts,
+    check_memory,
+    check_seed,
+    equally_spaced,
+    number,
+    positive,
+    processors,
+    starting_points,
+)
 from .closed_form import diffuse_in_closed_form, euler_recursion
-from .descent import StepSizeWarning, processors, starting_points
+from .descent import StepSizeWarning
 from .diffusion import COLLAPSE, DIVERGED, LEFT, Execution, Schedule, diffuse
 from .limits import CompiledLimit, compile_limit
 from .paths import Paths, Status
@@ -101,9 +110,17 @@ def simulate_limit(
     StepSizeWarning
         If α λ_max(H) ≥ 2(1 + β) where the limit begins.
     """
-    _check(time=time, step=step, alpha=alpha, paths=paths, first_path=first_path)
+    threads = processors() if threads is None else threads
+    time = number("time", time, positive)
+    step, alpha, sigma = (
+        given if given is None else number(name, given, positive)
+        for name, given in (("step", step), ("alpha", alpha), ("sigma", sigma))
+    )
+    check_counts(paths=(paths, 1), first_path=(first_path, 0), threads=(threads, 1))
+    check_seed(seed)
     times = recorded_times(record, time)
     fast = _compiled(limit, alpha, sigma)
+    check_memory(paths, len(times), fast.dimension)
     given = starting_points(start, fast.limit.problem.weights, paths)
     distinct, which = np.unique(given, axis=0, return_inverse=True)
     beginnings = _beginnings(fast, distinct)
@@ -113,7 +130,7 @@ def simulate_limit(
         weights, status, stopped = weights[which], status[which], stopped[which]
     else:
         schedule = Schedule.of(times, step or default_step(fast, beginnings, time))
-        execution = Execution(seed, first_path, threads or processors())
+        execution = Execution(seed, first_path, threads)
         recursion = euler_recursion(fast.limit) if np.isfinite(schedule.span) else None
         if recursion is None:
             weights, status, stopped = diffuse(fast, beginnings[which], schedule, execution)
@@ -132,13 +149,7 @@ def recorded_times(record: int | ArrayLike, time: float) -> Array:
     ValueError
         If fewer than two are asked for, or those given do not increase within 0 … `time`.
     """
-    if isinstance(record, Integral):
-        if record < 2:
-            raise ValueError(f"record: expected at least 2 times (first and last), got {record}")
-        return np.linspace(0.0, time, int(record))
-    times = np.array(record, dtype=np.float64)
-    if times.ndim != 1 or not times.size or not np.isfinite(times).all():
-        raise ValueError("record: expected a number of times, or a sequence of times")
+    times = equally_spaced(record, time)
     if (np.diff(times) <= 0).any() or times[0] < 0 or times[-1] > time * (1 + 1e-12):
         raise ValueError(
             f"record: expected times that increase within 0 … {time:g}, "
@@ -241,14 +252,3 @@ def _follow(fast: CompiledLimit, point: Array, times: Array, weights: Array) -> 
         weights[reached] = fast.retract(solver.dense_output()(times[reached]).T)
         solver.y, solver.f = here, fast.drift(here)
     return 0, -1
-
-
-def _check(
-    time: float, step: float | None, alpha: float | None, paths: int, first_path: int
-) -> None:
-    for name, value in (("time", time), ("step", step), ("alpha", alpha)):
-        if value is not None and not 0 < value < np.inf:
-            raise ValueError(f"{name}: expected a positive number, got {value!r}")
-    for name, count, least in (("paths", paths, 1), ("first_path", first_path, 0)):
-        if not isinstance(count, Integral) or count < least:
-            raise ValueError(f"{name}: expected an integer, at least {least}; got {count!r}")

@@ -15,7 +15,16 @@ from derive.problem import NoisyGradientDescent
 from derive.sampled import SampledDescent
 from derive.symbols import ScaleSymbol, alpha
 
-from .arguments import check_counts, processors, recorded_steps, starting_points
+from .arguments import (
+    check_counts,
+    check_memory,
+    check_seed,
+    number,
+    positive,
+    processors,
+    recorded_steps,
+    starting_points,
+)
 from .kernels import CompiledFunction, compile_function, content_of
 from .noise import NoiseSampler, sampler_for
 from .paths import Paths
@@ -146,7 +155,8 @@ def compile_descent(problem: NoisyGradientDescent | SampledDescent) -> CompiledD
     ValueError
         If a parameter has no value, or the gradient or the law has no code.
     """
-    assert isinstance(problem, NoisyGradientDescent)
+    if not isinstance(problem, NoisyGradientDescent):
+        raise ValueError(f"problem: expected a NoisyGradientDescent, got {problem!r}")
     return CompiledDescent(problem)
 
 
@@ -215,17 +225,19 @@ def simulate_descent(
     """
     compiled = problem if isinstance(problem, CompiledDescent) else compile_descent(problem)
     settings = DescentSettings(alpha, sigma, steps, seed, momentum, neighbourhood)
-    check_counts(paths=(paths, 1), first_path=(first_path, 0))
-    points = starting_points(start, compiled.problem.weights, paths)
+    threads = processors() if threads is None else threads
+    check_counts(paths=(paths, 1), first_path=(first_path, 0), threads=(threads, 1))
     times = recorded_steps(record, steps)
-    warn_of_step_size(compiled, points[0], alpha, momentum)
+    check_memory(paths, len(times), compiled.problem.dimension)
+    points = starting_points(start, compiled.problem.weights, paths)
+    warn_of_step_size(compiled, points[0], settings.alpha, settings.momentum)
     return run_descent(
         compiled,
         points,
         times,
         settings,
         first_path=first_path,
-        threads=threads or processors(),
+        threads=threads,
     )
 
 
@@ -247,17 +259,23 @@ class DescentSettings:
     neighbourhood: float | None = None
 
     def __post_init__(self) -> None:
-        radius = self.neighbourhood
-        allowed = {
-            "alpha": (0 < self.alpha < np.inf, "a positive number"),
-            "sigma": (0 <= self.sigma < np.inf, "a non-negative number"),
-            "momentum": (0 <= self.momentum < 1, "a number in [0, 1)"),
-            "neighbourhood": (radius is None or 0 < radius < np.inf, "a positive distance or None"),
+        numbers = {
+            "alpha": number("alpha", self.alpha, positive),
+            "sigma": number(
+                "sigma", self.sigma, lambda x: 0 <= x < np.inf, "a non-negative number"
+            ),
+            "momentum": number(
+                "momentum", self.momentum, lambda x: 0 <= x < 1, "a number in [0, 1)"
+            ),
         }
-        for name, (fits, expected) in allowed.items():
-            if not fits:
-                raise ValueError(f"{name}: expected {expected}, got {getattr(self, name)!r}")
+        if self.neighbourhood is not None:
+            numbers["neighbourhood"] = number(
+                "neighbourhood", self.neighbourhood, positive, "a positive distance or None"
+            )
+        for name, value in numbers.items():
+            object.__setattr__(self, name, value)
         check_counts(steps=(self.steps, 0))
+        check_seed(self.seed)
 
 
 def run_descent(

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from .arguments import MAX_COUNT
 from .flow import Generated, Size, settle
 from .geometry import (
     Frame,
@@ -137,7 +138,13 @@ class Schedule:
     def of(cls, times: Array, step: float) -> Schedule:
         """The fewest steps of at most `step` that end at the recorded times."""
         gaps = np.diff(times, prepend=0.0)
-        return cls(times, np.ceil(gaps / step * (1 - 1e-12)).astype(np.int64))
+        counts = np.ceil(gaps / step * (1 - 1e-12))
+        if counts.sum() > MAX_COUNT:
+            raise ValueError(
+                f"step: {counts.sum():.3g} steps of {step:.3g} lead to the time {times[-1]:.3g}; "
+                "give a longer step or a shorter time"
+            )
+        return cls(times, counts.astype(np.int64))
 
     @property
     def span(self) -> float:

@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from derive.problem import NoisyGradientDescent
 
-from .arguments import processors, recorded_steps, starting_points
+from .arguments import check_counts, doubles, processors, recorded_steps, starting_points
 from .descent import (
     CompiledDescent,
     DescentSettings,
@@ -152,13 +152,17 @@ def simulate_grid(
         If an argument is out of its range or shape.
     """
     compiled = problem if isinstance(problem, CompiledDescent) else compile_descent(problem)
+    check_counts(paths=(paths, 1), chunk_paths=(chunk_paths, 1), seed=(seed, 0))
     points = starting_points(start, compiled.problem.weights, paths)
-    if not grid or chunk_paths < 1:
-        raise ValueError("grid, chunk_paths: expected a grid point and a path a chunk, at least")
-    lengths = list(steps) if isinstance(steps, Sequence | np.ndarray) else [steps] * len(grid)
+    pairs = doubles("grid", grid)
+    if pairs.ndim != 2 or pairs.shape[1] != 2 or not len(pairs):
+        raise ValueError(f"grid: expected pairs (alpha, sigma), at least one; got {grid!r}")
+    lengths = list(steps) if isinstance(steps, Sequence | np.ndarray) else [steps] * len(pairs)
+    if len(lengths) != len(pairs):
+        raise ValueError(f"steps: expected one number, or {len(pairs)}, one a grid point")
     settings = tuple(
         DescentSettings(float(alpha), float(sigma), length, (seed, i), momentum, neighbourhood)
-        for i, ((alpha, sigma), length) in enumerate(zip(grid, lengths, strict=True))
+        for i, ((alpha, sigma), length) in enumerate(zip(pairs, lengths, strict=True))
     )
     times = tuple(tuple(map(int, recorded_steps(record, s.steps))) for s in settings)
     job = DescentJob(compiled, points, settings, times, processors() if executor is None else 1)

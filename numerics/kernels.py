@@ -19,6 +19,7 @@ import sympy as sp
 from numpy.typing import ArrayLike, NDArray
 from sympy.printing.pycode import PythonCodePrinter
 
+from .arguments import doubles
 from .modules import load_generated
 
 FAST = ("afn", "arcp", "contract", "nsz", "reassoc")
@@ -310,7 +311,7 @@ class CompiledFunction:
         return sp.lambdify(self.inputs, list(self.outputs), modules=["scipy", "numpy"], cse=True)
 
     def _flattened(self, points: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        x = np.asarray(points, dtype=np.float64)
+        x = doubles(self.name, points)
         n = len(self.inputs)
         if x.ndim == 0 or x.shape[-1] != n:
             raise ValueError(

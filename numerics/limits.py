@@ -16,6 +16,7 @@ from derive.jets import PlainJet, SquaresJet
 from derive.sampled import SampledLimit
 
 from . import flow, geometry
+from .arguments import doubles
 from .geometry import Layout
 from .kernels import CompiledFunction, compile_function
 from .small_matrices import Array, bound
@@ -181,7 +182,7 @@ class CompiledLimit:
         return function
 
     def _points(self, w: ArrayLike) -> Array:
-        points = np.asarray(w, dtype=np.float64)
+        points = doubles("w", w)
         if points.ndim == 0 or points.shape[-1] != self.dimension:
             names = ", ".join(map(str, self.limit.problem.weights))
             raise ValueError(
@@ -241,7 +242,8 @@ def compile_limit(limit: Limit | SampledLimit) -> CompiledLimit:
     ValueError
         If a parameter or the step size is still a symbol.
     """
-    assert isinstance(limit, Limit)
+    if not isinstance(limit, Limit):
+        raise ValueError(f"limit: expected a Limit, as derive_limit gives it; got {limit!r}")
     parameters = ", ".join(map(str, limit.problem.parameters))
     if parameters:
         raise ValueError(

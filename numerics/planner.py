@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from derive import Limit, Outcome
 
+from .arguments import check_counts, number, positive
 from .comparison import iterations_per_time
 from .descent import compile_descent, simulate_descent
 from .limits import compile_limit
@@ -116,8 +117,14 @@ def plan(
     """
     if (paths is None) == (budget is None):
         raise ValueError("paths, budget: expected one of the two")
-    if budget is not None and not budget > 0:
-        raise ValueError(f"budget: expected a positive number of seconds, got {budget!r}")
+    alpha, sigma, time = (
+        number(name, given, positive)
+        for name, given in (("alpha", alpha), ("sigma", sigma), ("time", time))
+    )
+    if budget is not None:
+        budget = number("budget", budget, positive, "a positive number of seconds")
+    if paths is not None:
+        check_counts(paths=(paths, 1))
     compiled = compile_limit(limit)
     end = compiled.flow_limit(start)
     stiffness = alpha * float(compiled.spectrum(end)[-1])

@@ -1,13 +1,13 @@
 """The verdict: does noisy gradient descent follow the derived limit, on its time scale?
 
 The null hypothesis at a step size α is the limit σ → 0 *at that α*, compared with the projected
-iterate Φ_α(w_k) extrapolated to σ = 0; the limit α → 0 is shown beside it. All orders in α that
-Theorems A and B leave out are in that limit; the next orders in σ, which `Limit.effective` derives
-for some laws, are removed by the extrapolation instead, for every law. A check then fails because
-of the limit that was asked about, never because of a correction to it, and what the extrapolation
-leaves is bounded by what the runs themselves show. Every check is a test
-with a p-value, and Holm's procedure keeps the probability that a right limit fails any of them
-below the stated level.
+iterate Φ_α(w_k) extrapolated to σ = 0; the limit α → 0 is shown beside it. The next orders in σ,
+which `Limit.effective` derives for some laws, are removed by the extrapolation, for every law: a
+check fails because of the limit that was asked about, never because of a correction to it, and what
+the extrapolation leaves is bounded by what the runs themselves show.
+
+Every check is a test with a p-value, and Holm's procedure keeps the probability that a right limit
+fails any of them below the stated level.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ from derive import Limit, Outcome
 from derive.regularizer import persistent_noise
 
 from . import questions
+from .arguments import check_counts, number, positive, starting_points
 from .bursts import Burst, FastPhase, Scaling, burst, measure_fast_phase, measure_scaling
 from .checks import Finding, judge
-from .comparison import Comparison, compare, iterations_per_time
-from .descent import CompiledDescent, compile_descent, starting_points
+from .comparison import Comparison, compare, expansion_order, iterations_per_time
+from .descent import CompiledDescent, compile_descent
 from .limits import CompiledLimit, compile_limit
 from .verdict import Observables, Settings, ValidationReport
 
@@ -45,6 +46,10 @@ it already moves far."""
 BURST = 32.0
 DIFFUSIVE_BURST = 0.02
 """Slow time of a burst that has to tell a drift from a diffusion."""
+
+FASTER_SCALE = 0.02
+"""Value of σ²/α, or of σ/α where the noise is skew, up to which exponents of Theorem B are fitted:
+beyond, a term of higher order in σ overtakes."""
 
 SEEN_TO_MOVE = 10.0
 """Standard errors by which a burst must have moved for exponents to be fitted there."""
@@ -108,6 +113,7 @@ def validate(
         If an argument is out of its range, a step size is unstable, or the start does not end on Γ.
     """
     given = limit.limit if isinstance(limit, CompiledLimit) else limit
+    asymptotic = compile_limit(given)
     settings = _settings(
         given,
         start,
@@ -121,7 +127,7 @@ def validate(
 
     names = observables or weight_observables(given)
     bar = tqdm(total=len(settings.alphas) + 2, disable=not progress, unit="experiment")
-    descent, asymptotic = compile_descent(given.problem), compile_limit(given)
+    descent = compile_descent(given.problem)
     findings: list[Finding] = []
     comparisons = []
     for i, step in enumerate(settings.alphas):
@@ -181,8 +187,9 @@ def _settings(
     alphas, sigmas = _ladder("alpha", alpha), _ladder("sigma", sigma)
     if len(sigmas) == 1:
         sigmas = (sigmas[0], sigmas[0] / math.sqrt(2))
-    if not 0 < level < 1:
-        raise ValueError(f"level: expected a probability between 0 and 1, got {level!r}")
+    level = number("level", level, lambda x: 0 < x < 1, "a probability between 0 and 1")
+    time = number("time", time, positive)
+    check_counts(paths=(paths, 1), seed=(seed, 0))
     if paths < 100:
         raise ValueError(f"paths: expected at least 100 for standard errors to hold, got {paths}")
     iterations = time * iterations_per_time(limit, max(alphas), max(sigmas))
@@ -191,14 +198,14 @@ def _settings(
             f"time: {time:g} units of slow time are only {iterations:.3g} iterations at "
             f"α = {max(alphas):g}, σ = {max(sigmas):g}; give a longer time or smaller α and σ"
         )
-    return Settings(point, alphas, sigmas, float(time), int(paths), int(seed), float(level))
+    return Settings(point, alphas, sigmas, time, int(paths), int(seed), level)
 
 
 def _ladder(name: str, given: float | Sequence[float]) -> tuple[float, ...]:
-    values = sorted({float(x) for x in np.atleast_1d(np.asarray(given, dtype=np.float64))})[::-1]
-    if not values or values[-1] <= 0 or not np.isfinite(values[0]):
+    several = given if isinstance(given, Sequence | np.ndarray) and np.ndim(given) else [given]
+    if isinstance(given, str) or not len(several):
         raise ValueError(f"{name}: expected a positive number or several, got {given!r}")
-    return tuple(values)
+    return tuple(sorted({number(name, value, positive) for value in several}, reverse=True))
 
 
 def _require_stable(predicted: CompiledLimit, alpha: float, settings: Settings) -> None:
@@ -275,16 +282,21 @@ def _measured_scaling(
     diffusive = outcome is Outcome.DIFFUSIVE
     if outcome not in EXPONENTS or not (diffusive or liveliest.significance > SEEN_TO_MOVE):
         return None
+    alpha, sigma = comparison.alpha / 4, comparison.sigmas[0]
+    order = expansion_order(comparison.limit.problem)
+    if outcome.is_degenerate:
+        sigma = min(sigma, (FASTER_SCALE * alpha / 4) ** (1 / order))
     return measure_scaling(
         descent,
         compiled,
         liveliest.point,
-        alpha=comparison.alpha / 4,
-        sigma=comparison.sigmas[0],
+        alpha=alpha,
+        sigma=sigma,
         diffusive=diffusive,
         relaxations=BURSTS.get(outcome, BURST),
         paths=BURST_FACTOR * comparison.paths,
         seed=seed,
+        correction=(-1 if outcome.is_degenerate else 0, order),
     )
 
 
