@@ -116,6 +116,7 @@ def measure_scaling(
     relaxations: float,
     paths: int,
     seed: tuple[int, ...],
+    correction: tuple[int, int] = (0, 2),
 ) -> Scaling:
     """Measure the exponents of α and σ in the speed along Γ, from bursts at (α/2^i, σ/√2^j).
 
@@ -133,6 +134,8 @@ def measure_scaling(
         Number of bursts at each grid point.
     seed : tuple of int
         Seed of the experiment.
+    correction : tuple of int
+        Powers of α and σ in the relative correction that the fit removes beside that in α.
 
     Raises
     ------
@@ -168,7 +171,8 @@ def measure_scaling(
         np.array([float(r.value) for r in rates]), np.array([float(r.error) for r in rates])
     )
     alphas, sigmas = np.array(grid).T
-    return Scaling(point, alphas, sigmas, estimate, power_law(alphas, sigmas, estimate))
+    law = power_law(alphas, sigmas, estimate, correction)
+    return Scaling(point, alphas, sigmas, estimate, law)
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from derive import Limit
+from derive import Independent, Limit, NoisyGradientDescent
 from derive import alpha as ALPHA
 from derive import sigma as SIGMA
+from derive.laws import ShrinkingLaw
 
 from .constrained import simulate_limit
 from .descent import compile_descent, simulate_descent
@@ -36,6 +37,14 @@ def iterations_per_time(limit: Limit, alpha: float, sigma: float) -> float:
     if limit.time_scale is None:
         return 1 / (alpha * sigma) ** 2
     return float(limit.time_scale.subs({ALPHA: alpha, SIGMA: sigma}))
+
+
+def expansion_order(problem: NoisyGradientDescent) -> int:
+    """Power of σ by which the recursion first differs from its limit: 2, or 1 for skew noise."""
+    law = problem.law
+    parts = [part for _, part in law.groups] if isinstance(law, Independent) else [law]
+    skew = any(isinstance(p, ShrinkingLaw) and p.skewness != 0 for p in parts)
+    return 1 if skew else 2
 
 
 @dataclass(frozen=True)
@@ -91,8 +100,9 @@ class Comparison:
 
     @property
     def ratio(self) -> float:
-        """σ² of the second finest run over that of the finest."""
-        return (self.sigmas[-2] / self.sigmas[-1]) ** 2
+        """ε of the second finest run over that of the finest, ε = σ² or, for skew noise, σ."""
+        order = expansion_order(self.limit.problem)
+        return float((self.sigmas[-2] / self.sigmas[-1]) ** order)
 
     @property
     def motion(self) -> float:

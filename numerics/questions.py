@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .bursts import DISPLACEMENT, Burst, FastPhase, Scaling
 from .checks import Finding, compared
-from .comparison import Comparison
+from .comparison import Comparison, expansion_order
 from .limits import CompiledLimit
 from .statistics import (
     Estimate,
@@ -112,16 +112,18 @@ def checked_times(comparison: Comparison) -> NDArray[np.int64]:
 
 def local_drift(compiled: CompiledLimit, bursts: Sequence[tuple[Burst, Burst]]) -> Finding:
     """Drift b at points of Γ, from pairs of bursts at a coarse and a fine σ."""
+    order = expansion_order(compiled.limit.problem)
 
     def compare_at(coarse: Burst, fine: Burst, basis: Array) -> _Local:
         means = [mean(b.displacements @ basis).scaled(1 / b.time) for b in (coarse, fine)]
-        return _local(coarse, fine, means, compiled.drift(coarse.point) @ basis)
+        return _local(coarse, fine, order, means, compiled.drift(coarse.point) @ basis)
 
     return _joined("drift", [compare_at(*pair, _basis(compiled, pair)) for pair in bursts])
 
 
 def local_covariance(compiled: CompiledLimit, bursts: Sequence[tuple[Burst, Burst]]) -> Finding:
     """Diffusion s sᵀ at points of Γ, all its entries, from pairs of bursts."""
+    order = expansion_order(compiled.limit.problem)
 
     def compare_at(coarse: Burst, fine: Burst, basis: Array) -> _Local:
         upper = np.triu_indices(len(basis))
@@ -129,7 +131,7 @@ def local_covariance(compiled: CompiledLimit, bursts: Sequence[tuple[Burst, Burs
             covariance(b.displacements @ basis)[upper].scaled(1 / b.time) for b in (coarse, fine)
         ]
         s = basis.T @ compiled.diffusion(coarse.point)
-        return _local(coarse, fine, spreads, (s @ s.T)[upper])
+        return _local(coarse, fine, order, spreads, (s @ s.T)[upper])
 
     return _joined("covariance", [compare_at(*pair, _basis(compiled, pair)) for pair in bursts])
 
@@ -152,8 +154,10 @@ def _basis(compiled: CompiledLimit, pair: tuple[Burst, Burst]) -> Array:
     return np.asarray(np.linalg.eigh(compiled.projector(pair[0].point))[1])
 
 
-def _local(coarse: Burst, fine: Burst, values: list[Estimate], expected: Array) -> _Local:
-    ratio = (coarse.sigma / fine.sigma) ** 2
+def _local(
+    coarse: Burst, fine: Burst, order: int, values: list[Estimate], expected: Array
+) -> _Local:
+    ratio = (coarse.sigma / fine.sigma) ** order
     squares = first_order_squared(values[0], values[1], ratio)
     size = np.maximum(np.abs(expected), np.abs(values[0].value))
     # A component inherits from the others, so it is allowed its own remainder and theirs.

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from derive import NoisyGradientDescent, derive_limit
+from derive import Gaussian, NoisyGradientDescent, TwoPoint, derive_limit
 from numerics import compile_limit, validate
 from numerics.__main__ import main
 from numerics.bursts import measure_fast_phase
@@ -104,6 +104,24 @@ def test_refusals(limit, change, message):
     } | change
     with pytest.raises(ValueError, match=message):
         validate(limit, settings.pop("start"), **settings)
+
+
+BESIDE = {
+    "V₂ on 1/(ασ⁴)": (Gaussian(), (w1**2 + w2**2 - 1) * (1 - w1) * eta**2, 0.05),
+    "Reg₃ on 1/(ασ³)": (TwoPoint(1), w1 * eta**3 / 6, 0.01),
+}
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_a_faster_scale_beside_the_limit_is_no_contradiction(name):
+    """Theorem B holds as σ²/α → 0, or σ/α → 0 for skew noise: at a finite ratio both act."""
+    law, more, sigma = BESIDE[name]
+    noisy = DEGENERATE.noisy_loss + more
+    limit = derive_limit(NoisyGradientDescent(RING, noisy, (w1, w2), eta, law=law))
+    run = {"alpha": 0.1, "sigma": sigma, "time": 0.3, "paths": 200, "seed": 0}
+    report = validate(limit, (0.6, 0.8), **run)
+    assert report.passed, str(report)
+    assert report.gaps[0].at_step > 0.05
 
 
 def test_frozen_noise_never_moves():
