@@ -40,6 +40,7 @@ def euler_recursion(limit: Limit) -> Recursion | None:
         return None
     frame = limit.manifold.frame
     weights, manifold = limit.problem.weights, limit.manifold
+    diffusion = _without_empty_columns(diffusion)
     noise = tuple(ScaleSymbol(f"xi{m}", real=True) for m in range(diffusion.cols))
 
     def update() -> list[Any]:
@@ -62,6 +63,12 @@ def euler_recursion(limit: Limit) -> Recursion | None:
         update=update,
         content=content_of(drift, diffusion, frame.jacobian, manifold.constraints),
     )
+
+
+def _without_empty_columns(diffusion: Any) -> Any:
+    """The same diffusion, drawing no normals that it multiplies by zero."""
+    columns = [m for m in range(diffusion.cols) if any(diffusion[:, m])]
+    return diffusion.extract(list(range(diffusion.rows)), columns)
 
 
 def diffuse_in_closed_form(

@@ -6,6 +6,7 @@ The C compiler `gcc` is needed; JAX is shown where it is installed.
 from __future__ import annotations
 
 import argparse
+import math
 import platform
 import resource
 import statistics
@@ -13,12 +14,32 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from numerics import compile_descent, simulate_descent
-from tests.benchmarks.models import MODELS, Model
-from tests.benchmarks.peers import Runner, c_kernel, jax_scan, numpy_by_hand
+import numpy as np
+
+from derive import derive_limit
+from numerics import compile_descent, compile_limit, simulate_descent, simulate_limit
+from tests.benchmarks.models import (
+    EQUATIONS,
+    MODELS,
+    Equation,
+    Model,
+    random_diagonal_net,
+    tanh_net,
+    with_additive_noise,
+)
+from tests.benchmarks.peers import (
+    Runner,
+    c_kernel,
+    diffrax_euler,
+    jax_scan,
+    numpy_by_hand,
+    recursion_of,
+)
 
 PATHS = 1024
 
@@ -43,6 +64,28 @@ def ours(model: Model, threads: int) -> Runner:
     return run
 
 
+def our_limit(equation: Equation, threads: int) -> Runner:
+    """`simulate_limit`, with the first and the last time recorded."""
+    limit = equation.limit()
+    compiled = compile_limit(limit)
+    start = np.zeros(limit.problem.dimension)
+    start[: len(equation.start)] = equation.start
+
+    def run(paths: int, steps: int) -> object:
+        return simulate_limit(
+            compiled,
+            start,
+            time=steps * equation.span,
+            step=equation.span,
+            paths=paths,
+            seed=1,
+            record=2,
+            threads=threads,
+        )
+
+    return run
+
+
 @dataclass(frozen=True)
 class Speed:
     """Nanoseconds per path-step: of the thread's own processor time, and by the clock."""
@@ -53,8 +96,9 @@ class Speed:
 
 def interleaved(runners: Mapping[str, Runner], seconds: float, repeats: int) -> dict[str, Speed]:
     """Median speeds, measured turn and turn about, each turn of about `seconds`."""
-    steps = {name: _steps(run, seconds) for name, run in runners.items() if name != "two"}
-    steps["two"] = steps["one"]
+    twice = {"two": "one", "two C": "C"}
+    steps = {name: _steps(run, seconds) for name, run in runners.items() if name not in twice}
+    steps |= {name: steps[single] for name, single in twice.items()}
     speeds: dict[str, list[Speed]] = {name: [] for name in runners}
     for _ in range(repeats):
         for name, run in runners.items():
@@ -88,24 +132,86 @@ def measured(run: Runner, steps: int) -> Speed:
     return Speed((time.thread_time() - processor) * scale, (time.perf_counter() - clock) * scale)
 
 
+COLUMNS = ("C", "ours", "ours/C", "2 threads", "2 C", "NumPy/ours", "JAX/ours", "diffrax/ours")
+
+
 def speed_table(repeats: int, seconds: float) -> None:
     """Ours against C on one thread, two threads against one, and the slower peers."""
-    print("ns per path-step; one-thread figures are processor time, the rest is by the clock")
-    columns = ("C", "ours", "ours/C", "2 threads", "NumPy/ours", "JAX/ours")
-    print(f"{'model':26}" + "".join(f"{c:>12}" for c in columns))
+    print(
+        "ns per path-step; one-thread figures are processor time, the rest is by the clock; '2 C' "
+        "is what the machine gives\nto two C kernels at once, the most that two threads can reach"
+    )
+    print(f"{'model':24}" + "".join(f"{c:>13}" for c in COLUMNS))
     for model in MODELS:
-        runners = {"C": c_kernel(model), "one": ours(model, 1), "two": ours(model, 2)}
-        runners["NumPy"] = numpy_by_hand(model)
-        jax = jax_scan(model)
-        if jax is not None:
-            runners["JAX"] = jax
-        speed = interleaved(runners, seconds, repeats)
-        c, one = speed["C"].processor, speed["one"]
-        numbers = [f"{c:.2f}", f"{one.processor:.2f}", f"{one.processor / c:.2f}"]
-        numbers += [f"{one.clock / speed['two'].clock:.2f}×"]
-        numbers += [f"{speed['NumPy'].clock / one.clock:.1f}"]
-        numbers += [f"{speed['JAX'].clock / one.clock:.1f}" if jax is not None else "-"]
-        print(f"{model.name:26}" + "".join(f"{n:>12}" for n in numbers))
+        c = c_kernel(model.name, model.start, model.alpha, model.sigma)
+        _row(model, {"C": c, "one": ours(model, 1), "two": ours(model, 2)}, repeats, seconds)
+    for equation in EQUATIONS:
+        c = c_kernel(equation.name, equation.start, 1.0, math.sqrt(equation.span))
+        runners = {"C": c, "one": our_limit(equation, 1), "two": our_limit(equation, 2)}
+        _row(equation, runners, repeats, seconds)
+
+
+def _row(model: Model | Equation, runners: dict[str, Runner], repeats: int, seconds: float) -> None:
+    c = runners["C"]
+    recursion = recursion_of(model)
+    peers = {
+        "two C": lambda paths, steps: at_once(c, paths, steps),
+        "NumPy": numpy_by_hand(recursion),
+        "JAX": jax_scan(recursion),
+        "diffrax": diffrax_euler(model) if isinstance(model, Equation) else None,
+    }
+    runners = runners | {name: run for name, run in peers.items() if run is not None}
+    speed = interleaved(runners, seconds, repeats)
+    one = speed["one"]
+    cells = [f"{speed['C'].processor:.2f}", f"{one.processor:.2f}"]
+    cells += [f"{one.processor / speed['C'].processor:.2f}"]
+    cells += [f"{one.clock / speed['two'].clock:.2f}×"]
+    cells += [f"{2 * speed['C'].clock / speed['two C'].clock:.2f}×"]
+    for name in ("NumPy", "JAX", "diffrax"):
+        cells += [f"{speed[name].clock / one.clock:.1f}" if name in speed else "-"]
+    print(f"{model.name:24}" + "".join(f"{cell:>13}" for cell in cells), flush=True)
+
+
+def at_once(kernel: Runner, paths: int, steps: int) -> None:
+    """The same work twice, in two threads."""
+    with ThreadPoolExecutor(2) as pool:
+        for work in [pool.submit(kernel, paths, steps) for _ in range(2)]:
+            work.result()
+
+
+def constrained_table(paths: int = 1000, steps: int = 20) -> None:
+    """Speed of a diffusion on Γ without a closed form, by numbers of weights and samples."""
+    print("\nadditive noise on a diagonal net, limit on Γ: µs per path-step of the processor")
+    print(f"{'samples':10}" + "".join(f"{f'N = {n}':>10}" for n in (8, 16, 32)))
+    for samples in (1, 2, 4):
+        cells = []
+        for weights in (8, 16, 32):
+            limit = compile_limit(
+                derive_limit(with_additive_noise(random_diagonal_net(weights, samples)))
+            )
+            start = limit.retract(np.full((1, weights), 0.4))[0]
+            run = partial(simulate_limit, limit, start, step=1e-3, seed=1, record=2, threads=1)
+            run(time=1e-3, paths=1)
+            began = time.process_time()
+            run(time=steps * 1e-3, paths=paths)
+            cells.append((time.process_time() - began) / paths / steps * 1e6)
+        print(f"{samples:<10}" + "".join(f"{cell:10.2f}" for cell in cells), flush=True)
+
+
+DERIVATIONS = {
+    "diagonal net, N = 32, two samples": lambda: random_diagonal_net(32, 2),
+    "diagonal net, N = 128, four samples": lambda: random_diagonal_net(128, 4),
+    "tanh net, N = 24, two samples": lambda: tanh_net(8),
+}
+
+
+def derivation_table() -> None:
+    """How long a user waits for `derive_limit`, the model's own checks included."""
+    print("\nlabel noise: processor seconds of derive_limit")
+    for name, problem in DERIVATIONS.items():
+        began = time.process_time()
+        derive_limit(problem())
+        print(f"{name:36}{time.process_time() - began:8.2f}", flush=True)
 
 
 def first_step(name: str) -> None:
@@ -122,14 +228,12 @@ def first_step(name: str) -> None:
 
 def peak_memory(steps: int) -> None:
     """Print the peak memory of 1000 paths at 100 recorded times, in MB."""
-    run = ours(MODELS[2], 1)
-    compiled = run
-    compiled(1000, 10)
+    model = MODELS[0]
     simulate_descent(
-        MODELS[2].problem(),
-        MODELS[2].start,
-        alpha=0.0125,
-        sigma=0.1,
+        model.problem(),
+        model.start,
+        alpha=model.alpha,
+        sigma=model.sigma,
         steps=steps,
         paths=1000,
         seed=1,
@@ -159,6 +263,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=9, help="turns of each runner")
     parser.add_argument("--seconds", type=float, default=0.3, help="length of a turn")
+    parser.add_argument(
+        "--longest",
+        type=int,
+        default=1_000_000,
+        metavar="STEPS",
+        help="length of the run whose memory is measured",
+    )
     parser.add_argument("--first-step", metavar="MODEL", help=argparse.SUPPRESS)
     parser.add_argument("--peak-memory", type=int, metavar="STEPS", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -170,12 +281,14 @@ def main() -> None:
         return
     print(f"{machine()}, {platform.system()}, Python {platform.python_version()}\n")
     speed_table(arguments.repeats, arguments.seconds)
+    constrained_table()
+    derivation_table()
     print("\nprocessor seconds from a cached model to its first step, after imports")
     for model in MODELS:
         in_new_process("--first-step", model.name)
         print(f"{model.name:26}{in_new_process('--first-step', model.name):9.2f}")
-    print("\npeak memory in MB, diagonal_net_labels_32, 1000 paths, 100 recorded times")
-    for steps in (10_000, 100_000):
+    print("\npeak memory in MB, ring_linear_noise, 1000 paths, 100 recorded times")
+    for steps in (10_000, arguments.longest):
         print(f"{steps:>10} steps{in_new_process('--peak-memory', str(steps)):14.0f}")
 
 
