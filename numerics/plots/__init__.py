@@ -4,6 +4,7 @@ from matplotlib.figure import Figure
 
 from .figures import bands, exponents, ladder, motion_along, overview, planes, rows
 from .phases import phase_diagram
+from .side_by_side import side_by_side
 from .style import INK, ITERATES, SERIES, styled, symbol
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "phase_diagram",
     "planes",
     "rows",
+    "side_by_side",
     "styled",
     "symbol",
 ]
