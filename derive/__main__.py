@@ -8,6 +8,8 @@ import warnings
 from pathlib import Path
 
 from .errors import DeriveError
+from .files import write_atomically
+from .latex import document
 from .limit import derive_limit
 from .modelfile import load_model, starter
 
@@ -16,7 +18,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns 0, or 2 for bad input."""
     parser = argparse.ArgumentParser(prog="python -m derive", description=__doc__)
     parser.add_argument("model", nargs="?", help="a .toml model, or a .py file defining `model`")
-    parser.add_argument("--latex", metavar="FILE", help="write the result as LaTeX, too")
+    parser.add_argument("--latex", metavar="FILE", help="write a LaTeX document, too")
     parser.add_argument("--new", metavar="NAME", help="write a commented starter model NAME.toml")
     options = parser.parse_args(arguments)
     if (options.model is None) == (options.new is None):
@@ -35,7 +37,9 @@ def _derive(model: Path, latex: str | None) -> int:
     limit = derive_limit(load_model(model).problem)
     print(limit)
     if latex is not None:
-        Path(latex).write_text(f"\\[\n{limit.latex()}\n\\]\n", encoding="utf-8")
+        text = document(limit)
+        write_atomically(latex, lambda file: file.write(text.encode("ascii")))
+        print(f"LaTeX: {latex}")
     return 0
 
 

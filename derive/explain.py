@@ -10,8 +10,10 @@ import mpmath
 import sympy as sp
 
 from .classify import Outcome
-from .display import Statement, equations, phrase, question_latex
-from .verdict import Basis, Verdict
+from .display import Statement, equations, question
+from .notation import Formula, Words, phrase
+from .pages import Page
+from .verdict import Basis
 
 if TYPE_CHECKING:
     from .limit import Limit
@@ -62,18 +64,25 @@ class Explanation:
         hypotheses = "\n".join(f"   {h}" for h in self.hypotheses)
         return "\n\n".join([*parts, f"{len(parts) + 1}. Hypotheses\n{hypotheses}"])
 
-    def latex(self) -> str:
-        """The explanation as LaTeX paragraphs, for the body of a document."""
+    def latex(self, page: Page | None = None) -> str:
+        """The explanation as LaTeX sections, for the body of a document.
+
+        Parameters
+        ----------
+        page : Page, optional
+            How symbols are written. A document needs `derive.pages.PREAMBLE`.
+        """
+        write = (page or Page()).statement
         parts = []
         for title, statements in self.sections:
-            rows = "\n".join(rf"\item {phrase(s.label)}: ${s.latex}$" for s in statements)
-            parts.append(f"\\paragraph{{{title}}}\n\\begin{{itemize}}\n{rows}\n\\end{{itemize}}")
+            rows = "\n".join(write(s.label, s.parts) for s in statements)
+            parts.append(f"\\section{{{phrase(title)}}}\n{rows}")
         rows = "\n".join(
             rf"\item \emph{{{'checked' if h.checked else 'assumed'}}}: "
             rf"{phrase(h.claim)} ({phrase(h.support)})"
             for h in self.hypotheses
         )
-        parts.append(f"\\paragraph{{Hypotheses}}\n\\begin{{itemize}}\n{rows}\n\\end{{itemize}}")
+        parts.append(f"\\section{{Hypotheses}}\n\\begin{{itemize}}\n{rows}\n\\end{{itemize}}")
         return "\n\n".join(parts)
 
 
@@ -85,13 +94,16 @@ def explain(limit: Limit) -> Explanation:
         return tuple(by_label[label] for label in labels if label in by_label)
 
     sections = (
-        ("The noise model", pick("loss", "noisy loss", "gradient noise", "noise")),
+        ("The noise model", pick("loss", "noisy loss", "gradient noise", "penalty", "noise")),
         ("The zero-loss manifold", (*pick("Γ", "projector on Γ"), _spectral_gap(limit))),
         ("Moments of the noise", (*_definitions(limit), *pick("Reg", "Reg on Γ"))),
-        ("Which theorem applies", (*_questions(limit), *pick("outcome", "time scale"))),
+        (
+            "Which theorem applies",
+            (*_questions(limit), *pick("outcome"), *_theorem(limit), *pick("time scale")),
+        ),
         (
             "The limiting equation",
-            pick("limit", "special form", "potential", "drift", "diffusion", "in the chart"),
+            pick("limit", "V₂", "special form", "potential", "drift", "diffusion", "in the chart"),
         ),
     )
     return Explanation(sections, tuple(_hypotheses(limit)))
@@ -102,42 +114,58 @@ def _spectral_gap(limit: Limit) -> Statement:
     curvatures = [x for g in limit.manifold.local() for x in g.curvatures]
     low, high = mpmath.nstr(min(curvatures), 4), mpmath.nstr(max(curvatures), 4)
     count = len(limit.manifold.points)
-    return Statement(
-        "spectrum of H",
+    text = (
         f"non-zero eigenvalues from {low} to {high} over {count} points of Γ; the smallest is the "
-        f"rate of the fast phase, and gradient descent is stable for α < 2/{high}",
-        rf"{low} \le \lambda \le {high} \text{{ at {count} points of }}\Gamma",
+        f"rate of the fast phase, and gradient descent is stable for α < 2/{high}"
     )
+    return Statement("spectrum of H", text, (Words(text),))
 
 
 def _definitions(limit: Limit) -> Iterator[Statement]:
     pair = limit.problem.levy_pair
-    yield Statement(
-        "definition",
-        "Reg = ½ C:∇²_ηL̂(w, 0) + ∫ [L̂(w, z) − L(w) − z·∂_ηL̂(w, 0)] ν(dz)",
-        r"\mathrm{Reg} = \tfrac{1}{2} C : \nabla_\eta^2 \hat L(w, 0) + \int \left[\hat L(w, z)"
-        r" - L(w) - z\cdot\partial_\eta \hat L(w, 0)\right] \nu(dz)",
+    tex = (
+        r"\mathrm{Reg} = \tfrac{1}{2} C : \nabla_\eta^2 \hat L(w, 0)",
+        r" + \int \bigl[\hat L(w, z) - L(w) - z\cdot\partial_\eta \hat L(w, 0)\bigr]\,\nu(dz)",
     )
+    text = "Reg = ½ C:∇²_ηL̂(w, 0) + ∫ [L̂(w, z) − L(w) − z·∂_ηL̂(w, 0)] ν(dz)"
+    yield Statement("definition", text, (Formula(tex),))
     if pair.jumps:
-        yield Statement(
-            "jump measure",
-            f"ν has {len(pair.jumps)} atoms: the law does not shrink to its covariance",
-            rf"\nu \text{{ has {len(pair.jumps)} atoms}}",
-        )
+        text = f"ν has {len(pair.jumps)} atoms: the law does not shrink to its covariance"
+        yield Statement("jump measure", text, (Words(text),))
 
 
 def _questions(limit: Limit) -> Iterator[Statement]:
     for number, step in enumerate(limit.evidence.steps, start=1):
-        yield Statement(
-            f"question {number}",
-            f"{step.question}? {step.verdict}",
-            f"{question_latex(step.question)}\\text{{: {_plain(step.verdict)}}}",
-        )
+        yield Statement(f"question {number}", f"{step.question}? {step.verdict}", question(step))
 
 
-def _plain(verdict: Verdict) -> str:
-    answer = {True: "yes", False: "no", None: "undecided"}[verdict.value]
-    return f"{answer} ({verdict.basis.value})"
+def _theorem(limit: Limit) -> Iterator[Statement]:
+    """Theorem A or B as it reads, with the correction D²Φ of the second."""
+    if limit.time_scale is None:
+        return
+    if not limit.outcome.is_degenerate:
+        regime = "where P∇Reg ≠ 0 on Γ, as α, σ → 0 and in time t = kασ²:"
+        tex = r"dW = -P\nabla\mathrm{Reg}(W)\,dt\text{ on }\Gamma"
+        text = f"{regime} dW = −P∇Reg(W) dt on Γ"
+        yield Statement("Theorem A", text, (Words(regime), Formula((tex,))))
+        return
+    regime = "where P∇Reg = 0 on Γ, as α → 0 and σ²/α → 0, in time t = kα²σ²:"
+    tex = r"dW = P S\,dB + \tfrac{1}{2} D^2\Phi[\Sigma]\,dt\text{ on }\Gamma"
+    yield Statement(
+        "Theorem B",
+        f"{regime} dW = P S dB + ½ D²Φ[Σ] dt on Γ, S Sᵀ = Σ",
+        (Words(regime), Formula((tex,)), Formula((r"S S^\top = \Sigma",))),
+    )
+    at_step, tex = ("", "") if limit.step == 0 else (" − αHXH", r" - \alpha HXH")
+    yield Statement(
+        "correction",
+        f"D²Φ[S] = −H⁺D³L[PSP] − 2P D³L[sym(H⁺QSP)] − P D³L[X], HX + XH{at_step} = QSQ, Q = I − P",
+        (
+            Formula((r"D^2\Phi[S] = -H^+ D^3L[PSP] - 2 P D^3L[\mathrm{sym}(H^+QSP)] - P D^3L[X]",)),
+            Formula((rf"HX + XH{tex} = QSQ",)),
+            Formula(("Q = I - P",)),
+        ),
+    )
 
 
 def _hypotheses(limit: Limit) -> Iterator[Hypothesis]:

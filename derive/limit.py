@@ -9,17 +9,18 @@ from typing import Any
 
 import sympy as sp
 
+from . import closedform
 from .calculus import gradient
 from .classify import Classification, Evidence, Outcome, classify
-from .coordinates import IntrinsicForm, intrinsic_form, stratonovich_drift
+from .coordinates import IntrinsicForm, intrinsic_form
 from .discovery import find_manifold
 from .display import as_latex, as_text
 from .equation import Equation, leading_equation
 from .errors import DeriveError, NotCoveredError, ProblemError
 from .explain import Explanation, explain
 from .hypotheses import check_hypotheses
-from .katzenberger import NormalFrame, normal_term, second_derivative
 from .manifold import Manifold
+from .notation import Notation
 from .pointwise import compare
 from .problem import NoisyGradientDescent
 from .reading import read_expression
@@ -29,12 +30,6 @@ from .secondorder import SecondOrder, second_potential
 from .special import SpecialForm, special_form
 from .symbols import alpha, sigma
 from .verdict import Verdict
-
-CLOSED_FORM_WEIGHTS = 6
-"""Number of weights up to which the drift of Theorem B is written in closed form."""
-
-CLOSED_FORM_OPERATIONS = 600
-"""Operations up to which a closed form is worth reading."""
 
 
 @dataclass(frozen=True)
@@ -144,87 +139,17 @@ class Limit:
     @cached_property
     def drift(self) -> sp.Matrix | None:
         """Itô drift b on Γ, shape (N, 1), in slow time; None where it is too long to read."""
-        drift = sp.zeros(self.problem.dimension, 1)
-        if self.time_scale is None:
-            return drift
-        frame = self.manifold.frame
-        if frame is None:
-            return None
-        if any(self.slope):
-            drift -= frame.tangential(sp.Matrix(self.slope))
-        for weight, term in (
-            (self.ito_weight, self._correction),
-            (self.second_weight, self._second_drift),
-        ):
-            if weight != 0:
-                part = term(frame)
-                if part is None:
-                    return None
-                drift += part
-        return self._readable(drift)
-
-    def _second_drift(self, frame: NormalFrame) -> sp.Matrix | None:
-        """−κ₂ P r in closed form."""
-        if not self._is_small:
-            return None
-        short = self.second_order.map(self.manifold.shortest)
-        return self.second_weight * short.drift(frame, self._third)
-
-    def _correction(self, frame: NormalFrame) -> sp.Matrix | None:
-        """Q D²Φ_α[Σ] in closed form."""
-        special = self.special
-        if special is not None and special.potential is not None:
-            slope = sp.Matrix(gradient(special.potential, self.problem.weights))
-            along = -2 * self.ito_weight * frame.tangential(slope)
-            if self.noise_weight == 0:
-                return along
-            return along + self.ito_weight * self._normal_term(frame)
-        if not self._is_small:
-            return None
-        covariance = self._short_covariance()
-        if sum(x.count_ops() for x in covariance) > CLOSED_FORM_OPERATIONS:
-            return None
-        relaxation = self.equation.relaxation
-        return self.ito_weight * second_derivative(frame, self._third, covariance, relaxation)
-
-    @property
-    def _is_small(self) -> bool:
-        """Whether the formulas with third derivatives are worth writing in closed form."""
-        return self.problem.dimension <= CLOSED_FORM_WEIGHTS and self.manifold.codimension <= 2
-
-    def _normal_term(self, frame: NormalFrame) -> sp.Matrix:
-        return normal_term(frame, self._third, self._short_covariance())
-
-    def _short_covariance(self) -> sp.Matrix:
-        return self.moments.covariance.applyfunc(self.manifold.shortest)
-
-    def _third(self, matrix: sp.Matrix) -> list[sp.Expr]:
-        """D³L[S], shortened on the way in and out so that nothing large is ever built."""
-        short = self.manifold.shortest
-        return [short(sp.S(x)) for x in self.manifold.jet.third(matrix.applyfunc(short))]
+        return closedform.drift(self)
 
     @cached_property
     def diffusion(self) -> sp.Matrix | None:
         """Diffusion matrix s = P S on Γ, shape (N, m); None where it is too long to read."""
-        if self.noise_weight == 0 or not self.moments.columns.cols:
-            return sp.zeros(self.problem.dimension, max(1, self.moments.columns.cols))
-        if self.moments.factor is None or self.manifold.frame is None:
-            return None
-        along = self.manifold.frame.tangential(sp.Matrix(self.moments.factor))
-        return self._readable(self.noise_weight * along)
-
-    def _readable(self, matrix: sp.Matrix) -> sp.Matrix | None:
-        if sum(x.count_ops() for x in matrix) > 20 * CLOSED_FORM_OPERATIONS:
-            return None
-        short = matrix.applyfunc(self.manifold.shortest)
-        return short if sum(x.count_ops() for x in short) <= CLOSED_FORM_OPERATIONS else None
+        return closedform.diffusion(self)
 
     @cached_property
     def stratonovich_drift(self) -> sp.Matrix | None:
         """Drift of the ambient Stratonovich form with the factor s = `diffusion`, shape (N, 1)."""
-        if self.drift is None or self.diffusion is None:
-            return None
-        return self._readable(stratonovich_drift(self.drift, self.diffusion, self.problem.weights))
+        return closedform.stratonovich(self)
 
     @cached_property
     def intrinsic(self) -> IntrinsicForm | None:
@@ -359,9 +284,15 @@ class Limit:
         """
         return compare(self, drift, diffusion)
 
-    def latex(self) -> str:
-        """The setting, Γ, P, Reg, outcome, time scale and equation as LaTeX."""
-        return as_latex(self)
+    def latex(self, names: Mapping[sp.Symbol, str] | None = None) -> str:
+        r"""The setting, Γ, P, Reg, outcome, time scale and equation as LaTeX.
+
+        Parameters
+        ----------
+        names : mapping of Symbol to str, optional
+            How symbols are to be written, as in ``{w1: r"\theta_1"}``.
+        """
+        return as_latex(self, Notation(names or {}))
 
     def explain(self) -> Explanation:
         """The derivation step by step, with the hypotheses checked and assumed."""

@@ -15,6 +15,7 @@ import sympy as sp
 
 from .classify import Outcome
 from .manifold import Manifold
+from .notation import Formula
 from .regularizer import NoiseMoments
 
 DETERMINANT_LIMIT = 3
@@ -29,8 +30,10 @@ class SpecialForm:
     ----------
     name : str
         What Σ is on Γ.
-    text, statement : str
-        The tangential drift in terms of H and L, as text and as LaTeX.
+    text : str
+        The tangential drift in terms of H and L.
+    statement : Formula
+        The same as LaTeX.
     potential : Expr or None
         V with drift −P∇V (and Brownian motion on Γ where the noise is additive), on Γ; None where
         it is not worth writing.
@@ -38,7 +41,7 @@ class SpecialForm:
 
     name: str
     text: str
-    statement: str
+    statement: Formula
     potential: sp.Expr | None
 
 
@@ -64,15 +67,16 @@ def special_form(
 
 def _unit_normal_form(manifold: Manifold, s: sp.Expr, step: sp.Expr) -> SpecialForm:
     laplacian = manifold.shortest(sp.sympify(manifold.jet.trace()))
-    text, tex = "ΔL", r"\Delta L"
+    text = "ΔL"
+    tex: tuple[str | sp.Expr, ...] = (r"\Delta L",)
     if step != 0:
         text = f"(ΔL / (1 − {step} ΔL/2))"
-        tex = rf"\frac{{\Delta L}}{{1 - \tfrac{{1}}{{2}} {sp.latex(step)} \Delta L}}"
+        tex = (r"\frac{\Delta L}{1 - \tfrac{1}{2} ", step, r" \Delta L}")
     potential = s * sp.log(manifold.shortest(laplacian / (1 - step * laplacian / 2))) / 4
     return SpecialForm(
         f"hypersurface with Σ = {s} n nᵀ on Γ",
         f"−{_factor(s / 4)}P∇ log {text}",
-        rf"-{_factor_tex(s / 4)}P\nabla \log {tex}",
+        _times(-s / 4, r"P\nabla \log ", *tex),
         potential,
     )
 
@@ -82,13 +86,10 @@ def _hessian_form(manifold: Manifold, c: sp.Expr, step: sp.Expr) -> SpecialForm:
     if step == 0:
         trace = manifold.shortest(sp.sympify(manifold.jet.trace()))
         text = f"−{_factor(c / 4)}P∇ΔL"
-        return SpecialForm(name, text, rf"-{_factor_tex(c / 4)}P\nabla\Delta L", c * trace / 4)
+        return SpecialForm(name, text, _times(-c / 4, r"P\nabla\Delta L"), c * trace / 4)
     scale = c / (2 * step)
     text = f"{_factor(scale)}P∇ log det(1 − {step} H/2)"
-    tex = (
-        rf"{_factor_tex(scale)}P\nabla \log\det"
-        rf"\left(1 - \tfrac{{1}}{{2}} {sp.latex(step)} H\right)"
-    )
+    tex = _times(scale, r"P\nabla \log\det\left(1 - \tfrac{1}{2} ", step, r" H\right)")
     damping = _damping(manifold, step)
     potential = None if damping is None else -scale * sp.log(damping)
     return SpecialForm(name, text, tex, potential)
@@ -96,13 +97,12 @@ def _hessian_form(manifold: Manifold, c: sp.Expr, step: sp.Expr) -> SpecialForm:
 
 def _additive_form(manifold: Manifold, c: sp.Expr, step: sp.Expr) -> SpecialForm:
     name = f"additive noise, Σ = {_factor(c)}I"
-    text, tex = "det₊ H", r"\det\nolimits_+ H"
+    text = "det₊ H"
+    tex: tuple[str | sp.Expr, ...] = (r"\det\nolimits_+ H",)
     if step != 0:
         text = f"det₊(H (1 − {step} H/2)⁻¹)"
-        tex = (
-            rf"\det\nolimits_+\left(H \left(1 - \tfrac{{1}}{{2}} {sp.latex(step)} H\right)^{{-1}}"
-            r"\right)"
-        )
+        inner = (r"\left(1 - \tfrac{1}{2} ", step, r" H\right)^{-1}")
+        tex = (r"\det\nolimits_+\left(H ", *inner, r"\right)")
     operator, damping = _spectrum(manifold), _damping(manifold, step)
     potential = None
     if operator is not None:
@@ -111,7 +111,7 @@ def _additive_form(manifold: Manifold, c: sp.Expr, step: sp.Expr) -> SpecialForm
     return SpecialForm(
         name,
         f"−{_factor(c / 4)}P∇ log {text}, and Brownian motion P∘dB on Γ",
-        rf"-{_factor_tex(c / 4)}P\nabla\log {tex}",
+        _times(-c / 4, r"P\nabla\log ", *tex),
         potential,
     )
 
@@ -155,5 +155,9 @@ def _factor(c: sp.Expr) -> str:
     return "" if c == 1 else f"{c} "
 
 
-def _factor_tex(c: sp.Expr) -> str:
-    return "" if c == 1 else sp.latex(c) + r"\, "
+def _times(c: sp.Expr, *pieces: str | sp.Expr) -> Formula:
+    """A multiple of a formula."""
+    if abs(c) == 1:
+        return Formula(("-" if c == -1 else "", *pieces))
+    factor = (r"\left(", c, r"\right)") if c.is_Add else (c, r"\, ")
+    return Formula((*factor, *pieces))

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from tqdm import tqdm
 
+from derive.files import write_atomically
 from derive.problem import NoisyGradientDescent
 
 from .arguments import check_counts, doubles, processors, recorded_steps, starting_points
@@ -33,7 +34,6 @@ from .descent import (
     run_descent,
     warn_of_step_size,
 )
-from .files import write_atomically
 from .kernels import content_of
 from .paths import Paths
 

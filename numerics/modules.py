@@ -19,7 +19,7 @@ from types import ModuleType
 import numba
 import numpy as np
 
-from .files import write_atomically
+from derive.files import write_atomically
 
 CACHE_VARIABLE = "SINGULAR_LIMIT_CACHE"
 """Environment variable that names another cache directory."""

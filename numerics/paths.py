@@ -13,7 +13,7 @@ from typing import IO, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from .files import write_atomically
+from derive.files import write_atomically
 
 FORMAT = "singular-limit paths"
 VERSION = 1

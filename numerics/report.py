@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import io
-import platform
 import re
 from collections.abc import Iterable, Sequence
 from html import escape
-from importlib.metadata import PackageNotFoundError, version
 from os import PathLike
 from pathlib import Path
 from string import Template
@@ -15,13 +13,12 @@ from string import Template
 from latex2mathml.converter import convert
 
 from derive.display import Statement, equations
+from derive.files import write_atomically
 
 from . import plots
-from .files import write_atomically
+from .content import versions
 from .plots import Figure
 from .verdict import ValidationReport
-
-PACKAGES = ("singular-limit", "sympy", "numpy", "scipy", "numba", "matplotlib")
 
 VERBS = {"agrees": "follows", "contradicts": "contradicts"}
 
@@ -218,13 +215,7 @@ def _figure(figure: Figure, caption: str) -> str:
 
 def _settings(report: ValidationReport) -> str:
     chosen = [(name, str(value)) for name, value in vars(report.settings).items()]
-    versions = [("python", platform.python_version()), *((p, _version(p)) for p in PACKAGES)]
-    rows = [(f"<td>{escape(a)}</td><td>{escape(b)}</td>",) for a, b in [*chosen, *versions]]
+    rows = [
+        (f"<td>{escape(a)}</td><td>{escape(b)}</td>",) for a, b in [*chosen, *versions().items()]
+    ]
     return _table(("setting", "value"), rows)
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"
