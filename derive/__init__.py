@@ -22,6 +22,8 @@ from .laws import (
 )
 from .limit import Limit, derive_limit
 from .longtime import Equilibrium, equilibria, invariant_density
+from .matrix_model import MatrixLimit, MatrixModel, derive_matrix_limit
+from .noise_geometry import NoiseGeometry
 from .problem import Chart, NoisyGradientDescent
 from .sampled import SampledDescent, SampledLimit, derive_sampled_limit
 from .symbols import alpha, sigma
@@ -37,7 +39,10 @@ __all__ = [
     "Independent",
     "Limit",
     "ManifoldError",
+    "MatrixLimit",
+    "MatrixModel",
     "Minibatch",
+    "NoiseGeometry",
     "NoisyGradientDescent",
     "NotCoveredError",
     "Outcome",
@@ -50,6 +55,7 @@ __all__ = [
     "Uniform",
     "alpha",
     "derive_limit",
+    "derive_matrix_limit",
     "derive_sampled_limit",
     "equilibria",
     "invariant_density",
