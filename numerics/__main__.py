@@ -6,7 +6,7 @@ Exit codes: 0 they agree, 1 they do not, 2 bad input.
 from __future__ import annotations
 
 import argparse
-import json
+import shlex
 import sys
 import warnings
 from pathlib import Path
@@ -17,6 +17,7 @@ import numpy as np
 from derive import Limit, derive_limit
 from derive.modelfile import RunSettings, load_model
 
+from .content import write_json
 from .planner import Plan, plan
 from .report import write_report
 from .validation import LEVEL, validate
@@ -53,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("model", type=Path, help="a .toml model, or a .py file defining `model`")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="picture; MODEL.png if not given")
     parser.add_argument("--report", type=Path, metavar="FILE", help="write a page of HTML")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the verdict as JSON")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the same as JSON")
     run = parser.add_argument_group("run", "in place of what the model file says")
     run.add_argument("--start", type=_numbers, metavar="W,W,…", help="initial weights")
     run.add_argument("--alpha", type=_numbers, metavar="α[,α…]", help="step size, or several")
@@ -110,14 +111,13 @@ def _write(report: ValidationReport, options: argparse.Namespace, arguments: lis
     picture = options.plot or Path(options.model.stem + ".png")
     report.plot().savefig(picture, dpi=150)
     print(f"picture: {picture}")
-    command = "python -m numerics " + " ".join(arguments)
+    command = "python -m numerics " + shlex.join(arguments)
     if options.report is not None:
         write_report(report, options.report, command)
         print(f"report: {options.report}")
     if options.json is not None:
-        content = {"command": command, **report.to_dict()}
-        options.json.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")
-        print(f"verdict: {options.json}")
+        write_json(report, options.json, command)
+        print(f"report for machines: {options.json}")
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:

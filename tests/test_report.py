@@ -1,13 +1,19 @@
 """The page: complete, self-contained, and readable in a real browser."""
 
+import html
+import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from derive import derive_limit
+from derive.display import equations
 from numerics import validate
+from numerics.content import write_json
 from numerics.report import as_html, write_report
 from tests.catalogue import CATALOGUE
 
@@ -57,6 +63,35 @@ def test_no_latex_is_left_over(page):
     shown = re.sub(r"<style.*?</style>|<svg.*?</svg>", "", page, flags=re.DOTALL)
     assert "\\" not in shown
     assert "$" not in shown
+
+
+def test_machines_get_the_same_content(report, page, tmp_path):
+    file, command = tmp_path / "report.json", "python -m numerics <b>.toml"
+    write_json(report, file, command)
+    content = json.loads(file.read_text(encoding="utf-8"), parse_constant=pytest.fail)
+    assert content["command"] == command
+    shown = html.unescape(page)
+    assert content["conclusion"] in shown
+    statements = equations(report.limit)
+    assert [s["text"] for s in content["derivation"]] == [s.text for s in statements]
+    assert [s["latex"] for s in content["derivation"]] == [s.latex for s in statements]
+    for step in content["evidence"]:
+        assert f"{step['question']}: {step['how']}" in shown
+    assert [c["name"] for c in content["checks"]] == [c.name for c in report.checks]
+    assert all(name in shown and text in shown for name, text in content["versions"].items())
+    assert content["settings"]["seed"] == report.settings.seed
+    (means,) = content["means"]
+    assert np.shape(means["limit_at_alpha"]["w1"]["value"]) == np.shape(means["times"])
+    assert content["speeds"]["exponents"]["value"] == report.scaling.law.exponents.value.tolist()
+    assert content["fast_phase"]["expected"] == report.fast.expected
+
+
+def test_what_is_not_a_number_is_null_for_machines(report, tmp_path):
+    lost = replace(report.checks[0], measured=np.inf, expected=0.0, error=0.0)
+    write_json(replace(report, checks=(lost,)), tmp_path / "report.json", "")
+    (check,) = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))["checks"]
+    assert check["measured"] is None
+    assert check["statistic"] is None
 
 
 def test_markup_of_the_user_is_escaped(page):
