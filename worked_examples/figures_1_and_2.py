@@ -32,6 +32,7 @@ compiled = compile_limit(limit)
 height = np.linspace(-1, 2, 301)
 valley = np.stack([height**2 / 2, height], axis=1)
 minimiser = valley[np.argmin(compiled.regularizer(valley))]
-landscape = survey(compiled, np.vstack([comparison.trace.weights[0], minimiser]))
+surroundings = np.array([(-1.0, -0.2), (1.6, 2.0)])
+landscape = survey(compiled, np.vstack([comparison.trace.weights[0], surroundings]), margin=0.1)
 figure = plots.motion_along(landscape, descent, comparison, minimiser, "w2")
 print(save(figure, "figures_1_and_2"))

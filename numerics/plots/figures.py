@@ -21,9 +21,9 @@ from .panels import (
     draw_time_scales,
     limits,
     mark,
+    mark_level,
 )
 from .style import (
-    ASYMPTOTIC,
     GREY,
     ITERATES,
     SERIES,
@@ -91,8 +91,11 @@ def motion_along(
     draw_path(axes[0, 2], walk, "$w_k$", ITERATES, linewidth=0.7)
     draw_plane(axes[1, 0], landscape, comparison)
     mark(axes[1, 0], target)
+    axes[1, 0].set_title("with its limits")
     last = comparison.iterations[-1]
-    for panel, end in zip(axes[1, 1:], (last / 100, last), strict=True):
+    ends = {"short times": last / 100, "long times": last}
+    for panel, (title, end) in zip(axes[1, 1:], ends.items(), strict=True):
+        panel.set_title(title)
         shown = comparison.trace.times <= end
         panel.plot(
             comparison.trace.times[shown], walk[shown, coordinate], color=ITERATES, linewidth=0.7
@@ -101,7 +104,7 @@ def motion_along(
         for paths, color, style, label in limits(comparison):
             at = np.interp(k, comparison.iterations, paths[..., coordinate].mean(axis=0))
             panel.plot(k, at, style, color=color, label=label)
-        panel.axhline(target[coordinate], color=ASYMPTOTIC, linewidth=0.8)
+        mark_level(panel, target[coordinate])
         panel.set_xlabel("iteration $k$")
         panel.set_ylabel(symbol(name), rotation=0, labelpad=10)
     legend_below(figure, axes[1, 0])
@@ -113,6 +116,7 @@ def rows(
     comparisons: Mapping[str, Comparison],
     observables: Mapping[str, Observable],
     landscapes: Sequence[Landscape] = (),
+    targets: Sequence[Array] = (),
 ) -> Figure:
     """One row a comparison: the plane if there are landscapes, then observables over iterations.
 
@@ -124,6 +128,8 @@ def rows(
         What to follow, one column each.
     landscapes : sequence of Landscape
         None, or one a comparison.
+    targets : sequence of ndarray
+        None, or for each comparison the point of Γ that its slow motion seeks.
     """
     first = 1 if landscapes else 0
     figure, axes = sheet(len(comparisons), first + len(observables))
@@ -132,7 +138,11 @@ def rows(
             draw_plane(axes[row, 0], landscapes[row], comparison)
         for panel, (name, observable) in zip(axes[row, first:], observables.items(), strict=True):
             draw_time_scales(panel, comparison, name, observable)
-        axes[row, -1].set_title(title, loc="right")
+            if targets:
+                mark_level(panel, float(observable(targets[row])))
+        if landscapes and targets:
+            mark(axes[row, 0], targets[row])
+        axes[row, 0].set_title(title)
     last = max(c.iterations[-1] for c in comparisons.values())
     for panel in axes[:, first:].flat:
         panel.set_xlim(1, 1.2 * last)

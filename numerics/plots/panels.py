@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from ..comparison import Comparison, Landscape
-from .style import ASYMPTOTIC, AT_STEP, GREY, ITERATES, MANIFOLD, RECURSION, symbol
+from .style import ASYMPTOTIC, AT_STEP, GREY, ITERATES, MANIFOLD, RECURSION, TARGET, symbol
 
 Array = NDArray[np.float64]
 Observable = Callable[[Array], Array]
@@ -32,7 +32,7 @@ def draw_landscape(axes: Axes, landscape: Landscape, names: Sequence[str]) -> No
     axes.plot([], [], color=MANIFOLD, linewidth=2.5, label=r"$\Gamma$")
     axes.set_aspect("equal")
     axes.set_xlabel(symbol(names[0]))
-    axes.set_ylabel(symbol(names[1]), rotation=0)
+    axes.set_ylabel(symbol(names[1]), rotation=0, labelpad=8)
 
 
 def draw_path(
@@ -53,7 +53,21 @@ def draw_plane(axes: Axes, landscape: Landscape, comparison: Comparison) -> None
 
 def mark(axes: Axes, point: Array) -> None:
     """A ring around the point that the slow motion seeks."""
-    axes.plot(*point, "o", color=ASYMPTOTIC, fillstyle="none", markersize=9, markeredgewidth=1.6)
+    axes.plot(
+        *point,
+        "o",
+        color=TARGET,
+        fillstyle="none",
+        markersize=9,
+        markeredgewidth=1.6,
+        label="minimiser on $\\Gamma$",
+        zorder=4,
+    )
+
+
+def mark_level(axes: Axes, value: float) -> None:
+    """A line at a coordinate of the point that the slow motion seeks."""
+    axes.axhline(value, color=TARGET, linewidth=0.9)
 
 
 def draw_time_scales(axes: Axes, comparison: Comparison, name: str, observable: Observable) -> None:
