@@ -1,6 +1,6 @@
 """From a noise model, stated in sympy, to the limiting equation of noisy gradient descent."""
 
-from . import mechanisms
+from . import latex, mechanisms
 from .classify import Outcome
 from .errors import (
     DeriveError,
@@ -8,6 +8,7 @@ from .errors import (
     ManifoldError,
     NotCoveredError,
     ProblemError,
+    SavedFileError,
     UndecidedError,
 )
 from .laws import (
@@ -50,6 +51,7 @@ __all__ = [
     "Rademacher",
     "SampledDescent",
     "SampledLimit",
+    "SavedFileError",
     "TwoPoint",
     "UndecidedError",
     "Uniform",
@@ -59,6 +61,7 @@ __all__ = [
     "derive_sampled_limit",
     "equilibria",
     "invariant_density",
+    "latex",
     "mechanisms",
     "sigma",
 ]

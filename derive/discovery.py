@@ -50,6 +50,17 @@ def find_manifold(problem: NoisyGradientDescent) -> Manifold:
     return manifold
 
 
+def known_manifold(
+    problem: NoisyGradientDescent,
+    squares: tuple[Square, ...] | None,
+    equations: tuple[sp.Expr, ...],
+    base: Point,
+) -> Manifold:
+    """Γ as an earlier search has found it: L = ½ Σ c r² there, its constraints, a point of it."""
+    probe = Probe(problem, squares, System(problem.weights, problem.parameters, equations))
+    return Manifold(probe, base, _Survey(_Search(problem), probe).further_points)
+
+
 def _equations(
     problem: NoisyGradientDescent, squares: tuple[Square, ...] | None
 ) -> tuple[sp.Expr, ...]:

@@ -24,6 +24,10 @@ class NotCoveredError(DeriveError):
     """The question makes sense, but the theory that is implemented does not answer it."""
 
 
+class SavedFileError(DeriveError):
+    """A result that cannot be saved, or a file that holds none."""
+
+
 class ModelFileError(DeriveError):
     """A model file that cannot be read.
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, singledispatch
+from os import PathLike
 from typing import Any
 
 import sympy as sp
 
-from . import closedform
+from . import closedform, storage
 from .calculus import gradient
 from .classify import Classification, Evidence, Outcome, classify
 from .coordinates import IntrinsicForm, intrinsic_form
@@ -293,6 +294,45 @@ class Limit:
             How symbols are to be written, as in ``{w1: r"\theta_1"}``.
         """
         return as_latex(self, Notation(names or {}))
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the limit with its model, evidence and results to a JSON file, whole or not at all.
+
+        Parameters
+        ----------
+        path : path-like
+            Name of the file, taken as it is.
+
+        Raises
+        ------
+        SavedFileError
+            If the model holds a function or a law that the format has no word for.
+        """
+        storage.save(self, path)
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> Limit:
+        """Read a file written by `save`; nothing is derived again, and nothing executed.
+
+        Parameters
+        ----------
+        path : path-like
+            Name of the file.
+
+        Raises
+        ------
+        SavedFileError
+            If the file is truncated, of another kind, or of a newer version.
+        """
+        return cls.restored(storage.load(path))
+
+    @classmethod
+    def restored(cls, parts: Mapping[str, Any]) -> Limit:
+        """The limit of the parts that `derive.storage` has read."""
+        results = parts["results"]
+        limit = cls(**{name: part for name, part in parts.items() if name != "results"})
+        vars(limit).update(results)
+        return limit
 
     def explain(self) -> Explanation:
         """The derivation step by step, with the hypotheses checked and assumed."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -55,7 +55,7 @@ class Manifold(WithoutCaches):
 
     probe: Probe
     base: Point
-    search: Callable[[LocalGeometry], Iterator[LocalGeometry]]
+    search: Callable[[LocalGeometry], Iterator[LocalGeometry]] = field(compare=False)
 
     @property
     def problem(self) -> NoisyGradientDescent:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from os import PathLike
-from pathlib import Path
-from typing import IO, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from derive.files import write_atomically
+from derive.errors import SavedFileError
+
+from .archive import read_archive, write_archive
 
 FORMAT = "singular-limit paths"
 VERSION = 1
@@ -108,20 +108,9 @@ class Paths:
         path : path-like
             Name of the file, taken as it is.
         """
-
-        def write(file: IO[bytes]) -> None:
-            np.savez_compressed(
-                file,
-                format=np.array(FORMAT),
-                version=np.array(VERSION),
-                unit=np.array(self.unit),
-                times=self.times,
-                weights=self.weights,
-                status=self.status.astype(np.int8),
-                stopped=self.stopped,
-            )
-
-        write_atomically(Path(path), write)
+        content = {name: getattr(self, name) for name in ("unit", *FIELDS)}
+        content["status"] = self.status.astype(np.int8)
+        write_archive(path, FORMAT, VERSION, content)
 
     @classmethod
     def joined(cls, parts: Sequence[Paths]) -> Paths:
@@ -152,22 +141,11 @@ class Paths:
 
         Raises
         ------
-        ValueError
+        SavedFileError
             If the file is truncated, of another kind, or of a newer version.
         """
+        content = read_archive(path, FORMAT, VERSION, {*FIELDS, "unit"}, "Paths.save")
         try:
-            with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as archive:
-                content = {name: archive[name] for name in archive.files}
-        except (zipfile.BadZipFile, ValueError, EOFError, AttributeError, KeyError) as error:
-            raise ValueError(
-                f"{path}: not a whole file written by Paths.save (truncated, damaged or of "
-                f"another kind): {error}"
-            ) from error
-        if str(content.get("format")) != FORMAT or not {*FIELDS, "unit"} <= content.keys():
-            raise ValueError(f"{path}: a .npz file, but not one written by Paths.save")
-        if int(content["version"]) > VERSION:
-            raise ValueError(
-                f"{path}: written in version {int(content['version'])} of the format, this "
-                f"release reads up to {VERSION}; update singular-limit"
-            )
-        return cls(**{name: content[name] for name in FIELDS}, unit=str(content["unit"]))  # type: ignore[arg-type]
+            return cls(**{name: content[name] for name in FIELDS}, unit=str(content["unit"]))  # type: ignore[arg-type]
+        except (ValueError, TypeError, IndexError) as error:
+            raise SavedFileError(f"{path}: damaged paths: {error}") from error

@@ -13,7 +13,7 @@ fails any of them below the stated level.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,7 @@ from .checks import Finding, judge
 from .comparison import Comparison, compare, expansion_order, iterations_per_time
 from .descent import CompiledDescent, compile_descent
 from .limits import CompiledLimit, compile_limit
-from .verdict import Observables, Settings, ValidationReport
+from .verdict import Observables, Settings, ValidationReport, weight_observables
 
 Array = NDArray[np.float64]
 
@@ -53,9 +53,6 @@ beyond, a term of higher order in σ overtakes."""
 
 SEEN_TO_MOVE = 10.0
 """Standard errors by which a burst must have moved for exponents to be fitted there."""
-
-OBSERVED_WEIGHTS = 6
-"""Number of weights followed where no observables are given."""
 
 EXPONENTS = {
     Outcome.NON_DEGENERATE: (1, 2),
@@ -160,16 +157,6 @@ def validate(
     bar.close()
     checks = judge(findings, settings.level)
     return ValidationReport(given, settings, checks, tuple(comparisons), scaling, fast, names)
-
-
-def weight_observables(limit: Limit) -> dict[str, Callable[[Array], Array]]:
-    """The first weights, by name."""
-
-    def coordinate(i: int) -> Callable[[Array], Array]:
-        return lambda w: w[..., i]
-
-    weights = limit.problem.weights[:OBSERVED_WEIGHTS]
-    return {str(w): coordinate(i) for i, w in enumerate(weights)}
 
 
 def _settings(

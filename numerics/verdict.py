@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,13 @@ from .checks import Check
 from .comparison import Comparison, Landscape, survey
 from .limits import compile_limit
 from .plots import Figure
+from .reportfile import load_parts, save_parts
 
 Array = NDArray[np.float64]
 Observables = Mapping[str, Callable[[Array], Array]]
+
+OBSERVED_WEIGHTS = 6
+"""Number of weights followed where no observables are given."""
 
 
 @dataclass(frozen=True)
@@ -133,6 +138,42 @@ class ValidationReport:
             "distances": [asdict(g) for g in self.gaps],
         }
 
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write limit, verdict and all paths to one `.npz` file, whole or not at all.
+
+        Of the observables the names are kept; those that are no weights are functions, which a file
+        cannot hold, and the first weights stand in their place when it is loaded.
+
+        Parameters
+        ----------
+        path : path-like
+            Name of the file, taken as it is.
+        """
+        parts = {name: part for name, part in vars(self).items() if name != "limit"}
+        parts |= {"settings": asdict(self.settings), "observables": list(self.observables)}
+        save_parts(path, self.limit, parts)
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> ValidationReport:
+        """Read a file written by `save`; nothing is simulated again, and nothing executed.
+
+        Parameters
+        ----------
+        path : path-like
+            Name of the file.
+
+        Raises
+        ------
+        SavedFileError
+            If the file is truncated, of another kind, or of a newer version.
+        """
+        limit, parts = load_parts(path)
+        parts["settings"] = Settings(**parts["settings"])
+        every = weight_observables(limit, limit.problem.dimension)
+        named = {name: every[name] for name in parts["observables"] if name in every}
+        parts["observables"] = named or weight_observables(limit)
+        return cls(limit=limit, **parts)
+
     def __str__(self) -> str:
         marks = {True: "agrees     ", False: "CONTRADICTS"}
         width = max(len(check.name) for check in self.checks)
@@ -148,6 +189,18 @@ class ValidationReport:
             for g in self.gaps
         ]
         return "\n".join([head + f"{'allowance':>9}  {'p':>7}", *rows, *gaps, self.conclusion])
+
+
+def weight_observables(
+    limit: Limit, count: int = OBSERVED_WEIGHTS
+) -> dict[str, Callable[[Array], Array]]:
+    """The first weights, by name."""
+
+    def coordinate(i: int) -> Callable[[Array], Array]:
+        return lambda w: w[..., i]
+
+    weights = limit.problem.weights[:count]
+    return {str(w): coordinate(i) for i, w in enumerate(weights)}
 
 
 def _distance(comparison: Comparison, index: int, limit: Array) -> float:
