@@ -7,6 +7,7 @@ cube of the number of weights.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
@@ -16,6 +17,10 @@ import sympy as sp
 NOTHING: frozenset[sp.Symbol] = frozenset()
 
 INFINITE = frozenset((sp.oo, -sp.oo, sp.zoo, sp.nan))
+
+DEGREE_LIMIT = 40
+"""Degree up to which polynomials are divided and factored: a short power may have thousands of
+terms."""
 
 LONG = 4
 """Terms up to which the argument of a function is worth a search for a shorter form."""
@@ -227,4 +232,29 @@ def inverse(matrix: sp.Matrix) -> sp.Matrix:
 
 def is_zero(expression: sp.Expr) -> bool:
     """Whether an expression without constraints is recognised as zero (cheap, may miss)."""
-    return expression == 0 or bool(expression.is_zero) or sp.cancel(expression) == 0
+    if expression == 0 or expression.is_zero:
+        return True
+    return degree(expression) <= DEGREE_LIMIT and sp.cancel(expression) == 0
+
+
+def expanded_terms(expression: sp.Expr) -> int:
+    """Bound on the terms of the expression multiplied out, or of an argument of a function."""
+    if isinstance(expression, sp.Add):
+        return sum(expanded_terms(term) for term in expression.args)
+    if isinstance(expression, sp.Mul):
+        return math.prod(expanded_terms(factor) for factor in expression.args)
+    if isinstance(expression, sp.Pow) and expression.exp.is_Integer:
+        n, terms = abs(int(expression.exp)), expanded_terms(expression.base)
+        return 1 if terms == 1 else math.comb(terms + n - 1, min(n, terms - 1))
+    return max((expanded_terms(part) for part in expression.args), default=1)
+
+
+def degree(expression: sp.Expr) -> int:
+    """Bound on the degree of numerator and denominator, each function taken as an unknown."""
+    if isinstance(expression, sp.Add):
+        return max(degree(term) for term in expression.args)
+    if isinstance(expression, sp.Mul):
+        return sum(degree(factor) for factor in expression.args)
+    if isinstance(expression, sp.Pow) and expression.exp.is_Integer:
+        return abs(int(expression.exp)) * degree(expression.base)
+    return 1 if expression.free_symbols else 0

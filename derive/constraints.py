@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import sympy as sp
 
+from .calculus import DEGREE_LIMIT, degree
+
 Square = tuple[sp.Expr, sp.Expr]
 """(c, r) of a term ½ c r² of the loss."""
 
@@ -21,7 +23,8 @@ def read_squares(loss: sp.Expr, weights: frozenset[sp.Symbol]) -> tuple[Square, 
     others to the weight c, which may depend on w; that c > 0 is checked later, on Γ.
     """
     found = _squares(loss, weights)
-    if found is None and loss.is_rational_function(*weights) and loss.count_ops() <= FACTOR_LIMIT:
+    small = loss.count_ops() <= FACTOR_LIMIT and degree(loss) <= DEGREE_LIMIT
+    if found is None and small and loss.is_rational_function(*weights):
         found = _squares(sp.factor(loss), weights)
     return found
 

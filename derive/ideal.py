@@ -9,6 +9,8 @@ from functools import cached_property
 import sympy as sp
 from sympy.polys.polyerrors import PolynomialError
 
+from .calculus import DEGREE_LIMIT, degree
+
 REDUCTION_LIMIT = 1500
 """Operations up to which membership in the ideal is tried."""
 
@@ -36,7 +38,7 @@ class Ideal:
         expression = expression.xreplace(self._zeros)
         if expression == 0:
             return True
-        if expression.count_ops() > REDUCTION_LIMIT:
+        if expression.count_ops() > REDUCTION_LIMIT or degree(expression) > DEGREE_LIMIT:
             return False
         numerator = sp.numer(sp.together(expression))
         return self._remainder(numerator) == 0
@@ -45,7 +47,10 @@ class Ideal:
         """An expression equal to the given one on Γ and as short as reduction makes it."""
         expression = expression.xreplace(self._zeros)
         unknowns = len(expression.free_symbols) + len(expression.atoms(sp.Function))
-        if expression.count_ops() * unknowns**2 > SHORTENING_LIMIT:
+        if (
+            expression.count_ops() * unknowns**2 > SHORTENING_LIMIT
+            or degree(expression) > DEGREE_LIMIT
+        ):
             return expression
         numerator, denominator = sp.fraction(sp.together(expression))
         candidates = [expression]

@@ -8,10 +8,11 @@ from typing import Any
 
 import sympy as sp
 
+from .calculus import expanded_terms
 from .fields import Field, located
 from .laws import Bernoulli, CustomLaw, Gaussian, Independent, Law, Minibatch, Rademacher, Uniform
 from .tokens import shorten
-from .values import Entry, expanded_terms
+from .values import Entry
 
 MAX_ROWS = 20
 """Rows of a covariance, whose factor is computed exactly."""

@@ -19,18 +19,19 @@ from types import ModuleType
 from typing import Any
 
 import sympy as sp
-from sympy.core.function import Application
 
+from .calculus import expanded_terms
 from .errors import ModelFileError
 from .fields import Field, Literal, located
 from .lawfields import read_law
 from .mechanismfields import Mechanism, read_mechanism
 from .mechanisms import MECHANISMS
+from .penalty import split_penalty
 from .problem import NoisyGradientDescent
 from .schema import SCHEMA, describe_schema, starter
 from .symbols import ScaleSymbol, alpha, sigma
 from .tokens import shorten
-from .values import Entry, Value, expanded_terms
+from .values import Entry, Value
 
 __all__ = [
     "SCHEMA",
@@ -48,7 +49,7 @@ MAX_PARTS = 32
 """Parts of a dotted key, on which tomllib spends quadratic time."""
 
 MAX_TERMS = 2000
-"""Terms that what the problem multiplies out may have: L̂(w, 0) − L(w), and the penalty."""
+"""Terms that L̂(w, 0) − L(w) may have, multiplied out to prove it zero."""
 
 
 @dataclass(frozen=True)
@@ -226,8 +227,8 @@ def _chart(field: Field, names: Mapping[str, Entry]) -> tuple[tuple[sp.Expr, ...
 def _penalty(field: Field, names: Mapping[str, Entry]) -> sp.Expr:
     scales = {"alpha": Value(alpha), "sigma": Value(sigma)}
     penalty = field.expression({**scales, **names}).expr
-    if not _expands_quickly(penalty):  # the problem sorts its terms by their size
-        field.fail(f"expected at most {MAX_TERMS} terms when multiplied out")
+    with located(field):
+        split_penalty(penalty)
     return penalty
 
 
@@ -267,17 +268,12 @@ def _problem(
         noiseless = given["noisy_loss"].xreplace(dict.fromkeys(given["noise"], sp.S.Zero))
     except (ArithmeticError, TypeError, ValueError):  # what sympy says of complex numbers
         keys["noisy_loss"].fail("expected it to be finite and real where the noise is zero")
-    if not _expands_quickly(noiseless - given["loss"]):  # the problem is to prove it zero
+    if expanded_terms(noiseless - given["loss"]) > MAX_TERMS:  # the problem is to prove it zero
         keys["noisy_loss"].fail(
             "too long to show that it is the loss where the noise is zero; write it as loss + ..."
         )
     with located(top):
         return NoisyGradientDescent(**given)
-
-
-def _expands_quickly(expression: sp.Expr) -> bool:
-    inner = [a for f in expression.atoms(Application) for a in f.args]
-    return all(expanded_terms(part) <= MAX_TERMS for part in (expression, *inner))
 
 
 def _load_python(path: Path) -> ModelFile:

@@ -6,11 +6,15 @@ from dataclasses import dataclass
 
 import sympy as sp
 
+from .calculus import expanded_terms
 from .errors import ProblemError
 from .symbols import alpha, sigma
 
 SIZES = {"noise": (0, 2), "step": (1, 2), "fourth": (0, 4)}
 """Powers of (α, σ) of the penalties that act on one of the time scales."""
+
+MAX_TERMS = 2000
+"""Terms that a penalty may have, multiplied out to sort them by their size."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,8 @@ def split_penalty(penalty: sp.Expr) -> Penalty:
     ProblemError
         If there is a term of another size.
     """
+    if expanded_terms(penalty) > MAX_TERMS:
+        raise ProblemError(f"penalty: expected at most {MAX_TERMS} terms when multiplied out")
     parts = {name: _coefficient(penalty, *powers) for name, powers in SIZES.items()}
     known = sum(
         c * alpha**i * sigma**j for (i, j), c in zip(SIZES.values(), parts.values(), strict=True)

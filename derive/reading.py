@@ -9,11 +9,12 @@ from typing import Any
 import sympy as sp
 from sympy.core.function import AppliedUndef, ArgumentIndexError
 
+from .calculus import INFINITE
 from .errors import ProblemError
 from .symbols import ScaleSymbol
 
-_TRIAL = sp.Symbol("x", real=True)
-"""Stands for the arguments of a function that is tried out."""
+_TRIALS = sp.symbols("x:4", real=True)
+"""Stand for the arguments of a function that is tried out."""
 
 
 def exact(expression: Any) -> sp.Expr:
@@ -34,10 +35,12 @@ def read_expression(name: str, given: Any) -> sp.Expr:
         raise ProblemError(f"{name}: expected a sympy expression, got {given!r}") from error
     if not isinstance(expression, sp.Expr) or expression.is_Matrix:
         raise ProblemError(f"{name}: expected a scalar sympy expression, got {given!r}")
-    found = _parts(expression)
-    if not found.isdisjoint((sp.nan, sp.zoo, sp.oo, -sp.oo)):
+    found = parts(expression)
+    if sp.I in found:
+        raise ProblemError(f"{name}: expected a real expression, got {expression}")
+    if not found.isdisjoint(INFINITE):
         raise ProblemError(f"{name}: {expression} is not finite")
-    for part in found:
+    for part in {_trial(part) for part in found}:
         if not _can_be_computed(part):
             raise ProblemError(
                 f"{name}: {sp.sstr(part)} has no derivatives and values to compute with; carry "
@@ -47,7 +50,7 @@ def read_expression(name: str, given: Any) -> sp.Expr:
     return expression
 
 
-def _parts(expression: sp.Basic) -> set[sp.Basic]:
+def parts(expression: sp.Basic) -> set[sp.Basic]:
     """The expression and all its parts, each visited once however often it occurs."""
     found = {expression}
     new = [expression]
@@ -58,22 +61,35 @@ def _parts(expression: sp.Basic) -> set[sp.Basic]:
     return found
 
 
-_UNKNOWN = (sp.Derivative, sp.Subs, sp.Order, sp.Lambda, sp.Wild, sp.DiracDelta, AppliedUndef)
+_UNKNOWN = (
+    *(sp.Derivative, sp.Subs, sp.Order, sp.Lambda, sp.Wild, sp.DiracDelta, sp.UnevaluatedExpr),
+    AppliedUndef,
+)
 
 
-def _can_be_computed(part: sp.Basic) -> bool:
-    if isinstance(part, _UNKNOWN):
-        return False
+def _trial(part: sp.Basic) -> sp.Basic | None:
+    """What has to be tried out for a part: a function of the same symbols for all that varies."""
+    if isinstance(part, (*_UNKNOWN, sp.Integral)):
+        return part
+    if not isinstance(part, sp.Function) or isinstance(part, sp.Piecewise):
+        return None
+    symbols = (x if a.free_symbols else a for x, a in zip(_TRIALS, part.args, strict=False))
+    return part.func(*symbols)
+
+
+def _can_be_computed(part: sp.Basic | None) -> bool:
+    if part is None:
+        return True
     if isinstance(part, sp.Integral):
         return all(len(bounds) == 3 for bounds in part.limits)
-    if not isinstance(part, sp.Function) or isinstance(part, sp.Piecewise):
-        return True
-    # One symbol in place of all that varies, so that the derivative stays short.
-    trial = part.func(*(_TRIAL if a.free_symbols else a for a in part.args))
+    if isinstance(part, _UNKNOWN):
+        return False
     try:
-        return not trial.diff(_TRIAL).has(sp.Derivative, sp.Subs)
+        slopes = [part.diff(x) for x in _TRIALS]
+        sp.lambdify(_TRIALS, [part, *slopes], "mpmath")
     except (ArgumentIndexError, NotImplementedError):
         return False
+    return True
 
 
 def read_matrix(name: str, given: Any, what: str = "a matrix") -> sp.ImmutableMatrix:

@@ -10,6 +10,7 @@ from typing import Any
 import sympy as sp
 
 from .calculus import (
+    INFINITE,
     Differentiator,
     Occurrence,
     Substitution,
@@ -19,15 +20,16 @@ from .calculus import (
 from .errors import ProblemError
 from .laws import Independent, Jump, LevyPair
 from .problem import NoisyGradientDescent
+from .reading import parts
 
 NOT_SMOOTH = (sp.DiracDelta, sp.Derivative, sp.Subs, type(sp.nan), type(sp.zoo))
 
 FindFactor = Callable[[], sp.ImmutableMatrix | None]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class NoiseMoments(WithoutCaches):
-    """Moments of the injected noise at order σ²; equal when the moments are, however found.
+    """Moments of the injected noise at order σ².
 
     Attributes
     ----------
@@ -50,18 +52,6 @@ class NoiseMoments(WithoutCaches):
     find_factor: FindFactor
     given_covariance: sp.ImmutableMatrix | None = None
     penalty: sp.Expr = sp.S.Zero
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, NoiseMoments):
-            return NotImplemented
-        return self._stated == other._stated and self.factor == other.factor
-
-    def __hash__(self) -> int:
-        return hash(self._stated)
-
-    @property
-    def _stated(self) -> tuple[Any, ...]:
-        return self.regularizer, self.given_covariance, self.penalty
 
     def subs(self, values: Mapping[sp.Symbol, Any]) -> NoiseMoments:
         """Bind parameters to numbers."""
@@ -249,7 +239,13 @@ class _Expansion(WithoutCaches):
     def _after(self, jump: Jump) -> sp.Expr:
         """L̂(w, z)."""
         displaced = {symbol: z for z, symbol in self._displaced(jump, self.noise)}
-        return self._silent.instead(displaced)(self.noisy_loss)
+        after = self._silent.instead(displaced)(self.noisy_loss)
+        if not parts(after).isdisjoint(INFINITE):
+            raise ProblemError(
+                f"noisy_loss: L̂ is not finite where the noise jumps, at {displaced}; take a law "
+                "without that jump, or write L̂ so that it is finite there"
+            )
+        return after
 
     @staticmethod
     def _displaced(jump: Jump, items: Sequence[Any]) -> list[tuple[sp.Expr, Any]]:

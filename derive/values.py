@@ -57,15 +57,3 @@ def number(text: str | int) -> Value:
 def symbol(name: str) -> Value:
     """A real symbol of that name."""
     return Value(sp.Symbol(name, real=True), constant=False)
-
-
-def expanded_terms(expression: sp.Expr) -> int:
-    """Bound on the number of terms of the expression multiplied out."""
-    if isinstance(expression, sp.Add):
-        return sum(expanded_terms(term) for term in expression.args)
-    if isinstance(expression, sp.Mul):
-        return math.prod(expanded_terms(factor) for factor in expression.args)
-    if isinstance(expression, sp.Pow) and expression.exp.is_Integer:
-        n = abs(int(expression.exp))
-        return math.comb(expanded_terms(expression.base) + n - 1, n)
-    return 1

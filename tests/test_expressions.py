@@ -10,10 +10,11 @@ import sympy as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from derive.calculus import expanded_terms
 from derive.errors import ModelFileError
 from derive.expressions import MAX_SIZE, parse_expression
 from derive.tokens import MAX_BRACKETS, MAX_DIGITS, MAX_LENGTH, exact_number
-from derive.values import Budget, expanded_terms, number, symbol
+from derive.values import Budget, number, symbol
 
 x, y, theta = sp.symbols("x y θ", real=True)
 NAMES = {

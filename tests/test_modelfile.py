@@ -380,7 +380,7 @@ def test_keys_refused(load, old, new, key, reason):
         ("[data]\nw1 = 1", "data.w1", "declared already"),
         ('[let]\nb = "c"\nc = "1"', "let.b", "unknown name c"),
         ('penalty = "(1 + w1 + w2 + w1*w2)**64"', "penalty", "at most 2000 terms"),
-        ('penalty = "w1**2"', None, "penalty"),
+        ('penalty = "w1**2"', "penalty", "expected terms of size"),
         ("run = 3", "run", "expected a table"),
         ("[run]\nalfa = 1", "run", "did you mean 'alpha'"),
         ("[run]\nalpha = 0", "run.alpha", "expected a positive number, got 0"),
