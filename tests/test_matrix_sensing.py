@@ -1,8 +1,7 @@
 """What the picture of matrix sensing shows, at small size."""
 
+import matrix_sensing
 import numpy as np
-
-from worked_examples import matrix_sensing
 
 
 def test_label_noise_finds_the_low_rank_matrix_and_the_limit_says_when():

@@ -2,13 +2,12 @@
 
 import importlib.util
 
+import noise_geometry_alignment as alignment
+import noise_geometry_cycles as cycles
+import noise_geometry_escape as escape
 import numpy as np
 import pytest
-
-from worked_examples import noise_geometry_alignment as alignment
-from worked_examples import noise_geometry_cycles as cycles
-from worked_examples import noise_geometry_escape as escape
-from worked_examples.two_layer import LINEAR, RELU, TANH, TwoLayerNet
+from two_layer import LINEAR, RELU, TANH, TwoLayerNet
 
 
 @pytest.mark.parametrize("activation", [LINEAR, RELU, TANH], ids=["linear", "ReLU", "tanh"])
@@ -74,7 +73,7 @@ def test_cycles_move_sgd_to_the_flat_end_and_leave_gd_where_it_is():
 @pytest.mark.skipif(importlib.util.find_spec("sklearn") is None, reason="needs .[examples]")
 def test_energies_follow_curvatures_in_a_network_on_digits():
     """Figure 2b's stand-in: over decades of curvature, before and after training."""
-    digits = importlib.import_module("worked_examples.noise_geometry_digits")
+    digits = importlib.import_module("noise_geometry_digits")
     before, after = digits.before_and_after(n=200, hidden=(16, 8, 8), steps=500)
     assert after.loss < 0.05 * before.loss
     for found in (before, after):

@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-
-from worked_examples import relu_net_on_twelve_points as example
+import relu_net_on_twelve_points as example
 
 
 def test_descent_is_the_gradient_of_the_loss():

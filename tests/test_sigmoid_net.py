@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+import sigmoid_net_on_one_point as example
 
 from numerics import compile_limit
-from worked_examples import sigmoid_net_on_one_point as example
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,8 @@ At X* the rank of J falls: the smallest positive eigenvalue of H decays along th
 limit describes the iterates as long as they relax to Γ faster than they move along it: until
 αλ_min(H) is down to α²σ² · 4(d + 1)/n, the rate at which spare directions shrink.
 
-    python -m worked_examples.matrix_sensing            d = 20, n = 100: recursion against limit
-    python -m worked_examples.matrix_sensing real       d = 100, n = 2500: the paper's size
+    python worked_examples/matrix_sensing.py            d = 20, n = 100: recursion against limit
+    python worked_examples/matrix_sensing.py real       d = 100, n = 2500: the paper's size
 
 The first takes 2 minutes on one core (the recursion; the limit takes 5 seconds). The second takes
 3 minutes on one core and 0.9 GB: the test error falls from 18 to 2·10⁻⁵ by t = 24, where
@@ -33,16 +33,17 @@ import numpy as np
 import sympy as sp
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from pictures import save
 
-from derive.matrix_model import MatrixLimit, MatrixModel, derive_matrix_limit
-from numerics.matrix_flow import (
-    curvature,
+from derive import MatrixLimit, MatrixModel, derive_matrix_limit
+from numerics import (
+    CompiledMatrixLimit,
+    compile_matrix_limit,
     simulate_matrix_descent,
     simulate_matrix_limit,
 )
-from numerics.matrix_kernels import CompiledMatrixLimit, compile_matrix_limit
+from numerics.matrix_flow import curvature
 from numerics.plots import styled
-from worked_examples.pictures import save
 
 Array = NDArray[np.float64]
 

@@ -8,7 +8,7 @@ Figure 2a: for a linear model in d = 10⁴ dimensions, the noise energies α_k a
 of 𝒢 follow the curvatures λ_k, with n = d/8 and with n = 8 log d samples. The paper does not
 say which spectrum its Gaussian data have; both of Figure 1 are drawn here.
 
-    python -m worked_examples.noise_geometry_alignment
+    python worked_examples/noise_geometry_alignment.py
 
 draws both at the paper's sizes: 1 minute on one core, 0.4 GB.
 
@@ -26,6 +26,8 @@ from itertools import count
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from pictures import save
+from two_layer import LINEAR, RELU, Activation, TwoLayerNet
 
 from numerics.noise_geometry import (
     PrincipalAlignments,
@@ -34,8 +36,6 @@ from numerics.noise_geometry import (
     principal_alignments,
 )
 from numerics.plots import styled
-from worked_examples.pictures import save
-from worked_examples.two_layer import LINEAR, RELU, Activation, TwoLayerNet
 
 Array = NDArray[np.float64]
 

@@ -11,7 +11,7 @@ u = v = 1. Under the full gradient p and (u, v) do not see each other, so a step
 only makes GD oscillate along p. Under SGD the residual of p drives noise along ∇(uv), Σ ≈ 2L𝒢,
 which acts on the hyperbola as label noise does: it drifts to the flat end.
 
-    python -m worked_examples.noise_geometry_cycles
+    python worked_examples/noise_geometry_cycles.py
 
 takes 15 seconds on one core, 0.1 GB.
 
@@ -28,9 +28,9 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from pictures import save
 
 from numerics.plots import styled
-from worked_examples.pictures import save
 
 Array = NDArray[np.float64]
 

@@ -7,7 +7,7 @@ loss, before training and after it. Over seven decades of curvature the median o
 0.98 at random weights and 0.78 after training to a loss of 10⁻⁴, where single directions range
 from 0.2 to 4: aligned, though less evenly than the linear models of Figure 2a.
 
-    python -m worked_examples.noise_geometry_digits
+    python worked_examples/noise_geometry_digits.py
 
 takes 1 minute on one core, 0.4 GB.
 
@@ -24,11 +24,11 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from pictures import save
 from sklearn.datasets import load_digits
 
 from numerics.noise_geometry import PrincipalAlignments, loss_alignment, principal_alignments
 from numerics.plots import styled
-from worked_examples.pictures import save
 
 Array = NDArray[np.float64]
 

@@ -6,7 +6,7 @@ SGD puts energy into every eigendirection in proportion to its curvature; GD mul
 sharpest by |1 − ηλ₁| > 1 and contracts the others. Dimensions, samples and spectrum
 λ_k(S) = k^{-1/2} are this project's choice.
 
-    python -m worked_examples.noise_geometry_escape
+    python worked_examples/noise_geometry_escape.py
 
 draws it for d = 500 in 10 seconds on one core, 0.1 GB.
 
@@ -22,9 +22,9 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from pictures import save
 
 from numerics.plots import styled
-from worked_examples.pictures import save
 
 Array = NDArray[np.float64]
 

@@ -13,7 +13,7 @@ its walls reg = (1/n) Σ_i Σ_j (max(z_ij, 0)² + c_j² 1(z_ij > 0)(1 + x_i²)) 
 c_j²(1 + x_i²)/n, and no limit is claimed there. So the recursion itself is run here, and the
 crossings are counted.
 
-    python -m worked_examples.relu_net_on_twelve_points
+    python worked_examples/relu_net_on_twelve_points.py
 
 takes 2 minutes on one core, 0.3 GB.
 
@@ -31,9 +31,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from numba import njit
 from numpy.typing import NDArray
+from pictures import save
 
 from numerics.plots import styled
-from worked_examples.pictures import save
 
 Array = NDArray[np.float64]
 

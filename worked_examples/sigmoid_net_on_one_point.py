@@ -10,7 +10,7 @@ tanh² a = s/√(1+s²). Points with m equal units, s = 1/m, and all others zero
 is concave, one unit is cheaper than two: the point with m = 1 is stable along Γ, those with m > 1
 repel (the sign test of the paper's theorem), and the limit ends in a single unit.
 
-    python -m worked_examples.sigmoid_net_on_one_point
+    python worked_examples/sigmoid_net_on_one_point.py
 
 takes 10 seconds on one core, 0.3 GB.
 
@@ -27,11 +27,11 @@ import numpy as np
 import sympy as sp
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from pictures import save
 
 from derive import Limit, NoisyGradientDescent, derive_limit
 from numerics import CompiledLimit, Paths, compile_limit, simulate_limit
 from numerics.plots import styled
-from worked_examples.pictures import save
 
 Array = NDArray[np.float64]
 
