@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Iterable, Sequence
 from html import escape
 from os import PathLike
@@ -14,6 +13,7 @@ from latex2mathml.converter import convert
 
 from derive.display import Statement, equations
 from derive.files import write_atomically
+from derive.notation import Notation, Part, Words
 
 from . import plots
 from .content import versions
@@ -86,11 +86,11 @@ th, td { padding: .3rem .7rem .3rem 0; text-align: right; white-space: nowrap;
 th:first-child, td:first-child { text-align: left; }
 td.agrees { color: var(--good); } td.contradicts { color: var(--bad); font-weight: 700; }
 figure { margin: 1rem 0 2rem; }
-figure svg { width: 100%; height: auto; display: block; }
+figure svg { width: 100%; max-width: var(--width); height: auto; display: block; }
 figcaption { font-size: .9rem; }
 pre { background: var(--soft); padding: .7rem 1rem; overflow-x: auto; font-size: .88rem; }
 @media (max-width: 40rem) { dl > div { grid-template-columns: minmax(0, 1fr); }
-  main { padding: 1rem .8rem 3rem; } figure svg { min-width: 30rem; }
+  main { padding: 1rem .8rem 3rem; } figure svg { min-width: min(44rem, var(--width)); }
   figure { overflow-x: auto; } }
 """
 
@@ -134,46 +134,41 @@ def as_html(report: ValidationReport, command: str) -> str:
 
 
 def _statement(statement: Statement) -> str:
-    return (
-        f"<div><dt>{escape(statement.label)}</dt>"
-        f"<dd>{convert(_plain(statement.latex), display='inline')}</dd></div>"
-    )
+    parts = ", ".join(map(_part, statement.parts))
+    return f"<div><dt>{escape(statement.label)}</dt><dd>{parts}</dd></div>"
 
 
-def _plain(latex: str) -> str:
-    r"""Take mathematics out of \\text, which MathML has no nesting for."""
-
-    def split(match: re.Match[str]) -> str:
-        parts = enumerate(match.group(1).split("$"))
-        return "".join(part if i % 2 else rf"\text{{{part}}}" for i, part in parts if part)
-
-    return re.sub(r"\\text\{([^{}]*(?:\{[^{}]*\}[^{}]*)*)\}", split, latex)
+def _part(part: Part) -> str:
+    """Words as text, so that narrow screens can break it; all else as MathML."""
+    if isinstance(part, Words):
+        return escape(part.text)
+    return str(convert(Notation().line((part,)), display="inline"))
 
 
 def _checks(report: ValidationReport) -> str:
     rows = [
         (
             f"<td>{escape(c.name)}</td>",
-            *(f"<td>{x:.5g}</td>" for x in (c.measured, c.expected)),
-            *(f"<td>{x:.2g}</td>" for x in (c.error, c.allowance, c.p_value)),
             '<td class="agrees">agrees</td>'
             if c.passed
             else '<td class="contradicts">contradicts</td>',
+            *(f"<td>{x:.5g}</td>" for x in (c.measured, c.expected)),
+            *(f"<td>{x:.2g}</td>" for x in (c.error, c.allowance, c.p_value)),
         )
         for c in report.checks
     ]
-    return _table(("check", "measured", "expected", "error", "allowance", "p", ""), rows)
+    return _table(("check", "", "measured", "expected", "error", "allowance", "p"), rows)
 
 
 def _distances(report: ValidationReport) -> str:
     rows = [
         (
             f"<td>{g.alpha:g}</td><td>{g.sigma:.4g}</td>",
-            f"<td>{g.at_step:.2%}</td><td>{g.asymptotic:.2%}</td>",
+            f"<td>{g.at_step:.2%}</td><td>{g.asymptotic:.2%}</td><td>{g.error:.2%}</td>",
         )
         for g in report.gaps
     ]
-    return _table(("α", "σ", "from the limit at this α", "from the limit α → 0"), rows)
+    return _table(("α", "σ", "from limit at α", "from limit α → 0", "error"), rows)
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -209,7 +204,7 @@ def _figure(figure: Figure, caption: str) -> str:
     text = buffer.getvalue()
     svg = text[text.index("<svg") :].replace(plots.INK, "currentColor")
     width = f"{SCREEN_WIDTH * figure.get_figwidth():.0f}rem"
-    svg = svg.replace("<svg", f'<svg role="img" style="max-width: {width}"', 1)
+    svg = svg.replace("<svg", f'<svg role="img" style="--width: {width}"', 1)
     return f"<figure>{svg}<figcaption>{escape(caption)}</figcaption></figure>"
 
 

@@ -19,6 +19,7 @@ from .comparison import Comparison, Landscape, survey
 from .limits import compile_limit
 from .plots import Figure
 from .reportfile import load_parts, save_parts
+from .statistics import difference, mean
 
 Array = NDArray[np.float64]
 Observables = Mapping[str, Callable[[Array], Array]]
@@ -52,12 +53,15 @@ class Gap:
         Largest distance of the mean from that of the limit at this α: falls as σ².
     asymptotic : float
         The same from the limit α → 0, the theorem's: the distance still to go.
+    error : float
+        Standard error of both.
     """
 
     alpha: float
     sigma: float
     at_step: float
     asymptotic: float
+    error: float
 
 
 @dataclass(frozen=True)
@@ -110,9 +114,7 @@ class ValidationReport:
     def gaps(self) -> tuple[Gap, ...]:
         """Distance to the limits at every (α, σ)."""
         return tuple(
-            Gap(c.alpha, sigma, _distance(c, i, c.expected), _distance(c, i, c.asymptotic))
-            for c in self.comparisons
-            for i, sigma in enumerate(c.sigmas)
+            _gap(c, i, sigma) for c in self.comparisons for i, sigma in enumerate(c.sigmas)
         )
 
     def plot(self) -> Figure:
@@ -185,7 +187,7 @@ class ValidationReport:
         head = f"{'':11}  {'':<{width}}  {'measured':>11}  {'expected':>11}  {'error':>8}  "
         gaps = [
             f"at α = {g.alpha:g}, σ = {g.sigma:.3g}: off by {g.at_step:.2%} of the motion from the "
-            f"limit at this α, by {g.asymptotic:.2%} from the limit α → 0"
+            f"limit at this α, by {g.asymptotic:.2%} from the limit α → 0 (± {g.error:.2%})"
             for g in self.gaps
         ]
         return "\n".join([head + f"{'allowance':>9}  {'p':>7}", *rows, *gaps, self.conclusion])
@@ -203,8 +205,15 @@ def weight_observables(
     return {str(w): coordinate(i) for i, w in enumerate(weights)}
 
 
-def _distance(comparison: Comparison, index: int, limit: Array) -> float:
-    """Largest distance between means, relative to the motion of the limit."""
-    gap = comparison.projected[index].mean(axis=0) - limit.mean(axis=0)
-    motion = comparison.motion
-    return float(np.linalg.norm(gap, axis=1).max()) / motion if motion else float(np.abs(gap).max())
+def _gap(comparison: Comparison, index: int, sigma: float) -> Gap:
+    """Largest distances between means, relative to the motion of the limit if there is any."""
+    unit = comparison.motion or 1.0
+    paths = comparison.projected[index]
+    differences = [
+        difference(mean(paths), mean(limit))
+        for limit in (comparison.expected, comparison.asymptotic)
+    ]
+    at_step, asymptotic = (float(np.linalg.norm(d.value, axis=1).max()) for d in differences)
+    # The projection on the difference has no larger error than the whole vector.
+    error = max(float(np.linalg.norm(d.error, axis=1).max()) for d in differences)
+    return Gap(comparison.alpha, sigma, at_step / unit, asymptotic / unit, error / unit)

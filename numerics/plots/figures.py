@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
+FEW = 5
+"""Values up to which an axis has its ticks at them."""
+
 
 @styled
 def planes(panels: Mapping[str, tuple[Landscape, Comparison, Array]]) -> Figure:
@@ -166,19 +169,31 @@ def bands(comparison: Comparison, observables: Mapping[str, Observable]) -> Figu
 @styled
 def ladder(report: ValidationReport) -> Figure:
     """Distance to the limits over the ladder: to the one at α it falls as σ², to α → 0 as α."""
-    figure, axes = sheet(1, 1)
+    figure, axes = sheet(1, 1, 4.4, 2.9)
     panel = axes[0, 0]
     gaps = report.gaps
     for i, alpha in enumerate(sorted({g.alpha for g in gaps}, reverse=True)):
         here = [g for g in gaps if g.alpha == alpha]
         sigma = np.array([g.sigma for g in here])
         color = SERIES[i % len(SERIES)]
-        panel.loglog(
-            sigma**2, [g.at_step for g in here], "o-", color=color, label=rf"$\alpha = {alpha:g}$"
+        error = [g.error for g in here]
+        panel.errorbar(
+            sigma**2,
+            [g.at_step for g in here],
+            error,
+            fmt="o-",
+            color=color,
+            label=rf"$\alpha = {alpha:g}$",
         )
-        panel.loglog(sigma**2, [g.asymptotic for g in here], "s:", color=color, markersize=3.5)
+        panel.errorbar(
+            sigma**2, [g.asymptotic for g in here], error, fmt="s:", color=color, markersize=3.5
+        )
     panel.plot([], [], "o-", color=GREY, label=r"from the limit at $\alpha$")
     panel.plot([], [], "s:", color=GREY, label=r"from the limit $\alpha\to 0$")
+    panel.set_xscale("log")
+    panel.set_yscale("log")
+    if len({g.sigma for g in gaps}) <= FEW:
+        few_ticks(panel, np.array([g.sigma**2 for g in gaps]))
     panel.set_xlabel(r"$\sigma^2$")
     panel.set_ylabel("distance / motion")
     legend_below(figure, panel)

@@ -55,6 +55,10 @@ STYLE: dict[Any, Any] = {
 }
 
 
+ENTRY_WIDTH = 1.4
+"""Inches that an entry of a legend needs at most."""
+
+
 def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
     """Draw in this module's style, whatever the caller's settings are."""
 
@@ -88,9 +92,8 @@ def legend_below(figure: Figure, *panels: Axes) -> None:
     for panel in panels:
         for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
             entries.setdefault(label, handle)
-    figure.legend(
-        list(entries.values()), list(entries), loc="outside lower center", ncols=len(entries)
-    )
+    columns = min(len(entries), max(1, round(figure.get_figwidth() / ENTRY_WIDTH)))
+    figure.legend(list(entries.values()), list(entries), loc="outside lower center", ncols=columns)
 
 
 def few_ticks(axes: Axes, values: Array) -> None:
