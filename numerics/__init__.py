@@ -3,6 +3,7 @@
 from .constrained import simulate_limit
 from .descent import CompiledDescent, StepSizeWarning, compile_descent, simulate_descent
 from .ensembles import Ensemble, EnsembleError, simulate_grid
+from .export import write_numpy
 from .kernels import CodeGenerationError, CompiledFunction, compile_function
 from .limits import CompiledLimit, compile_limit
 from .matrix_flow import simulate_matrix_descent, simulate_matrix_limit
@@ -45,4 +46,5 @@ __all__ = [
     "simulate_matrix_descent",
     "simulate_matrix_limit",
     "validate",
+    "write_numpy",
 ]

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 MODULES = sorted(
     path for package in ("derive", "numerics") for path in (ROOT / package).rglob("*.py")
 )
-GENERATORS = {"numerics/kernels.py", "numerics/matrix_kernels.py"}
+GENERATORS = {"numerics/kernels.py", "numerics/matrix_kernels.py", "numerics/export.py"}
 SHELLS = {"derive/__main__.py", "numerics/__main__.py"}
 
 
