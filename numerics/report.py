@@ -88,7 +88,8 @@ td.agrees { color: var(--good); } td.contradicts { color: var(--bad); font-weigh
 figure { margin: 1rem 0 2rem; }
 figure svg { width: 100%; max-width: var(--width); height: auto; display: block; }
 figcaption { font-size: .9rem; }
-pre { background: var(--soft); padding: .7rem 1rem; overflow-x: auto; font-size: .88rem; }
+pre { background: var(--soft); padding: .7rem 1rem; font-size: .88rem; white-space: pre-wrap;
+  overflow-wrap: anywhere; }
 @media (max-width: 40rem) { dl > div { grid-template-columns: minmax(0, 1fr); }
   main { padding: 1rem .8rem 3rem; } figure svg { min-width: min(44rem, var(--width)); }
   figure { overflow-x: auto; } }
