@@ -3,7 +3,7 @@
     python -m tests.wrong_limits
 
 prints the table wrong limit × model: the check that rejects it, or why it coincides with the right
-limit. It takes about MINUTES minutes on one core.
+limit. It takes about ten minutes on one core.
 """
 
 from __future__ import annotations
