@@ -18,6 +18,7 @@ from .katzenberger import tangential_covariance
 from .manifold import LocalGeometry, Manifold
 from .points import evaluator
 from .regularizer import NoiseMoments
+from .symbols import alpha, sigma
 from .verdict import Basis, Verdict, proved
 
 
@@ -282,7 +283,8 @@ class _Questions:
         problem = self.manifold.problem
         if not problem.noise:
             return self.manifold.vanishes(list(self.moments.columns))
-        return self.manifold.vanishes(problem.stochastic_gradient, free=problem.noise)
+        free = (*problem.noise, alpha, sigma)  # the last two in the size of a penalty
+        return self.manifold.vanishes(problem.stochastic_gradient, free=free)
 
 
 def _all(verdicts: list[Verdict]) -> Verdict:

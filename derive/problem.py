@@ -67,7 +67,7 @@ class NoisyGradientDescent:
         Symbols that stay symbolic until bound by `subs`.
     penalty : Expr, optional
         U(w), such as weight decay, added to L̂ in the recursion: terms of size σ², ασ² or σ⁴,
-        written with `derive.alpha` and `derive.sigma`.
+        written with `derive.alpha` (α/(1 − β) with momentum β) and `derive.sigma`.
 
     Raises
     ------

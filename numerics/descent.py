@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from derive.problem import NoisyGradientDescent
 from derive.sampled import SampledDescent
-from derive.symbols import ScaleSymbol, alpha
+from derive.symbols import ScaleSymbol, alpha, sigma
 
 from .arguments import (
     check_counts,
@@ -34,7 +34,7 @@ from .streams import Seed
 
 Doubles = NDArray[np.float64]
 
-ALPHA = alpha
+ALPHA, SIGMA = alpha, sigma
 BETA = ScaleSymbol("beta", positive=True)
 """The momentum β."""
 
@@ -76,20 +76,20 @@ class CompiledDescent:
 
     @cached_property
     def gradient(self) -> CompiledFunction:
-        """∇_w L̂ of points (w, η), shape (..., N + d)."""
-        inputs = (*self.problem.weights, *self.problem.noise)
+        """∇_w (L̂ + U) of points (w, η, α, σ), shape (..., N + d + 2)."""
+        inputs = (*self.problem.weights, *self.problem.noise, ALPHA, SIGMA)
         return compile_function(inputs, self.problem.stochastic_gradient, "gradient")
 
     @cached_property
     def recursion(self) -> Recursion:
         """The step of plain gradient descent."""
-        return self._recursion(self.problem.weights, (ALPHA,), self._plain_step)
+        return self._recursion(self.problem.weights, (ALPHA, SIGMA), self._plain_step)
 
     @cached_property
     def heavy_ball(self) -> Recursion:
         """The step with momentum; its state is (w_k, v_k) with v_k = w_k − w_{k−1}."""
         state = (*self.problem.weights, *self._velocities)
-        return self._recursion(state, (ALPHA, BETA), self._heavy_ball_step)
+        return self._recursion(state, (ALPHA, SIGMA, BETA), self._heavy_ball_step)
 
     def _recursion(
         self, state: tuple[Any, ...], constants: tuple[Any, ...], update: Callable[[], list[Any]]
@@ -103,19 +103,22 @@ class CompiledDescent:
             sampler=self.sampler,
             recorded=problem.dimension,
             update=update,
-            content=content_of(problem.loss, problem.noisy_loss, problem.noise_matrix),
+            content=content_of(
+                problem.loss, problem.noisy_loss, problem.noise_matrix, problem.penalty
+            ),
         )
 
     def _slope(self) -> Sequence[Any]:
-        """∇_w L̂ as the step sees it."""
+        """∇_w (L̂ + U) as the step sees it."""
         return self.problem.stochastic_gradient
 
     def _plain_step(self) -> list[Any]:
         return [w - ALPHA * g for w, g in zip(self.problem.weights, self._slope(), strict=True)]
 
     def _heavy_ball_step(self) -> list[Any]:
-        pairs = zip(self._velocities, self._slope(), strict=True)
-        moved = [BETA * v - ALPHA * g for v, g in pairs]
+        # The α in the size of a penalty is the effective step size.
+        slope = [g.xreplace({ALPHA: ALPHA / (1 - BETA)}) for g in self._slope()]
+        moved = [BETA * v - ALPHA * g for v, g in zip(self._velocities, slope, strict=True)]
         return [w + v for w, v in zip(self.problem.weights, moved, strict=True)] + moved
 
     @property
@@ -125,7 +128,7 @@ class CompiledDescent:
     def loss_gradient(self, points: ArrayLike) -> Doubles:
         """∇L at `points`, shape (P, N), by a noiseless step of size one."""
         w = np.asarray(points, dtype=np.float64)
-        return w - one_noiseless_step(self.recursion, (1.0,), w)
+        return w - one_noiseless_step(self.recursion, (1.0, 0.0), w)
 
     def sharpness(self, weights: ArrayLike) -> float:
         """Largest eigenvalue of ∇²L at `weights`, shape (N,), by central differences of ∇L."""
@@ -305,10 +308,10 @@ def run_descent(
     progress : bool
         Whether a long run may show a progress bar.
     """
-    alpha, momentum = settings.alpha, settings.momentum
+    momentum, scales = settings.momentum, (settings.alpha, float(settings.sigma))
     run = Run(
         recursion=compiled.heavy_ball if momentum else compiled.recursion,
-        constants=(alpha, momentum) if momentum else (alpha,),
+        constants=(*scales, momentum) if momentum else scales,
         sigma=float(settings.sigma),
         times=times,
         steps=settings.steps,
@@ -351,9 +354,10 @@ def reference_descent(
     weights = starting_points(start, compiled.problem.weights, paths)
     velocity = np.zeros_like(weights)
     noise = compiled.sampler.reference(sigma, paths, seed, first_path)
+    scales = np.broadcast_to([alpha / (1.0 - momentum), sigma], (paths, 2))
     iterates = [weights]
     for _, eta in zip(range(steps), noise, strict=False):
-        gradient = compiled.gradient.reference(np.hstack([weights, eta]))
+        gradient = compiled.gradient.reference(np.hstack([weights, eta, scales]))
         velocity = momentum * velocity - alpha * gradient
         weights = weights + velocity
         iterates.append(weights)

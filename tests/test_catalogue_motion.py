@@ -1,80 +1,30 @@
-"""The recursion moves as the catalogue says: each mechanism by Monte Carlo against its limit.
-
-A run starts on Γ; its end is projected by Φ_α, and its displacement along the predicted one is
-compared with that, within four standard errors. A limit with a lost factor ½ is the right one at
-half the time: it has to be rejected, each time.
-"""
+"""Each mechanism of the catalogue by Monte Carlo: the recursion moves as the catalogue says."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
 
-from derive import Gaussian, Limit, Minibatch, NoisyGradientDescent, alpha, derive_limit, sigma
+from derive import Gaussian, Minibatch, alpha, sigma
 from derive.laws import Law
-from numerics import CompiledLimit, compile_limit, simulate_descent, simulate_limit
 from tests.catalogue import CATALOGUE
+from tests.motion import (
+    AT_STEP,
+    ERRORS,
+    NEXT_ORDER,
+    THEOREM,
+    THIRD_SCALE,
+    Mean,
+    Motion,
+    Row,
+    confirm_directly,
+    confirm_extrapolated,
+)
 
 ENTRIES = {entry.name: entry for entry in CATALOGUE}
-ERRORS = 4
-"""Standard errors within which measured and predicted displacement agree."""
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """The equation for a run at (α, σ), and how its error falls where σ² is halved.
-
-    Attributes
-    ----------
-    equation : callable
-        Of a limit, α and σ.
-    in_alpha : bool
-        Whether α has to be halved too.
-    gain : int
-        Factor by which the error falls.
-    """
-
-    equation: Callable[[Limit, float, float], Limit]
-    in_alpha: bool
-    gain: int
-
-
-NEXT_ORDER = Prediction(lambda limit, a, s: limit.effective(a, s), in_alpha=True, gain=4)
-AT_STEP = Prediction(lambda limit, a, s: limit.at_step(a), in_alpha=False, gain=2)
-THIRD_SCALE = Prediction(lambda limit, a, s: limit.scales()[0].at_step(a), in_alpha=False, gain=2)
-THEOREM = Prediction(lambda limit, a, s: limit, in_alpha=True, gain=2)
-
-
-@dataclass(frozen=True)
-class Row:
-    """A run of a model of the catalogue.
-
-    Attributes
-    ----------
-    start : tuple of float
-        Beginning, taken to Γ by Φ_α.
-    alpha, sigma, time : float
-        Step size, noise scale, and slow time on the scale of the prediction.
-    paths : int
-        Number of paths.
-    prediction : Prediction
-        What it is held to.
-    law : Law, optional
-        Another law than the catalogue's.
-    """
-
-    start: tuple[float, ...]
-    alpha: float
-    sigma: float
-    time: float
-    paths: int
-    prediction: Prediction = NEXT_ORDER
-    law: Law | None = None
-
 
 RING, NET, PAIR = (0.6, 0.8), (1.3, 0.7, 0.5, 0.8), (2.3, 1.0, -1.3, 2.4)
 ROWS = {
@@ -100,148 +50,13 @@ ROWS = {
 }
 
 
-@dataclass(frozen=True)
-class Mean:
-    """A mean with its standard error."""
-
-    value: float
-    error: float
-
-    @classmethod
-    def of(cls, values: np.ndarray) -> Mean:
-        error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else 0.0
-        return cls(float(values.mean()), float(error))
-
-    def __sub__(self, other: Mean) -> Mean:
-        return Mean(self.value - other.value, float(np.hypot(self.error, other.error)))
-
-    def __rmul__(self, factor: float) -> Mean:
-        return Mean(factor * self.value, abs(factor) * self.error)
-
-    @property
-    def z(self) -> float:
-        return self.value / self.error
-
-
-@dataclass(frozen=True)
-class Motion:
-    """A run and its prediction."""
-
-    problem: NoisyGradientDescent
-    row: Row
-    seed: Sequence[int]
-
-    @cached_property
-    def equation(self) -> Limit:
-        return self.row.prediction.equation(
-            derive_limit(self.problem), self.row.alpha, self.row.sigma
-        )
-
-    @cached_property
-    def fast(self) -> CompiledLimit:
-        return compile_limit(self.equation)
-
-    @cached_property
-    def start(self) -> np.ndarray:
-        return self.fast.descent_limit(self.row.start, self.row.alpha)
-
-    @property
-    def rate(self) -> float:
-        """Iterations per unit of slow time."""
-        return float(self.equation.time_scale.subs({alpha: self.row.alpha, sigma: self.row.sigma}))
-
-    @cached_property
-    def steps(self) -> int:
-        return 2 * round(self.row.time * self.rate / 2)
-
-    @cached_property
-    def measured(self) -> np.ndarray:
-        """Displacement of the projected iterate on each path."""
-        ends = self.run(self.start, self.steps)
-        return self.fast.descent_limit(ends, self.row.alpha) - self.start
-
-    def run(self, start: Sequence[float], steps: int) -> np.ndarray:
-        """Last iterates of the recursion."""
-        row = self.row
-        settings = {"alpha": row.alpha, "sigma": row.sigma, "paths": row.paths, "seed": self.seed}
-        run = simulate_descent(self.problem, start, **settings, steps=steps, record=[steps])
-        return run.weights[:, 0]
-
-    @cached_property
-    def predicted(self) -> np.ndarray:
-        """Displacement on each path of the limit, after half the time and in the end."""
-        return self.of_limit(self.fast)
-
-    def of_limit(self, fast: CompiledLimit) -> np.ndarray:
-        """The same for any limit on this time scale, shape (paths, 2, N)."""
-        end, paths = self.steps / self.rate, 4 * self.row.paths
-        if np.abs(fast.diffusion(self.start)).max(initial=0.0) < 1e-12:
-            # Noise with values in the normal space of Γ: a flow, which one accurate path shows.
-            still = replace(fast.limit.equation, noise_weight=0 * alpha)
-            fast, paths = compile_limit(replace(fast.limit, equation=still)), 1
-        run = simulate_limit(
-            fast, self.start, time=end, paths=paths, seed=self.seed, record=[end / 2, end]
-        )
-        return run.weights - self.start
-
-    @cached_property
-    def direction(self) -> np.ndarray:
-        """Unit vector of the predicted mean displacement."""
-        mean = self.predicted[:, 1].mean(axis=0)
-        return mean / np.linalg.norm(mean)
-
-    def along(self, displacements: np.ndarray) -> Mean:
-        return Mean.of(displacements @ self.direction)
-
-    @property
-    def gap(self) -> Mean:
-        """Measured minus predicted displacement."""
-        return self.along(self.measured) - self.along(self.predicted[:, 1])
-
-    @property
-    def gap_to_half(self) -> Mean:
-        """Measured minus the displacement of a limit with a lost factor ½."""
-        return self.along(self.measured) - self.along(self.predicted[:, 0])
-
-
 @cache
 def motion(name: str, halvings: int = 0, more: int = 1, law: Law | None = None) -> Motion:
-    """The run of a row with `more` paths, σ² halved (and α, where the prediction needs it)."""
+    """The run of a row, or one that `Row.smaller` makes of it."""
     row, problem = ROWS[name], ENTRIES[name].problem
-    smaller = 2.0**-halvings
-    settings = replace(
-        row,
-        alpha=row.alpha * smaller if row.prediction.in_alpha else row.alpha,
-        sigma=row.sigma * np.sqrt(smaller),
-        paths=more * row.paths,
-    )
     if law or row.law:
         problem = replace(problem, law=law or row.law)
-    return Motion(problem, settings, (3, list(ROWS).index(name), halvings))
-
-
-def confirm(name: str, found: Motion, gap: Mean, gap_to_half: Mean) -> None:
-    """Agreement; a displacement well above the error; and the lost factor ½ seen."""
-    expected = found.along(found.predicted[:, 1]).value
-    print(
-        f"{name}: displacement {expected:.4g} ± {gap.error:.2g}, z = {gap.z:.2f}, "
-        f"with a lost factor {gap_to_half.z:.0f}"
-    )
-    assert expected > 10 * gap.error
-    assert abs(gap.z) < ERRORS
-    assert gap_to_half.z > 2 * ERRORS
-
-
-def extrapolate(name: str, more: int = 1) -> None:
-    """Halve σ² and take the leading error of the prediction out."""
-    coarse, fine = motion(name, 0, more), motion(name, 1, more)
-    gain = ROWS[name].prediction.gain
-
-    def combined(quantity: str) -> Mean:
-        first, second = getattr(coarse, quantity), getattr(fine, quantity)
-        return (1 / (gain - 1)) * (gain * second - first)
-
-    confirm(name, fine, combined("gap"), combined("gap_to_half"))
+    return Motion(problem, row.smaller(halvings, more), (3, list(ROWS).index(name), halvings))
 
 
 DIRECT = [n for n, row in ROWS.items() if row.prediction in (NEXT_ORDER, AT_STEP)]
@@ -249,19 +64,18 @@ DIRECT = [n for n, row in ROWS.items() if row.prediction in (NEXT_ORDER, AT_STEP
 
 @pytest.mark.parametrize("name", DIRECT)
 def test_projected_iterate_moves_as_predicted(name):
-    found = motion(name)
-    confirm(name, found, found.gap, found.gap_to_half)
+    confirm_directly(name, motion(name))
 
 
 @pytest.mark.parametrize("name", [n for n in ROWS if n not in DIRECT])
 def test_extrapolated_motion_is_as_predicted(name):
-    extrapolate(name)
+    confirm_extrapolated(name, motion(name), motion(name, halvings=1))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ROWS)
 def test_extrapolated_motion_of_many_paths_is_as_predicted(name):
-    extrapolate(name, more=16)
+    confirm_extrapolated(name, motion(name, 0, more=16), motion(name, 1, more=16))
 
 
 def test_additive_noise_spreads_as_predicted():
