@@ -34,6 +34,9 @@ NEAR = 1e-10
 SETTLED = 1e-3
 """Fraction of the distance to the origin that the last step of a search may have."""
 
+REDUNDANT = 1e-13
+"""Least damping in units of the largest |∇r|², without which redundant equations divide by zero."""
+
 ARITHMETIC_FAILURES = (ZeroDivisionError, ValueError, OverflowError, TypeError)
 """What arithmetic raises where an iteration leaves the domain of the model's functions."""
 
@@ -117,8 +120,9 @@ class System(WithoutCaches):
                 break
             rows = self._slopes(point)
             normal = gram(rows)
+            floor = REDUNDANT * max(row[k] for k, row in enumerate(normal))
             for k, row in enumerate(normal):
-                row[k] += damping * min(size, 1.0) ** 2
+                row[k] += damping * min(size, 1.0) ** 2 + floor
             step = combine(rows, solve(normal, r), fp)
             moved = self._move(point, step)
             r_moved = self._program.value(moved, fp)

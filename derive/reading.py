@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import sympy as sp
-from sympy.core.function import AppliedUndef, ArgumentIndexError
+from sympy.core.function import AppliedUndef
 
 from .calculus import INFINITE
 from .errors import ProblemError
@@ -87,9 +87,9 @@ def _can_be_computed(part: sp.Basic | None) -> bool:
     try:
         slopes = [part.diff(x) for x in _TRIALS]
         sp.lambdify(_TRIALS, [part, *slopes], "mpmath")
-    except (ArgumentIndexError, NotImplementedError):
+    except (ValueError, NotImplementedError):
         return False
-    return True
+    return not any(slope.has(sp.Derivative, sp.Subs) for slope in slopes)
 
 
 def read_matrix(name: str, given: Any, what: str = "a matrix") -> sp.ImmutableMatrix:

@@ -71,13 +71,24 @@ def distance(x: Array, y: Array) -> float:
 
 @compiled
 def correction(constraints: Generated, size: Size, point: Array) -> Array:
-    """DF⁺ F: what a Gauss-Newton step takes away from a point, about its distance to Γ."""
+    """DF⁺ F: what a Gauss-Newton step takes away from a point, about its distance to Γ.
+
+    Not a number where it is small though the point is far from Γ: there DF loses rank.
+    """
     apart()
     n = len(point)
     count, rank = size
     values = np.empty((1, count * (1 + n)))
     constraints(point.reshape(1, n), values)
-    return least_norm_solution(values[0, count:].reshape(count, n), values[0, :count], rank)
+    left, slopes = values[0, :count].copy(), values[0, count:].reshape(count, n)
+    step = least_norm_solution(slopes, left, rank)
+    scale = CLOSE * (largest(point) + 1e-3)
+    if largest(step) <= scale:
+        for i in range(count):
+            left[i] -= dot(slopes[i], step)
+        if largest(left) > scale * largest(values[0, count:]):
+            step[:] = np.nan
+    return step
 
 
 @compiled
@@ -170,7 +181,7 @@ def flow_ends(gradient: Generated, constraints: Generated, size: Size, points: A
         span = 1e-3 / (largest(slopes[0]) + 1e-3)
         arrived = close(constraints, size, point)
         for _ in range(FLOW_STEPS):
-            if arrived or not np.isfinite(largest(point)):
+            if arrived or not np.isfinite(largest(point)) or largest(slopes[0]) == 0.0:
                 break
             for stage in range(6):
                 trial = point.copy()
