@@ -7,7 +7,7 @@ fluctuations and the measure ν of its jumps of size O(1); a law that shrinks wi
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -355,3 +355,22 @@ class Independent(Law):
     def subs(self, values: Mapping[sp.Symbol, Any]) -> Independent:
         """Bind parameters in every group."""
         return Independent(tuple((symbols, law.subs(values)) for symbols, law in self.groups))
+
+
+def repeated(
+    law: Law, noise: tuple[sp.Symbol, ...], copies: Sequence[Mapping[sp.Symbol, sp.Symbol]]
+) -> Law:
+    """The law of independent draws, one for each copy of the noise symbols."""
+    if isinstance(law, Gaussian):
+        covariance = law.levy_pair(len(noise)).covariance
+        return Gaussian(sp.diag(*[covariance] * len(copies)))
+    if isinstance(law, CustomLaw | Independent):
+        groups = law.groups if isinstance(law, Independent) else ((noise, law),)
+        return Independent(
+            tuple(
+                (tuple(copy[s] for s in symbols), part)
+                for copy in copies
+                for symbols, part in groups
+            )
+        )
+    return law  # of independent coordinates, as many as there are

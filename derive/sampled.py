@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+import mpmath
 import sympy as sp
 
 from .calculus import gradient
@@ -22,9 +23,11 @@ from .equation import Equation, leading_equation
 from .errors import ProblemError
 from .ideal import Ideal
 from .jets import Residual, squares_jet
-from .laws import Gaussian, Law
+from .laws import Gaussian, Law, repeated
 from .limit import Limit, derive_limit
+from .linear import are_clearly_independent
 from .problem import NoisyGradientDescent
+from .program import Program
 from .reading import read_expression
 from .regularizer import NoiseMoments, noise_moments
 from .symbols import alpha
@@ -89,6 +92,11 @@ class SampledDescent:
         object.__setattr__(self, "values", values)
         if self.near is not None:
             object.__setattr__(self, "near", replace(template, near=self.near).near)
+        if not self.shared and not self.law.shrinks:
+            raise ProblemError(
+                f"law: {self.law} keeps its size and is drawn once for all samples; expected a law "
+                "of the noise of one sample, or shared=True"
+            )
         _ = self.square
 
     @property
@@ -132,7 +140,7 @@ class SampledDescent:
             )
         )
         noise = self.noise if self.shared else tuple(e for copy in copies for e in copy.values())
-        law = self.law if self.shared else _repeated(self.law, len(self.noise), len(rows))
+        law = self.law if self.shared else repeated(self.law, self.noise, copies)
         return NoisyGradientDescent(
             sp.expand_mul(loss), sp.expand_mul(noisy / n), self.weights, noise, law, near=self.near
         )
@@ -283,12 +291,27 @@ def derive_sampled_limit(  # type: ignore[misc]
         As `derive_limit`, for a few of the samples.
     """
     moments = noise_moments(problem.template)
-    few = range(min(problem.samples, SUBSAMPLE, problem.dimension - 1))
-    witness = derive_limit(problem.expand(few), assume=assume)
+    witness = derive_limit(problem.expand(_few(problem)), assume=assume)
     classification = _classification(problem, moments, witness)
     return SampledLimit(
         problem, moments, classification, leading_equation(classification.outcome, moments)
     )
+
+
+def _few(problem: SampledDescent) -> list[int]:
+    """Samples that constrain the weights independently, and leave them a way to move."""
+    n = problem.dimension
+    # Without a point to start from any will do that no formula is likely to single out.
+    point = problem.near or [math.sqrt(2 + k) % 1 - 0.4 for k in range(n)]
+    residual = Program((*problem.weights, *problem.data), [problem.square[1]])
+    chosen: dict[int, list[float]] = {}
+    for i, sample in enumerate(problem.values):
+        if len(chosen) == min(SUBSAMPLE, n - 1):
+            break
+        (slope,) = residual.jacobian([*point, *sample], n, mpmath.fp)
+        if are_clearly_independent([*chosen.values(), slope]):
+            chosen[i] = slope
+    return list(chosen)
 
 
 def _classification(
@@ -375,11 +398,3 @@ def _table(values: Any, columns: int) -> Table:
 
 def _rational(value: float) -> sp.Rational:
     return sp.Rational(repr(value))
-
-
-def _repeated(law: Law, dimension: int, copies: int) -> Law:
-    """The law of independent draws, one a sample."""
-    covariance = law.levy_pair(dimension).covariance
-    if isinstance(law, Gaussian):
-        return Gaussian(sp.diag(*[covariance] * copies))
-    return law

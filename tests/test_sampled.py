@@ -13,7 +13,9 @@ import sympy as sp
 
 from derive import (
     Bernoulli,
+    CustomLaw,
     Gaussian,
+    Independent,
     Minibatch,
     Outcome,
     ProblemError,
@@ -23,8 +25,8 @@ from derive import (
     Uniform,
     derive_limit,
 )
+from derive.regularizer import noise_moments
 from numerics import compile_limit, compile_sampled, simulate_descent, simulate_limit
-from numerics.noise import NoiseError
 
 x1, x2, y = sp.symbols("x1 x2 y", real=True)
 a1, a2, b1, b2, c1, c2 = WEIGHTS = sp.symbols("a1 a2 b1 b2 c1 c2", real=True)
@@ -63,6 +65,10 @@ MODELS: dict[str, dict[str, Any]] = {
         "law": Bernoulli(),
         "shared": True,
     },
+}
+JUMPS: dict[str, Any] = {
+    "jumps": CustomLaw([[1, 0], [0, 0]], [((1, 2), 1), ((0, 1), sp.Rational(1, 2))]),
+    "a product": Independent({xi: Gaussian(sp.Matrix([[2]])), eta: Bernoulli()}),
 }
 CONSISTENT = tuple((p, q, 0.3 * p**2 + 0.2 * q + 0.1 * p) for p, q, _ in VALUES)
 
@@ -110,6 +116,30 @@ def test_limit_is_that_of_the_expanded_problem(name: str) -> None:
         )
     covariances = [s @ s.T for s in (fast.diffusion(here), oracle.diffusion(here))]
     np.testing.assert_allclose(*covariances, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("law", JUMPS.values(), ids=JUMPS)
+def test_every_law_is_repeated_independently(law: Any) -> None:
+    """Σ of the expanded problem is Σ_i S_i S_iᵀ/n² with S_i of sample i alone."""
+    noisy = QUADRATIC - eta * a1 - xi
+    problem = sampled("two label noises", law=law, noisy=noisy)
+    n = len(CONSISTENT)
+
+    def covariance(rows: Any) -> np.ndarray:
+        moments = noise_moments(problem.expand(rows)).covariance
+        at = moments.subs(dict(zip(WEIGHTS, map(sp.Rational, START), strict=True)))
+        return np.array(at, float) * len(rows) ** 2 / n**2
+
+    alone = sum(covariance([i]) for i in range(n))
+    np.testing.assert_allclose(covariance(range(n)), alone, rtol=0, atol=1e-14)
+
+
+def test_outcome_is_decided_on_independent_samples() -> None:
+    """Copies of a sample hide that dropout moves along the others' common zero set."""
+    copies = (CONSISTENT[0],) * 4 + CONSISTENT
+    limit, plain = (derive_limit(sampled("shared dropout", v)) for v in (copies, CONSISTENT))
+    assert "3 of 7 samples" in str(limit)
+    assert limit.outcome is plain.outcome
 
 
 def test_label_noise_on_any_number_of_samples() -> None:
@@ -211,12 +241,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         "y",
     ),
     "minibatch of one sample": (
-        lambda: simulate_descent(
-            sampled("two label noises", law=Minibatch(2, 1)),
-            START, alpha=0.1, sigma=0.1, steps=1, paths=1, seed=0,
-        ),
-        NoiseError,
-        "minibatch",
+        lambda: sampled("two label noises", law=Minibatch(2, 1)), ProblemError, "law: Minibatch",
     ),
     "symbolic step": (
         lambda: compile_limit(limits("label noise")[0].at_step()), ValueError, "alpha",
