@@ -11,6 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+MAX_TIMES = 10**7
+"""Largest number of equally spaced times to record."""
+
 Doubles = NDArray[np.float64]
 
 MAX_COUNT = 2**53
@@ -83,9 +86,9 @@ def equally_spaced(record: int | ArrayLike, end: float) -> Doubles:
         If fewer than two are asked for, or what is given is no sequence of finite numbers.
     """
     if isinstance(record, Integral):
-        if not 2 <= record <= MAX_COUNT:
+        if not 2 <= record <= MAX_TIMES:
             raise ValueError(
-                f"record: expected at least 2 times (first and last), at most {MAX_COUNT}; "
+                f"record: expected at least 2 times (first and last), at most {MAX_TIMES}; "
                 f"got {record}"
             )
         return np.linspace(0.0, end, int(record))

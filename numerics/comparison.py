@@ -35,7 +35,8 @@ def iterations_per_time(limit: Limit, alpha: float, sigma: float) -> float:
     A limit without motion has no time scale of its own; it is watched on the scale 1/(α²σ²).
     """
     if limit.time_scale is None:
-        return 1 / (alpha * sigma) ** 2
+        speed = 1 / alpha / sigma
+        return speed * speed  # infinite where ** would not compute it
     return float(limit.time_scale.subs({ALPHA: alpha, SIGMA: sigma}))
 
 

@@ -198,8 +198,10 @@ def flow_ends(gradient: Generated, constraints: Generated, size: Size, points: A
                 arrived = close(constraints, size, point)
             if np.isfinite(ratio):
                 span *= min(5.0, max(0.2, 0.9 * (ratio + 1e-10) ** -0.2))
-            else:
+            elif span * largest(slopes[0]) > ROUND_OFF * largest(point):
                 span *= 0.1
+            else:  # it runs away to infinity
+                break
         if not arrived:
             point[:] = np.nan
 

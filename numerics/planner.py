@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from derive import Limit, Outcome
 
-from .arguments import check_counts, number, positive
+from .arguments import check_counts, number, positive, starting_points
 from .comparison import iterations_per_time
 from .descent import compile_descent, simulate_descent
 from .limits import compile_limit
@@ -126,7 +126,7 @@ def plan(
     if paths is not None:
         check_counts(paths=(paths, 1))
     compiled = compile_limit(limit)
-    end = compiled.flow_limit(start)
+    end = compiled.flow_limit(starting_points(start, limit.problem.weights, 1)[0])
     stiffness = alpha * float(compiled.spectrum(end)[-1])
     iterations = time * iterations_per_time(limit, alpha, sigma)
     cost = OVERHEAD * iterations * seconds_per_step(limit, end, alpha, sigma)

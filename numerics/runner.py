@@ -234,7 +234,7 @@ def _astray(states: Doubles, far: Doubles, run: Run) -> NDArray[np.bool_]:
     finite = np.isfinite(states[:, : run.recursion.recorded]).all(axis=1)
     if run.neighbourhood is None:
         return np.asarray(~finite)
-    return np.asarray(~(finite & (far <= run.neighbourhood**2)))
+    return np.asarray(~(finite & (far <= run.neighbourhood * run.neighbourhood)))
 
 
 def _bound_kernel(run: Run) -> Callable[..., None]:

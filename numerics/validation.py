@@ -24,7 +24,7 @@ from derive import Limit, Outcome
 from derive.regularizer import persistent_noise
 
 from . import questions
-from .arguments import check_counts, number, positive, starting_points
+from .arguments import MAX_COUNT, check_counts, number, positive, starting_points
 from .bursts import Burst, FastPhase, Scaling, burst, measure_fast_phase, measure_scaling
 from .checks import Finding, judge
 from .comparison import Comparison, compare, expansion_order, iterations_per_time
@@ -122,7 +122,9 @@ def validate(
         level=level,
     )
 
-    names = observables or weight_observables(given)
+    names = weight_observables(given) if observables is None else observables
+    if not isinstance(names, Mapping) or not names or not all(map(callable, names.values())):
+        raise ValueError(f"observables: expected {{name: function of the weights}}, got {names!r}")
     bar = tqdm(total=len(settings.alphas) + 2, disable=not progress, unit="experiment")
     descent = compile_descent(given.problem)
     findings: list[Finding] = []
@@ -180,6 +182,12 @@ def _settings(
     if paths < 100:
         raise ValueError(f"paths: expected at least 100 for standard errors to hold, got {paths}")
     iterations = time * iterations_per_time(limit, max(alphas), max(sigmas))
+    most = time * iterations_per_time(limit, min(alphas), min(sigmas))
+    if not most <= MAX_COUNT:
+        raise ValueError(
+            f"time: {time:g} units of slow time are {most:.3g} iterations at α = {min(alphas):g}, "
+            f"σ = {min(sigmas):g}; give a shorter time or larger α and σ"
+        )
     if not iterations >= 100:
         raise ValueError(
             f"time: {time:g} units of slow time are only {iterations:.3g} iterations at "
@@ -189,8 +197,11 @@ def _settings(
 
 
 def _ladder(name: str, given: float | Sequence[float]) -> tuple[float, ...]:
-    several = given if isinstance(given, Sequence | np.ndarray) and np.ndim(given) else [given]
-    if isinstance(given, str) or not len(several):
+    try:
+        several = [given] if isinstance(given, str) else list(given)  # type: ignore[arg-type]
+    except TypeError:
+        several = [given]
+    if not several:
         raise ValueError(f"{name}: expected a positive number or several, got {given!r}")
     return tuple(sorted({number(name, value, positive) for value in several}, reverse=True))
 

@@ -322,6 +322,15 @@ RUNS = {
         lambda x: plan(x, (1, 0), alpha=0.1, sigma=0.1, time=1.0),
         "paths, budget: expected one of the two",
     ),
+    "a scale that takes for ever": (
+        lambda x: validate(x, (1, 0), **{**RUN, "sigma": 1e-300}),
+        "time: 1 units of slow time are inf iterations .*; give a shorter time",
+    ),
+    "observables that are none": (
+        lambda x: validate(x, (1, 0), **RUN, observables={"angle": 3}),
+        "observables: expected {name: function of the weights}, got",
+    ),
+    "no step sizes": (lambda x: validate(x, (1, 0), **{**RUN, "alpha": []}), "alpha: expected"),
     "a start that does not reach Γ": (
         lambda _: validate(derive_limit(model()), (0, 0), **RUN),
         "start: gradient descent with α = 0.05 does not end on Γ",
