@@ -128,7 +128,7 @@ class Output(NamedTuple):
     expression : Expr
         In the weights and the data.
     place, stride : int
-        Sample i adds it to entry `place + stride·i`; all samples to the same if the stride is 0.
+        Of sample i it is entry `place + stride·i`; samples add up in one if the stride is 0.
     """
 
     expression: Any
@@ -206,7 +206,7 @@ class SampledFunction:
     @property
     def source(self) -> str:
         """Text of the generated module."""
-        own = {"data", "points", "values", "p", "sample", "S", "a", "b", "m", self.name}
+        own = {"data", "points", "values", "row", "p", "sample", "S", "a", "b", "m", self.name}
         weights = readable_names(self.weights, "w", own)
         data = readable_names(self.data, "x_", {*own, *weights})
         order = ", ".join(map(str, self.weights))
@@ -227,8 +227,9 @@ class SampledFunction:
             '    """',
             *([f"    S = np.empty({self._shape})"] if self.products else []),
             "    for p in range(points.shape[0]):",
+            "        row = values[p]",
             f"        for a in range({self.width}):",
-            "            values[p, a] = 0.0",
+            "            row[a] = 0.0",
             *[f"        {name} = points[p, {i}]" for i, name in enumerate(weights)],
             "        for sample in range(len(data)):",
             *[f"            {name} = data[sample, {i}]" for i, name in enumerate(data)],
@@ -244,8 +245,11 @@ class SampledFunction:
     def _assignments(self, weights: list[str], data: list[str]) -> list[str]:
         expressions = [o.expression for o in self.outputs]
         targets = [f"add{i}" for i in range(len(expressions))]
+        # Indices of a row, and no sums where there is one summand, compile ten times faster.
         adds = [
-            f"values[p, {o.place}{f' + {o.stride} * sample' if o.stride else ''}] += {target}"
+            f"row[{o.place} + {o.stride} * sample] = {target}"
+            if o.stride
+            else f"row[{o.place}] += {target}"
             for o, target in zip(self.outputs, targets, strict=True)
         ]
         for a, row in enumerate(self.products.factor if self.products else ()):
@@ -262,5 +266,5 @@ class SampledFunction:
             f"for a in range({n}):",
             f"    for b in range({n}):",
             f"        for m in range({columns}):",
-            f"            values[p, {self.products.place} + {n} * a + b] += S[a, m] * S[b, m]",
+            f"            row[{self.products.place} + {n} * a + b] += S[a, m] * S[b, m]",
         ]
