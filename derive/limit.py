@@ -15,12 +15,13 @@ from .calculus import gradient
 from .classify import Classification, Evidence, Outcome, classify
 from .coordinates import IntrinsicForm, intrinsic_form
 from .discovery import find_manifold
-from .display import as_latex, as_text
+from .display import as_latex, as_text, equations
 from .equation import Equation, leading_equation
 from .errors import DeriveError, NotCoveredError, ProblemError
 from .explain import Explanation, explain
 from .hypotheses import check_hypotheses
 from .manifold import Manifold
+from .markup import statements_table
 from .notation import Notation
 from .pointwise import compare
 from .problem import NoisyGradientDescent
@@ -337,6 +338,12 @@ class Limit:
     def explain(self) -> Explanation:
         """The derivation step by step, with the hypotheses checked and assumed."""
         return explain(self)
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(str(self))
+
+    def _repr_html_(self) -> str:
+        return statements_table(equations(self))
 
     def _repr_latex_(self) -> str:
         return f"$\\displaystyle {self.latex()}$"

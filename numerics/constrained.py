@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.integrate import DOP853
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 import derive
 from derive import Limit

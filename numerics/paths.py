@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from os import PathLike
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from derive.errors import SavedFileError
 
 from .archive import read_archive, write_archive
+from .tables import paths_table
 
 FORMAT = "singular-limit paths"
 VERSION = 1
@@ -89,6 +90,12 @@ class Paths:
             f"{paths} paths of {dimension} weights at {times} times up to "
             f"{self.times[-1]:g} ({self.unit}); {ends or 'all reached the end'}"
         )
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(str(self))
+
+    def _repr_html_(self) -> str:
+        return paths_table(self)
 
     @property
     def ok(self) -> NDArray[np.bool_]:

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from html import escape
 from os import PathLike
 from pathlib import Path
 from string import Template
 
-from latex2mathml.converter import convert
-
 from derive.display import Statement, equations
 from derive.files import write_atomically
-from derive.notation import Notation, Part, Words
+from derive.markup import statement_html
 
 from . import plots
 from .content import versions
 from .plots import Figure
+from .tables import checks_table, distances_table, table
 from .verdict import ValidationReport
 
 VERBS = {"agrees": "follows", "contradicts": "contradicts"}
@@ -126,8 +125,8 @@ def as_html(report: ValidationReport, command: str) -> str:
             for step in report.limit.evidence.steps
         ),
         level=f"{report.settings.level:g}",
-        checks=_checks(report),
-        distances=_distances(report),
+        checks=checks_table(report.checks),
+        distances=distances_table(report.gaps),
         figures="\n".join(_figures(report)),
         command=escape(command),
         settings=_settings(report),
@@ -135,50 +134,7 @@ def as_html(report: ValidationReport, command: str) -> str:
 
 
 def _statement(statement: Statement) -> str:
-    parts = ", ".join(map(_part, statement.parts))
-    return f"<div><dt>{escape(statement.label)}</dt><dd>{parts}</dd></div>"
-
-
-def _part(part: Part) -> str:
-    """Words as text, so that narrow screens can break it; all else as MathML."""
-    if isinstance(part, Words):
-        return escape(part.text)
-    return str(convert(Notation().line((part,)), display="inline"))
-
-
-def _checks(report: ValidationReport) -> str:
-    rows = [
-        (
-            f"<td>{escape(c.name)}</td>",
-            '<td class="agrees">agrees</td>'
-            if c.passed
-            else '<td class="contradicts">contradicts</td>',
-            *(f"<td>{x:.5g}</td>" for x in (c.measured, c.expected)),
-            *(f"<td>{x:.2g}</td>" for x in (c.error, c.allowance, c.p_value)),
-        )
-        for c in report.checks
-    ]
-    return _table(("check", "", "measured", "expected", "error", "allowance", "p"), rows)
-
-
-def _distances(report: ValidationReport) -> str:
-    rows = [
-        (
-            f"<td>{g.alpha:g}</td><td>{g.sigma:.4g}</td>",
-            f"<td>{g.at_step:.2%}</td><td>{g.asymptotic:.2%}</td><td>{g.error:.2%}</td>",
-        )
-        for g in report.gaps
-    ]
-    return _table(("α", "σ", "from limit at α", "from limit α → 0", "error"), rows)
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    titles = "".join(f'<th scope="col">{escape(h)}</th>' for h in head)
-    body = "\n".join(f"<tr>{''.join(row)}</tr>" for row in rows)
-    return (
-        f'<div class="scroll"><table><thead><tr>{titles}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>"
-    )
+    return f"<div><dt>{escape(statement.label)}</dt><dd>{statement_html(statement)}</dd></div>"
 
 
 def _figures(report: ValidationReport) -> Iterable[str]:
@@ -214,4 +170,4 @@ def _settings(report: ValidationReport) -> str:
     rows = [
         (f"<td>{escape(a)}</td><td>{escape(b)}</td>",) for a, b in [*chosen, *versions().items()]
     ]
-    return _table(("setting", "value"), rows)
+    return table(("setting", "value"), rows)

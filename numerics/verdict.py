@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from html import escape
 from os import PathLike
 from typing import Any
 
@@ -20,6 +21,7 @@ from .limits import compile_limit
 from .plots import Figure
 from .reportfile import load_parts, save_parts
 from .statistics import difference, mean
+from .tables import checks_table, distances_table
 
 Array = NDArray[np.float64]
 Observables = Mapping[str, Callable[[Array], Array]]
@@ -175,6 +177,13 @@ class ValidationReport:
         named = {name: every[name] for name in parts["observables"] if name in every}
         parts["observables"] = named or weight_observables(limit)
         return cls(limit=limit, **parts)
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(str(self))
+
+    def _repr_html_(self) -> str:
+        checks, distances = checks_table(self.checks), distances_table(self.gaps)
+        return f"<p>{escape(self.conclusion)}</p>{checks}{distances}"
 
     def __str__(self) -> str:
         marks = {True: "agrees     ", False: "CONTRADICTS"}

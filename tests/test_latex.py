@@ -35,7 +35,6 @@ SHOWN = (
     "parameter noise on the uneven ring",
     "Bernoulli DropConnect on the hyperbola",
     "linear scalar noise on the uneven ring",
-    "additive noise on an ellipse",
 )
 needs_pdflatex = pytest.mark.skipif(
     shutil.which("pdflatex") is None, reason="needs pdflatex (texlive-latex-recommended)"

@@ -7,6 +7,7 @@ distinction. The ink is one colour, so that a page can exchange it.
 from __future__ import annotations
 
 import functools
+import io
 import re
 from collections.abc import Callable
 from typing import Any, ParamSpec
@@ -80,9 +81,18 @@ def symbol(name: str) -> str:
     return f"${letter}_{{{index}}}$" if index else f"${letter}$"
 
 
+class Picture(Figure):
+    """A figure that a notebook shows by itself, with or without pyplot."""
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png", dpi=100)
+        return buffer.getvalue()
+
+
 def sheet(rows: int, columns: int, width: float = 3.4, height: float = 2.6) -> tuple[Figure, Any]:
     """A figure, and its axes in an array of shape (rows, columns)."""
-    figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
+    figure = Picture(figsize=(width * columns, height * rows), layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False)
 
 
