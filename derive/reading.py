@@ -94,11 +94,13 @@ def _can_be_computed(part: sp.Basic | None) -> bool:
 
 def read_matrix(name: str, given: Any, what: str = "a matrix") -> sp.ImmutableMatrix:
     """A matrix of finite expressions; a `ProblemError` names the argument."""
-    try:
-        matrix = sp.ImmutableMatrix(given)
-    except (TypeError, ValueError, NotImplementedError) as error:
-        raise ProblemError(f"{name}: expected {what} of expressions, got {given!r}") from error
-    return matrix.applyfunc(lambda entry: read_expression(name, entry))
+    rows = given.tolist() if isinstance(given, sp.MatrixBase) else given
+    if isinstance(rows, str | Mapping) or not isinstance(rows, Iterable):
+        raise ProblemError(f"{name}: expected {what} of expressions, got {given!r}")
+    entries = [[read_expression(name, x) for x in sequence(row)] for row in sequence(rows)]
+    if len({len(row) for row in entries}) != 1:
+        raise ProblemError(f"{name}: expected rows of one length, got {given!r}")
+    return sp.ImmutableMatrix(entries)
 
 
 def read_symbols(name: str, given: Any, may_be_empty: bool = False) -> tuple[sp.Symbol, ...]:

@@ -99,7 +99,10 @@ TYPED = {
         lambda: NoisyGradientDescent.from_gradient_noise(RING, None, WEIGHTS),
         "noise_matrix: expected a matrix of expressions, got None",
     ),
-    "ragged covariance": (lambda: Gaussian([[1, 2], [3]]), "covariance: expected a square matrix"),
+    "ragged covariance": (
+        lambda: Gaussian([[1, 2], [3]]),
+        "covariance: expected rows of one length",
+    ),
     "values that are no mapping": (lambda: model().subs(3), "subs: expected {parameter: number"),
     "a value that is none": (
         lambda: model(a * eta * w1, parameters=(a,)).subs({a: "x"}),
