@@ -252,7 +252,7 @@ def _general_form(limit: Limit) -> Statement:
     phi, phi_tex = ("Φ", r"\Phi") if limit.step == 0 else ("Φ_α", r"\Phi_\alpha")
     texts: list[str] = []
     tex: list[str | sp.Expr] = []
-    if any(limit.slope):
+    if limit.equation.at(limit.equation.potential).has(*limit.problem.weights):
         by_reg = _flows_by_reg(limit)
         texts.append("−P∇Reg" if by_reg else "−P∇V")
         tex.append(r"-P\nabla\mathrm{Reg}" if by_reg else r"-P\nabla V")
@@ -262,7 +262,7 @@ def _general_form(limit: Limit) -> Statement:
         minus = "− " if texts else "−"
         texts.append(f"{minus}{weight}{name}")
         tex += [" - ", *weight_tex, name_tex]
-    if limit.moments.columns.cols and limit.ito_weight != 0:
+    if limit.ito_weight != 0 and limit.moments.columns.cols:
         weight, weight_tex = _weight(limit.ito_weight)
         plus = "+ " if texts else ""
         texts.append(f"{plus}{weight}D²{phi}[Σ]")
@@ -271,7 +271,7 @@ def _general_form(limit: Limit) -> Statement:
     if len(texts) > 1:
         text, tex = f"[{text}]", [r"\bigl[", *tex, r"\bigr]"]
     text, tex = f"dW = {text} dt", ["dW = ", *(tex or ["0"]), r"\,dt"]
-    if limit.moments.columns.cols and limit.noise_weight != 0:
+    if limit.noise_weight != 0 and limit.moments.columns.cols:
         weight, weight_tex = _weight(limit.noise_weight)
         text, tex = f"{text} + {weight}P S dB", [*tex, " + ", *weight_tex, r"P S\,dB"]
     if limit.step != 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +18,7 @@ from .katzenberger import NormalFrame
 from .linear import (
     Rows,
     are_clearly_independent,
+    gram,
     independent_rows,
     orthonormal_basis,
     perpendicular,
@@ -144,6 +146,19 @@ class Probe(WithoutCaches):
         if geometry.clear and self.squares_are_constraints:
             return all(c > 0 for c in self._square_weights(geometry.point))
         return geometry.is_regular
+
+    def spectrum(self, geometry: LocalGeometry) -> list[float]:
+        """Non-zero eigenvalues of H at a point of Γ, ascending, as floats.
+
+        Where L = ½ Σ c r² with independent r they are those of the Gram matrix of the √c ∇r.
+        """
+        if not (geometry.clear and self.squares_are_constraints):
+            return [float(x) for x in geometry.curvatures]
+        sizes = [math.sqrt(c) for c in self._square_weights(geometry.point)]
+        slopes = self.system.jacobian(geometry.point)
+        rows = [[size * float(x) for x in row] for size, row in zip(sizes, slopes, strict=True)]
+        with mpmath.workdps(15):
+            return [float(x) for x in mpmath.eigsy(mpmath.matrix(gram(rows)), eigvals_only=True)]
 
     @property
     def squares_are_constraints(self) -> bool:

@@ -194,6 +194,14 @@ def test_compiled_limit_takes_batches(entry, limit, truths):
     )
 
 
+def test_spectrum_that_is_explained_is_that_of_the_hessian(entry, limit, truths):
+    geometry = next(limit.manifold.local())
+    point = np.array([float(x) for x in geometry.point])
+    eigenvalues = np.linalg.eigvalsh(truths[0].landscape.hessian(point))
+    rank = limit.manifold.codimension
+    assert limit.manifold.probe.spectrum(geometry) == close(eigenvalues[-rank:], 1e-10)
+
+
 @over(WRITTEN, slow=SURFACE_AND_CUBIC)
 def test_closed_form_is_that_of_brute_force(entry, limit, truths):
     agrees_with_brute_force(in_closed_form(limit), entry, truths)
