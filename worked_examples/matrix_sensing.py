@@ -161,6 +161,9 @@ def draw(sensing: Sensing, alpha: float, curves: dict[str, Curve], slow: Curve) 
         errors.loglog(curve.iterations, curve.training, f"C{color}:", label=f"training, {name}")
         if np.isfinite(curve.smallest).any():
             collapse.loglog(curve.iterations, curve.smallest, f"C{color}-", label=name)
+    # Without label noise the iterates stay at the point of Γ where the limit starts.
+    quiet = curves["no label noise"].iterations[-1], slow.iterations[-1]
+    errors.loglog(quiet, [slow.test[0]] * 2, "C0-.", label="test, end of training without noise")
     shown = slow.iterations > 0
     errors.loglog(slow.iterations[shown], slow.test[shown], "k--", label="test, limit")
     collapse.loglog(slow.iterations[shown], slow.smallest[shown], "k--", label="limit")

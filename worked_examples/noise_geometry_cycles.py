@@ -93,10 +93,11 @@ def draw(peaks: Sequence[float] = (0.12, 0.15, 0.2), steps: int = 4000) -> Figur
     rules = {"SGD": np.random.default_rng(0), "GD": None}
     for axes, (name, rng) in zip(maps, rules.items(), strict=True):
         path = descend(Schedule(peaks[1]), steps, rng)
-        axes.scatter(path[:, 0], sharpness(path), c=np.arange(len(path)), s=3)
+        points = axes.scatter(path[:, 0], sharpness(path), c=np.arange(len(path)), s=3)
         axes.axhline(2, color="0.6", linewidth=1)
-        axes.set(xlabel="p (sharpest direction)", ylabel="u² + v²", ylim=(1.5, 6))
+        axes.set(xlabel="p (sharpest direction)", ylabel="u² + v²", xlim=(-0.3, 0.3), ylim=(1.5, 6))
         axes.set_title(f"{name}, peak step {peaks[1]} (2/κ = {2 / KAPPA})")
+    figure.colorbar(points, ax=maps, label="iterations", pad=0.01)
     for color, peak in enumerate(peaks):
         for style, (name, rng) in zip(("-", "--"), rules.items(), strict=True):
             path = descend(Schedule(peak), steps, rng)

@@ -135,15 +135,14 @@ def draw(quiet: Sequence[Training], noisy: Sequence[Training]) -> Figure:
         for run in runs:
             top.plot(GRID, curve(run.weights, GRID), linewidth=1)
         top.plot(X, Y, "ko", markersize=4)
-        top.set(title=f"{len(runs)} starts {name} label noise", ylim=(-0.8, 0.8))
+        top.set(title=f"{len(runs)} starts {name} label noise", ylim=(-0.8, 0.8), xlabel="x")
         bottom.loglog(runs[0].iterations, runs[0].loss, "C3", label="training loss")
         bottom.set(xlabel="iterations", ylabel="training loss", ylim=(1e-12, 10))
         side = bottom.twinx()
         side.plot(runs[0].iterations, runs[0].length, "C0", label="length of the curve")
-        side.axhline(polygon, color="0.6", linewidth=1)
+        side.axhline(polygon, color="0.6", linewidth=1, label="length of the polygon")
         side.set(ylabel="length of the curve", ylim=(0.9 * polygon, 2 * polygon))
-    handles = [*bottom.lines, side.lines[0]]
-    figure.legend(handles=handles, loc="outside lower center", ncols=2)
+    figure.legend(handles=[*bottom.lines, *side.lines], loc="outside lower center", ncols=3)
     return figure
 
 
