@@ -1,11 +1,12 @@
 """From a noise model, stated in sympy, to the limiting equation of noisy gradient descent."""
 
-from . import latex, mechanisms
+from . import latex, mechanisms, modelfile
 from .classify import Outcome
 from .errors import (
     DeriveError,
     DeriveWarning,
     ManifoldError,
+    ModelFileError,
     NotCoveredError,
     ProblemError,
     SavedFileError,
@@ -43,6 +44,7 @@ __all__ = [
     "MatrixLimit",
     "MatrixModel",
     "Minibatch",
+    "ModelFileError",
     "NoiseGeometry",
     "NoisyGradientDescent",
     "NotCoveredError",
@@ -63,5 +65,6 @@ __all__ = [
     "invariant_density",
     "latex",
     "mechanisms",
+    "modelfile",
     "sigma",
 ]

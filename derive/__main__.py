@@ -7,29 +7,35 @@ import sys
 import warnings
 from pathlib import Path
 
-from .errors import DeriveError
 from .files import write_atomically
 from .latex import document
 from .limit import derive_limit
-from .modelfile import load_model, starter
+from .modelfile import describe_schema, load_model, starter
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; returns 0, or 2 for bad input."""
+    """Run the command; returns 0, 2 for bad input, 130 if it is interrupted."""
     parser = argparse.ArgumentParser(prog="python -m derive", description=__doc__)
     parser.add_argument("model", nargs="?", help="a .toml model, or a .py file defining `model`")
     parser.add_argument("--latex", metavar="FILE", help="write a LaTeX document, too")
     parser.add_argument("--new", metavar="NAME", help="write a commented starter model NAME.toml")
+    parser.add_argument("--schema", action="store_true", help="list the keys of a model file")
     options = parser.parse_args(arguments)
-    if (options.model is None) == (options.new is None):
-        parser.error("give a model file, or --new NAME")
+    if sum((options.model is not None, options.new is not None, options.schema)) != 1:
+        parser.error("give a model file, or --new NAME, or --schema")
     try:
+        if options.schema:
+            print(describe_schema())
+            return 0
         if options.new is not None:
             return _write_starter(options.new)
         return _derive(Path(options.model), options.latex)
-    except (DeriveError, OSError) as error:
+    except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
 
 
 def _derive(model: Path, latex: str | None) -> int:
@@ -44,9 +50,10 @@ def _derive(model: Path, latex: str | None) -> int:
 
 
 def _write_starter(name: str) -> int:
-    path = Path(name).with_suffix(".toml")
+    path = Path(name if name.endswith(".toml") else name + ".toml")
+    text = starter(path.stem.removesuffix(".toml"))
     with path.open("x", encoding="utf-8") as file:  # never overwrite a model
-        file.write(starter(path.stem))
+        file.write(text)
     print(f"wrote {path}; now run: python -m derive {path}")
     return 0
 

@@ -1,6 +1,6 @@
 """`python -m numerics MODEL`: run the recursion beside its limit, and say whether they agree.
 
-Exit codes: 0 they agree, 1 they do not, 2 bad input.
+Exit codes: 0 they agree, 1 they do not, 2 bad input, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from derive import Limit, derive_limit
+from derive.files import write_atomically
 from derive.modelfile import RunSettings, load_model
 
 from .content import write_json
@@ -44,6 +45,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
     return 0 if report.passed else 1
 
 
@@ -109,7 +113,8 @@ def _plan(limit: Limit, settings: dict[str, Any], budget: float | None) -> Plan:
 
 def _write(report: ValidationReport, options: argparse.Namespace, arguments: list[str]) -> None:
     picture = options.plot or Path(options.model.stem + ".png")
-    report.plot().savefig(picture, dpi=150)
+    figure, kind = report.plot(), picture.suffix.removeprefix(".") or "png"
+    write_atomically(picture, lambda file: figure.savefig(file, format=kind, dpi=150))
     print(f"picture: {picture}")
     command = "python -m numerics " + shlex.join(arguments)
     if options.report is not None:
