@@ -16,7 +16,7 @@ from derive.markup import statement_html
 from . import plots
 from .content import versions
 from .plots import Figure
-from .tables import checks_table, distances_table, table
+from .tables import checks_table, distances_table, orders_table, table
 from .verdict import ValidationReport
 
 VERBS = {"agrees": "follows", "contradicts": "contradicts"}
@@ -126,7 +126,7 @@ def as_html(report: ValidationReport, command: str) -> str:
         ),
         level=f"{report.settings.level:g}",
         checks=checks_table(report.checks),
-        distances=distances_table(report.gaps),
+        distances=distances_table(report.gaps) + orders_table(report.orders),
         figures="\n".join(_figures(report)),
         command=escape(command),
         settings=_settings(report),

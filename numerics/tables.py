@@ -11,8 +11,8 @@ import numpy as np
 from .checks import Check
 
 if TYPE_CHECKING:
+    from .distances import Gap, Order
     from .paths import Paths
-    from .verdict import Gap
 
 SHOWN_WEIGHTS = 8
 """Number of weights that a table of paths has a row for."""
@@ -54,6 +54,15 @@ def distances_table(gaps: Iterable[Gap]) -> str:
         for g in gaps
     ]
     return table(("α", "σ", "from limit at α", "from limit α → 0", "error"), rows)
+
+
+def orders_table(orders: Iterable[Order]) -> str:
+    """A row a ladder: the order at which recursion and limit approach; nothing without ladders."""
+    rows = [
+        (f"<td>{escape(o.name)}</td>", f"<td>{o.value:.2f}</td><td>{o.error:.2f}</td>")
+        for o in orders
+    ]
+    return table(("order of convergence", "measured", "error"), rows) if rows else ""
 
 
 def paths_table(paths: Paths) -> str:

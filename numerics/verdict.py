@@ -17,11 +17,11 @@ from . import plots
 from .bursts import FastPhase, Scaling
 from .checks import Check
 from .comparison import Comparison, Landscape, survey
+from .distances import Gap, Order, gap, orders
 from .limits import compile_limit
 from .plots import Figure
 from .reportfile import load_parts, save_parts
-from .statistics import difference, mean
-from .tables import checks_table, distances_table
+from .tables import checks_table, distances_table, orders_table
 
 Array = NDArray[np.float64]
 Observables = Mapping[str, Callable[[Array], Array]]
@@ -41,29 +41,6 @@ class Settings:
     paths: int
     seed: int
     level: float
-
-
-@dataclass(frozen=True)
-class Gap:
-    """How far the recursion is from its limits at one (α, σ), relative to the motion.
-
-    Attributes
-    ----------
-    alpha, sigma : float
-        Step size and noise scale.
-    at_step : float
-        Largest distance of the mean from that of the limit at this α: falls as σ².
-    asymptotic : float
-        The same from the limit α → 0, the theorem's: the distance still to go.
-    error : float
-        Standard error of both.
-    """
-
-    alpha: float
-    sigma: float
-    at_step: float
-    asymptotic: float
-    error: float
 
 
 @dataclass(frozen=True)
@@ -115,9 +92,12 @@ class ValidationReport:
     @property
     def gaps(self) -> tuple[Gap, ...]:
         """Distance to the limits at every (α, σ)."""
-        return tuple(
-            _gap(c, i, sigma) for c in self.comparisons for i, sigma in enumerate(c.sigmas)
-        )
+        return tuple(gap(c, i, sigma) for c in self.comparisons for i, sigma in enumerate(c.sigmas))
+
+    @property
+    def orders(self) -> tuple[Order, ...]:
+        """Orders of convergence over the ladder, where distances stand out of the noise."""
+        return orders(self.gaps)
 
     def plot(self) -> Figure:
         """The recursion and its limits side by side."""
@@ -140,6 +120,7 @@ class ValidationReport:
             "settings": asdict(self.settings),
             "checks": [{**asdict(c), "statistic": c.statistic} for c in self.checks],
             "distances": [asdict(g) for g in self.gaps],
+            "orders": [asdict(order) for order in self.orders],
         }
 
     def save(self, path: str | PathLike[str]) -> None:
@@ -182,8 +163,8 @@ class ValidationReport:
         printer.text(str(self))
 
     def _repr_html_(self) -> str:
-        checks, distances = checks_table(self.checks), distances_table(self.gaps)
-        return f"<p>{escape(self.conclusion)}</p>{checks}{distances}"
+        tables = checks_table(self.checks) + distances_table(self.gaps) + orders_table(self.orders)
+        return f"<p>{escape(self.conclusion)}</p>{tables}"
 
     def __str__(self) -> str:
         marks = {True: "agrees     ", False: "CONTRADICTS"}
@@ -199,7 +180,11 @@ class ValidationReport:
             f"limit at this α, by {g.asymptotic:.2%} from the limit α → 0 (± {g.error:.2%})"
             for g in self.gaps
         ]
-        return "\n".join([head + f"{'allowance':>9}  {'p':>7}", *rows, *gaps, self.conclusion])
+        fitted = [
+            f"order of convergence {o.name}: {o.value:.2f} ± {o.error:.2f}" for o in self.orders
+        ]
+        head += f"{'allowance':>9}  {'p':>7}"
+        return "\n".join([head, *rows, *gaps, *fitted, self.conclusion])
 
 
 def weight_observables(
@@ -212,17 +197,3 @@ def weight_observables(
 
     weights = limit.problem.weights[:count]
     return {str(w): coordinate(i) for i, w in enumerate(weights)}
-
-
-def _gap(comparison: Comparison, index: int, sigma: float) -> Gap:
-    """Largest distances between means, relative to the motion of the limit if there is any."""
-    unit = comparison.motion or 1.0
-    paths = comparison.projected[index]
-    differences = [
-        difference(mean(paths), mean(limit))
-        for limit in (comparison.expected, comparison.asymptotic)
-    ]
-    at_step, asymptotic = (float(np.linalg.norm(d.value, axis=1).max()) for d in differences)
-    # The projection on the difference has no larger error than the whole vector.
-    error = max(float(np.linalg.norm(d.error, axis=1).max()) for d in differences)
-    return Gap(comparison.alpha, sigma, at_step / unit, asymptotic / unit, error / unit)
