@@ -1,0 +1,60 @@
+"""The small network on digits: what the limit says while there is a Γ, and what happens after."""
+
+import importlib
+import importlib.util
+
+import numpy as np
+import pytest
+
+if importlib.util.find_spec("sklearn") is None:
+    pytest.skip("needs .[examples]", allow_module_level=True)
+example = importlib.import_module("finite_samples_on_digits")
+
+ENOUGH = 4.0
+"""Standard errors within which the recursion has to agree."""
+
+
+def small(samples, units=3, features=2):
+    return example.Network(units, features, samples)
+
+
+def test_derivatives_of_the_network():
+    network, step = small(5), 1e-6
+    w = np.random.default_rng(0).normal(size=network.dimension)
+    slopes = network.jacobian(w)
+    for k, shift in enumerate(step * np.eye(network.dimension)):
+        ends = [network.residuals(w + sign * shift) for sign in (1, -1)]
+        np.testing.assert_allclose(slopes[:, k], (ends[0] - ends[1]) / (2 * step), atol=1e-8)
+
+
+def test_label_noise_moves_the_weights_while_there_is_a_manifold():
+    """n = 2 of N = 12; the same noise on 40 samples, which cannot be fitted, moves little."""
+    run = example.Run(alpha=0.5, sigma=0.05, time=0.5, paths=64)
+    found = example.follow(small(2), example.LABELS, run)
+    assert abs(found.ratio - 1) < ENOUGH * found.error < 0.05
+    assert found.moved[-1] > 100 * found.errors[-1]
+    many = example.follow(small(40), example.LABELS, example.Run(0.5, 0.05, 10.0, 64))
+    assert "40 samples leave 12 weights" in many.refusal
+    assert abs(many.moved[-1]) < found.moved[-1] / 10
+
+
+def test_minibatches_rest_where_all_samples_are_fitted_and_nowhere_else():
+    fitted, left = (
+        example.loss_under_batches(small(n), 1, alpha=0.3, steps=2000, paths=4)[1]
+        for n in (2, 40)
+    )
+    assert fitted[-1] < 1e-25
+    assert left[-1] > 1e-3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mechanism", [example.LABELS, example.DROPOUT])
+def test_limit_at_the_step_is_that_of_the_projected_iterate(mechanism):
+    """n = 6 of N = 30: the limit α → 0 is off by 20 %, the one at the step is not."""
+    run = {
+        example.LABELS: example.Run(alpha=0.5, sigma=0.05, time=1.5, paths=16),
+        example.DROPOUT: example.Run(alpha=0.5, sigma=0.02, time=1.0, paths=16),
+    }[mechanism]
+    found = example.follow(small(6, units=6, features=3), mechanism, run)
+    assert abs(found.ratio - 1) < ENOUGH * found.error < 0.02
+    assert found.vanishing > 1.1

@@ -1,0 +1,283 @@
+"""Draft."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import sympy as sp
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from pictures import save
+from scipy.optimize import least_squares
+from sklearn.datasets import load_digits
+from two_layer import TANH, TwoLayerNet
+
+import derive
+from derive import Bernoulli, SampledDescent, derive_limit
+from numerics import compile_limit, simulate_descent, simulate_limit
+from numerics.plots import styled
+
+Array = NDArray[np.float64]
+
+LABELS, DROPOUT, BATCHES = "label noise", "dropout", "minibatches"
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network of m units on F features and a constant, and n samples for it.
+
+    Attributes
+    ----------
+    units, features, samples : int
+        m, F and n.
+    """
+
+    units: int
+    features: int
+    samples: int
+
+    @property
+    def dimension(self) -> int:
+        """Number N of weights (a, b)."""
+        return self.units * (self.features + 2)
+
+    @cached_property
+    def data(self) -> tuple[Array, Array]:
+        """Principal components of unit variance with a constant, shape (n, F + 1), and ±½."""
+        images, digits = load_digits(return_X_y=True)
+        centred = images - images.mean(axis=0)
+        components = centred @ np.linalg.svd(centred, full_matrices=False)[2][: self.features].T
+        inputs = np.column_stack([components / components.std(axis=0), np.ones(len(images))])
+        return inputs[: self.samples], np.where(digits < 5, 0.5, -0.5)[: self.samples]
+
+    def residuals(self, w: Array) -> Array:
+        """h(x_i) − y_i, shape (n,)."""
+        x, y = self.data
+        return self._net(w).values(x) - y
+
+    def jacobian(self, w: Array) -> Array:
+        """Derivatives of h(x_i), shape (n, N)."""
+        slopes = self._net(w).jacobian(self.data[0])
+        slopes[:, : self.units] /= np.sqrt(self.units)
+        return slopes
+
+    def loss(self, w: Array) -> float:
+        """L(w)."""
+        return float(np.mean(self.residuals(w) ** 2))
+
+    def curvatures(self, w: Array) -> Array:
+        """Eigenvalues of (2/n) JᵀJ, largest first, as many as samples or weights."""
+        return 2 / self.samples * np.linalg.svd(self.jacobian(w), compute_uv=False) ** 2
+
+    def trained(self, seed: int = 0, evaluations: int = 100) -> Array:
+        """Levenberg–Marquardt from random weights: to round-off on Γ, or as far as it gets."""
+        rng = np.random.default_rng(seed)
+        m, inputs = self.units, self.features + 1
+        start = np.concatenate([rng.normal(size=m), 0.6 * rng.normal(size=m * inputs)])
+        tight = {"xtol": 1e-15, "ftol": 1e-15, "gtol": 1e-15, "max_nfev": evaluations}
+        return np.asarray(least_squares(self.residuals, start, self.jacobian, **tight).x)
+
+    def noisy(self, mechanism: str, near: Array) -> SampledDescent:
+        """Noisy gradient descent of one mechanism, in symbols for one sample."""
+        m, inputs = self.units, self.features + 1
+        x, y = sp.symbols(f"x1:{inputs + 1}", real=True), sp.Symbol("y", real=True)
+        a, eta = (sp.symbols(f"{letter}1:{m + 1}", real=True) for letter in ("a", "eta"))
+        b = np.array([sp.symbols(f"b{j}_1:{inputs + 1}", real=True) for j in range(1, m + 1)])
+        terms = a * np.array([sp.tanh(z) for z in b @ np.array(x)]) / sp.sqrt(m)
+        residual = sum(terms) - y
+        given = {"values": np.column_stack(self.data), "near": near}
+        weights, data = (*a, *b.ravel()), (*x, y)
+        if mechanism == DROPOUT:
+            noisy = sum(terms * (1 + np.array(eta))) - y
+            return SampledDescent(residual**2, noisy**2, weights, eta, data, shared=True, **given)
+        if mechanism == LABELS:
+            noisy = (residual - eta[0]) ** 2
+            return SampledDescent(residual**2, noisy, weights, eta[0], data, **given)
+        noisy = (1 + eta[0]) * residual**2
+        return SampledDescent(residual**2, noisy, weights, eta[0], data, law=Bernoulli(), **given)
+
+    def _net(self, w: Array) -> TwoLayerNet:
+        m = self.units
+        return TwoLayerNet(TANH, w[:m] / np.sqrt(m), w[m:].reshape(m, -1))
+
+
+@dataclass(frozen=True)
+class Run:
+    """Step size, noise scale, slow time, number of paths, and times of record."""
+
+    alpha: float
+    sigma: float
+    time: float
+    paths: int
+    records: int = 9
+
+
+@dataclass(frozen=True)
+class Course:
+    """How far the weights move, in the direction of the mean displacement.
+
+    Attributes
+    ----------
+    times : ndarray, shape (T,)
+        Slow time.
+    moved, errors : ndarray, shape (T,)
+        Mean over paths, and its standard error.
+    predicted : ndarray, shape (T,), or None
+        By the limit at the step; None where there is no limit.
+    ratio, error : float
+        Displacement of the projected iterate at the end by that of the limit at the step, with
+        its standard error; NaN where there is no limit.
+    vanishing : float
+        The same by that of the limit α → 0.
+    refusal : str
+        Why there is no limit.
+    """
+
+    times: Array
+    moved: Array
+    errors: Array
+    predicted: Array | None = None
+    ratio: float = np.nan
+    error: float = np.nan
+    vanishing: float = np.nan
+    refusal: str = ""
+
+
+def follow(network: Network, mechanism: str, run: Run, seed: int = 0) -> Course:
+    """Run the recursion from the trained weights and set the limit beside it."""
+    start = network.trained()
+    problem = network.noisy(mechanism, start)
+    limit = derive_limit(problem)
+    scales = {derive.alpha: run.alpha, derive.sigma: run.sigma}
+    a_unit = float(limit.time_scale.subs(scales))
+    when = np.round(np.linspace(0, run.time, run.records) * a_unit).astype(int)
+    drive = {"alpha": run.alpha, "steps": int(when[-1]), "seed": seed, "record": when}
+    # Where training has not ended on Γ, descent without noise still moves.
+    quiet = simulate_descent(problem, start, sigma=0.0, paths=1, **drive).weights
+    found = simulate_descent(problem, start, sigma=run.sigma, paths=run.paths, **drive).weights
+    try:
+        at_step, vanishing = (compile_limit(limit.at_step(size)) for size in (run.alpha, 0))
+    except ValueError as refusal:
+        half = run.paths // 2
+        direction = unit((found[:half] - quiet)[:, -1].mean(axis=0))
+        moved = along(direction, found[half:] - quiet)
+        return Course(when / a_unit, *moved, refusal=str(refusal))
+    # PΣP = 0 for both mechanisms: the limits are deterministic, and one path is enough.
+    times = when / a_unit
+    slow = {"time": times[-1], "paths": 1, "seed": seed, "record": times, "step": times[-1] / 500}
+    lines = [
+        simulate_limit(fast, start, **slow).weights[0] - start for fast in (at_step, vanishing)
+    ]
+    direction = unit(lines[0][-1])
+    predicted, ideal = (line @ direction for line in lines)
+    far, error = along(direction, at_step.descent_limit(found[:, -1], run.alpha) - start)
+    ratios = far / predicted[-1], error / predicted[-1], far / ideal[-1]
+    return Course(times, *along(direction, found - quiet), predicted, *map(float, ratios))
+
+
+def unit(vector: Array) -> Array:
+    """The vector by its length."""
+    return vector / np.linalg.norm(vector)
+
+
+def along(direction: Array, shifts: Array) -> tuple[Array, Array]:
+    """Mean over paths of the component in a direction, and its standard error."""
+    components = shifts @ direction
+    return components.mean(axis=0), components.std(axis=0, ddof=1) / np.sqrt(len(components))
+
+
+def loss_under_batches(
+    network: Network, size: int, *, alpha: float, steps: int, paths: int, records: int = 41
+) -> tuple[Array, Array]:
+    """Iterations and mean loss of minibatch descent, from a perturbation of the trained weights.
+
+    Each sample is in a batch with probability B/n, which makes n/B − 1 the variance of the noise.
+    """
+    trained = network.trained()
+    start = trained + 0.01 * np.random.default_rng(1).normal(size=trained.shape)
+    problem = network.noisy(BATCHES, trained)
+    run = {"alpha": alpha, "sigma": np.sqrt(network.samples / size - 1), "steps": steps}
+    found = simulate_descent(problem, start, paths=paths, seed=0, record=records, **run)
+    losses = [[network.loss(w) for w in path] for path in found.weights]
+    return found.times, np.mean(losses, axis=0)
+
+
+def table(courses: Mapping[int, Mapping[str, Course]]) -> str:
+    """Ratios of measured to predicted displacement, a line for each n."""
+    lines = []
+    for n, found in courses.items():
+        ratios = (
+            f"{name} {c.ratio:.4f} ± {c.error:.4f} (α → 0: {c.vanishing:.3f})"
+            if c.predicted is not None
+            else f"{name}: {c.refusal}"
+            for name, c in found.items()
+        )
+        lines.append(f"n = {n}: " + "; ".join(ratios))
+    return "\n".join(lines)
+
+
+@styled
+def draw(
+    networks: Mapping[int, Network],
+    courses: Mapping[int, Mapping[str, Course]],
+    batches: Mapping[int, tuple[Array, Array]],
+) -> Figure:
+    """The fit over n, displacements over time and over n, and the loss under minibatches."""
+    figure = Figure(figsize=(10.0, 7.0), layout="constrained")
+    (fit, moved), (ratios, losses) = figure.subplots(2, 2)
+    dimension = next(iter(networks.values())).dimension
+    draw_fit(fit, networks)
+    for color, (n, found) in enumerate(courses.items()):
+        course = found[LABELS]
+        bars = {"color": f"C{color}", "label": f"n = {n}"}
+        if course.predicted is None:
+            moved.errorbar(course.times / n, course.moved, course.errors, fmt="x:", **bars)
+            continue
+        moved.errorbar(course.times / n, course.moved, course.errors, fmt="o", **bars)
+        moved.plot(course.times / n, course.predicted, f"C{color}-")
+    moved.set(xlabel="slow time t/n = kα²σ²/n", ylabel="displacement", title=LABELS)
+    for mark, name in zip("os", (LABELS, DROPOUT), strict=True):
+        shown = {n: found[name] for n, found in courses.items() if n < dimension}
+        values, bars = ([getattr(c, f) for c in shown.values()] for f in ("ratio", "error"))
+        ratios.errorbar(list(shown), values, bars, fmt=mark, capsize=3, label=name)
+    ratios.axhline(1, color="0.6", linewidth=1)
+    first, last = min(networks), max(networks)
+    ratios.axvspan(dimension, 1.4 * last, color="0.9", label="no Γ: no limit")
+    ratios.set(xscale="log", xlim=(first / 1.4, 1.4 * last), xlabel="n")
+    ratios.set(title="displacement: measured/predicted")
+    for color, (n, (times, values)) in enumerate(batches.items()):
+        losses.semilogy(times, values, f"C{color}-", label=f"n = {n}")
+    losses.set(xlabel="iterations", ylabel="loss", title=BATCHES)
+    for axes in (moved, ratios, losses):
+        axes.legend(fontsize="small")
+    return figure
+
+
+def draw_fit(axes: Axes, networks: Mapping[int, Network]) -> None:
+    """Loss after training and smallest curvature over n."""
+    ends = [network.trained() for network in networks.values()]
+    nets = list(zip(networks.values(), ends, strict=True))
+    axes.loglog(list(networks), [net.loss(w) for net, w in nets], "ko-", label="loss")
+    smallest = [net.curvatures(w)[-1] for net, w in nets]
+    axes.loglog(list(networks), smallest, "C3s-", label="smallest positive curvature")
+    axes.axvline(nets[0][0].dimension, color="0.6", linewidth=1, label="n = N")
+    axes.set(xlabel="n", title="end of training")
+    axes.legend(fontsize="small")
+
+
+if __name__ == "__main__":
+    nets = {n: Network(units=16, features=6, samples=n) for n in (16, 32, 64, 96, 128, 256, 512)}
+    chosen = (16, 32, 64, 128, 256, 512)
+    runs = {
+        n: {LABELS: Run(0.5, 0.1, 0.25 * n, 16), DROPOUT: Run(0.5, 0.02, 1.0, 16)} for n in chosen
+    }
+    courses = {
+        n: {name: follow(nets[n], name, run) for name, run in runs[n].items()} for n in chosen
+    }
+    print(table(courses))
+    batches = {n: loss_under_batches(nets[n], 8, alpha=0.3, steps=20_000, paths=4) for n in chosen}
+    print(save(draw(nets, courses, batches), "finite_samples_on_digits"))
