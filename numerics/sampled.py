@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import least_squares
 
-from derive.jets import Residual, SquaresJet
+from derive.jets import Entries, Residual, SquaresJet
 from derive.sampled import SampledDescent, SampledLimit
 from derive.symbols import ScaleSymbol
 
@@ -120,7 +120,7 @@ class CompiledSampledLimit(CompiledLimit):
     @cached_property
     def layout(self) -> Layout:
         """What `values` computes, in which order."""
-        n, size, entries = self._samples, self.dimension, self._residual.hessian
+        n, size, entries = self._samples, self.dimension, self._hessian
         noise_at = n * (size + len(entries))
         slope_at = noise_at + size * self._columns
         return Layout(
@@ -143,12 +143,14 @@ class CompiledSampledLimit(CompiledLimit):
     @cached_property
     def values(self) -> SampledFunction:  # type: ignore[override]
         """Everything that the geometry and the equation need at a point of Γ, as in `layout`."""
-        n, size, lay, entries = self._samples, self.dimension, self.layout, self._residual.hessian
+        n, size, lay, entries = self._samples, self.dimension, self.layout, self._hessian
         outputs = [Output(x, j, size) for j, x in enumerate(self._residual.gradient)]
         outputs += [
             Output(value, n * size + e, len(entries)) for e, (*_, value) in enumerate(entries)
         ]
         outputs += [Output(v / n, lay.slope_at + j) for j, v in enumerate(self.limit.slope)]
+        if not self._noisy:
+            return self._function("limit", outputs, lay.next_at)
         factor = (self.limit.moments.factor / n).tolist()
         if self._many:
             return self._function("limit", outputs, lay.next_at, Products(factor, lay.noise_at))
@@ -190,6 +192,17 @@ class CompiledSampledLimit(CompiledLimit):
         return SquaresJet(self.dimension, (one,)).unit_weights().residuals[0]
 
     @property
+    def _noisy(self) -> bool:
+        """Whether Σ has a part in the equation; Theorem A does without, and is far shorter."""
+        equation = self.limit.equation
+        return any(equation.at(x) != 0 for x in (equation.ito_weight, equation.noise_weight))
+
+    @property
+    def _hessian(self) -> Entries:
+        """∇²ρ of one sample, which only D³L[·] asks for."""
+        return self._residual.hessian if self._noisy else ()
+
+    @property
     def _samples(self) -> int:
         return int(self.limit.problem.samples)
 
@@ -200,11 +213,15 @@ class CompiledSampledLimit(CompiledLimit):
     @property
     def _many(self) -> bool:
         """Whether the factor of Σ has more columns than rows: then Σ itself is kept."""
+        if not self._noisy:
+            return False
         columns = self._samples * self.limit.moments.factor.cols
         return columns > self.dimension and not self.limit.problem.shared
 
     @property
     def _columns(self) -> int:
+        if not self._noisy:
+            return 0
         columns = int(self.limit.moments.factor.cols)
         if self.limit.problem.shared:
             return columns
@@ -262,15 +279,19 @@ def _rank(problem: SampledDescent, starts: Array) -> int:
     def derivative(w: Array) -> Array:
         return constraints(w)[n:].reshape(n, -1)
 
+    left = []
     for start in starts:
         end = least_squares(residuals, start, derivative, xtol=1e-15, ftol=1e-15, gtol=1e-15).x
         scale = np.abs(residuals(start)).max() + np.abs(end).max()
         if np.abs(residuals(end)).max() <= REACHED * scale:
             sizes = np.linalg.svd(derivative(end), compute_uv=False)
             return int((sizes > GAP * sizes[0]).sum())
+        left.append(np.sqrt(np.mean(residuals(end) ** 2)))
     raise ValueError(
-        "near: no point where every residual vanishes was found; give a point close to one, and "
-        "check that the model can fit all samples (more weights than independent samples)"
+        f"near: no point where every residual vanishes was found, so there is no Γ to move on: "
+        f"{n} samples leave {problem.dimension} weights with a root mean square of {min(left):.2g};"
+        " give a point closer to Γ, or a model that can fit all samples (more weights than "
+        "independent samples)"
     )
 
 
