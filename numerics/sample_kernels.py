@@ -206,11 +206,12 @@ class SampledFunction:
     @property
     def source(self) -> str:
         """Text of the generated module."""
-        own = {"data", "points", "values", "row", "p", "sample", "S", "a", "b", "m", self.name}
+        own = {"data", "points", "values", "row", "p", "sample", "a", "b", "m", "S", "T"}
+        own |= {self.name}
         weights = readable_names(self.weights, "w", own)
         data = readable_names(self.data, "x_", {*own, *weights})
         order = ", ".join(map(str, self.weights))
-        body = [*self._assignments(weights, data), *self._product_lines()]
+        body = [*self._assignments(weights, data), *self._sum_lines(), *self._product_lines()]
         lines = module_header(f"{self.name}: {self.width} values at points ({order}).")
         lines += [
             "",
@@ -225,6 +226,7 @@ class SampledFunction:
             f"    points : float64 array, shape (P, {len(weights)})",
             f"    values : float64 array, shape (P, {self.width})",
             '    """',
+            *([f"    T = np.zeros({len(self._sums)})"] if self._sums else []),
             *([f"    S = np.empty({self._shape})"] if self.products else []),
             "    for p in range(points.shape[0]):",
             "        row = values[p]",
@@ -238,6 +240,20 @@ class SampledFunction:
         return "\n".join(lines) + "\n"
 
     @property
+    def _sums(self) -> range:
+        """The entries to which all samples add."""
+        places = [o.place for o in self.outputs if not o.stride]
+        return range(min(places), max(places) + 1) if places else range(0)
+
+    def _sum_lines(self) -> list[str]:
+        if not self._sums:
+            return []
+        return [
+            f"for a in range({len(self._sums)}):",
+            f"    row[{self._sums.start} + a] += T[a]",
+        ]
+
+    @property
     def _shape(self) -> tuple[int, int]:
         assert self.products is not None
         return len(self.products.factor), len(self.products.factor[0])
@@ -245,11 +261,12 @@ class SampledFunction:
     def _assignments(self, weights: list[str], data: list[str]) -> list[str]:
         expressions = [o.expression for o in self.outputs]
         targets = [f"add{i}" for i in range(len(expressions))]
-        # Indices of a row, and no sums where there is one summand, compile ten times faster.
+        # Many sums written out take minutes to compile: they are left to a loop over `T`.
+        first = self._sums.start
         adds = [
             f"row[{o.place} + {o.stride} * sample] = {target}"
             if o.stride
-            else f"row[{o.place}] += {target}"
+            else f"T[{o.place - first}] = {target}"
             for o, target in zip(self.outputs, targets, strict=True)
         ]
         for a, row in enumerate(self.products.factor if self.products else ()):
