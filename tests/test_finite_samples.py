@@ -40,8 +40,7 @@ def test_label_noise_moves_the_weights_while_there_is_a_manifold():
 
 def test_minibatches_rest_where_all_samples_are_fitted_and_nowhere_else():
     fitted, left = (
-        example.loss_under_batches(small(n), 1, alpha=0.3, steps=2000, paths=4)[1]
-        for n in (2, 40)
+        example.loss_under_batches(small(n), 1, alpha=0.3, steps=2000, paths=4)[1] for n in (2, 40)
     )
     assert fitted[-1] < 1e-25
     assert left[-1] > 1e-3
