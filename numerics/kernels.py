@@ -19,6 +19,7 @@ import sympy as sp
 from numpy.typing import ArrayLike, NDArray
 from sympy.printing.pycode import PythonCodePrinter
 
+from . import interrupts  # noqa: F401 — from here on, compiling is not interrupted half-way
 from .arguments import doubles
 from .modules import load_generated
 

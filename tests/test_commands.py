@@ -12,6 +12,7 @@ import pytest
 from derive import __main__ as derive_command
 from derive import modelfile
 from numerics import __main__ as numerics_command
+from numerics.interrupts import PostponedInterrupt
 
 RING = Path(__file__).parent.parent / "worked_examples" / "ring.toml"
 
@@ -89,3 +90,14 @@ def test_an_interrupt_stops_cleanly_and_leaves_nothing(tmp_path) -> None:
     assert errors.strip().endswith("interrupted")
     assert "Traceback" not in errors
     assert not list(tmp_path.iterdir())
+
+
+def test_an_interrupt_waits_for_the_compiler() -> None:
+    nested = PostponedInterrupt()
+    nested.on_start(None)
+    nested.on_start(None)
+    signal.raise_signal(signal.SIGINT)
+    nested.on_end(None)
+    with pytest.raises(KeyboardInterrupt):
+        nested.on_end(None)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

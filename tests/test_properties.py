@@ -225,7 +225,7 @@ def expressions(*symbols: sp.Symbol) -> st.SearchStrategy[sp.Expr]:
     return st.recursive(leaf, operations, max_leaves=6)
 
 
-@drawn(few=20, many=600)
+@drawn(few=20, many=300)
 @given(expressions(*WEIGHTS), expressions(*WEIGHTS, eta), LAWS, st.booleans())
 def test_any_model_is_derived_or_refused(
     residual: sp.Expr, noisy: sp.Expr, law: derive.laws.Law, square: bool
