@@ -27,9 +27,9 @@ NOT_SMOOTH = (sp.DiracDelta, sp.Derivative, sp.Subs, type(sp.nan), type(sp.zoo))
 FindFactor = Callable[[], sp.ImmutableMatrix | None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class NoiseMoments(WithoutCaches):
-    """Moments of the injected noise at order σ².
+    """Moments of the injected noise at order σ²; equal when the moments are, however found.
 
     Attributes
     ----------
@@ -52,6 +52,18 @@ class NoiseMoments(WithoutCaches):
     find_factor: FindFactor
     given_covariance: sp.ImmutableMatrix | None = None
     penalty: sp.Expr = sp.S.Zero
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, NoiseMoments):
+            return NotImplemented
+        return self._stated == other._stated and self.factor == other.factor
+
+    def __hash__(self) -> int:
+        return hash(self._stated)
+
+    @property
+    def _stated(self) -> tuple[Any, ...]:
+        return self.regularizer, self.given_covariance, self.penalty
 
     def subs(self, values: Mapping[sp.Symbol, Any]) -> NoiseMoments:
         """Bind parameters to numbers."""
