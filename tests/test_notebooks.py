@@ -15,14 +15,14 @@ TEXTS = ("text/plain", "text/latex", "text/html")
 
 
 def texts(cell: nbformat.NotebookNode) -> list[str]:
-    """What a cell prints or shows as text."""
-    found = []
+    """What a cell prints, which may arrive in pieces, and what it shows as text."""
+    printed, shown = "", []
     for output in cell.outputs:
         assert output.output_type != "error"
         if output.get("name") == "stdout":
-            found.append(output.text)
-        found += [output.get("data", {})[kind] for kind in TEXTS if kind in output.get("data", {})]
-    return found
+            printed += output.text
+        shown += [output.get("data", {})[kind] for kind in TEXTS if kind in output.get("data", {})]
+    return [printed, *shown]
 
 
 def test_both_are_there() -> None:
