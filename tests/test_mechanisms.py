@@ -392,7 +392,11 @@ def wide_net(samples: int) -> tuple[dict[str, object], tuple[sp.Expr, ...]]:
     return {**arguments, "weights": (*a, *itertools.chain(*b)), "half": True}, units
 
 
-@pytest.mark.parametrize(("law", "samples"), [(Gaussian(), 64), (Bernoulli(), 16)], ids=str)
+@pytest.mark.parametrize(
+    ("law", "samples"),
+    [pytest.param(Gaussian(), 64, marks=pytest.mark.slow), (Bernoulli(), 16)],
+    ids=str,
+)
 def test_dropout_of_a_net_on_many_samples(law, samples):
     net, units = wide_net(samples)
     limit = derive_limit(mechanisms.dropout(**net, units=units, law=law))
