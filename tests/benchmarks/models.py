@@ -208,10 +208,11 @@ def diffusion_on_the_ring() -> Limit:
 
 
 def ring_drift(xp: Any, w: Any) -> Any:
-    """By hand."""
+    """By hand, with a pull that is zero on the ring and holds the steps there."""
     x, y = w
     turn = 0.25 * y / (2.0 + x)
-    return xp.stack([-0.5 * x - y * turn, -0.5 * y + x * turn])
+    pull = -0.5 - 10.0 * (x * x + y * y - 1.0)
+    return xp.stack([pull * x - y * turn, pull * y + x * turn])
 
 
 def ring_kick(xp: Any, w: Any, kick: Any) -> Any:
