@@ -206,18 +206,15 @@ def loss_under_batches(
     return found.times, np.mean(losses, axis=0)
 
 
-def table(courses: Mapping[int, Mapping[str, Course]]) -> str:
-    """Ratios of measured to predicted displacement, a line for each n."""
-    lines = []
-    for n, found in courses.items():
-        ratios = (
-            f"{name} {c.ratio:.4f} ± {c.error:.4f} (α → 0: {c.vanishing:.3f})"
-            if c.predicted is not None
-            else f"{name}: {c.refusal}"
-            for name, c in found.items()
-        )
-        lines.append(f"n = {n}: " + "; ".join(ratios))
-    return "\n".join(lines)
+def line(n: int, found: Mapping[str, Course]) -> str:
+    """Ratios of measured to predicted displacement, or why there are none."""
+    parts = (
+        f"{name}: {c.refusal}"
+        if c.predicted is None
+        else f"{name} {c.ratio:.4f} ± {c.error:.4f} (α → 0: {c.vanishing:.3f})"
+        for name, c in found.items()
+    )
+    return f"n = {n}: " + "; ".join(parts)
 
 
 @styled
@@ -270,14 +267,11 @@ def draw_fit(axes: Axes, networks: Mapping[int, Network]) -> None:
 
 
 if __name__ == "__main__":
-    nets = {n: Network(units=16, features=6, samples=n) for n in (16, 32, 64, 96, 128, 256, 512)}
-    chosen = (16, 32, 64, 128, 256, 512)
-    runs = {
-        n: {LABELS: Run(0.5, 0.1, 0.25 * n, 16), DROPOUT: Run(0.5, 0.02, 1.0, 16)} for n in chosen
-    }
-    courses = {
-        n: {name: follow(nets[n], name, run) for name, run in runs[n].items()} for n in chosen
-    }
-    print(table(courses))
+    nets = {n: Network(units=12, features=6, samples=n) for n in (16, 32, 64, 96, 128, 256, 512)}
+    courses, chosen = {}, (16, 32, 64, 128, 256, 512)
+    for n in chosen:
+        runs = {LABELS: Run(0.3, 0.15, 0.15 * n, 16), DROPOUT: Run(0.3, 0.02, 1.0, 16)}
+        courses[n] = {name: follow(nets[n], name, run) for name, run in runs.items()}
+        print(line(n, courses[n]))
     batches = {n: loss_under_batches(nets[n], 8, alpha=0.3, steps=20_000, paths=4) for n in chosen}
     print(save(draw(nets, courses, batches), "finite_samples_on_digits"))
