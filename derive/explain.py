@@ -11,6 +11,7 @@ import sympy as sp
 
 from .classify import Outcome
 from .display import Statement, equations, question
+from .exceptional import exceptional_values
 from .notation import Formula, Words, phrase
 from .pages import Page
 from .verdict import Basis
@@ -213,7 +214,17 @@ def _hypotheses(limit: Limit) -> Iterator[Hypothesis]:
         yield Hypothesis("α → 0 and σ → 0 together", "the scaling regime", False)
     if limit.problem.parameters:
         names = ", ".join(map(str, limit.problem.parameters))
-        yield Hypothesis(f"{names} take generic values", "exceptional values may differ", False)
+        yield Hypothesis(f"{names} take generic values", _exceptions(limit), False)
+
+
+def _exceptions(limit: Limit) -> str:
+    found = [
+        " and ".join(f"{symbol} = {value}" for symbol, value in values.items())
+        for values in exceptional_values(limit)
+    ]
+    if not found:
+        return "no exceptional value was found; there may be some"
+    return f"the motion stops at {' and at '.join(found)}; there may be other exceptional values"
 
 
 def _noisy(limit: Limit) -> sp.Basic:

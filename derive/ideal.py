@@ -40,8 +40,7 @@ class Ideal:
             return True
         if expression.count_ops() > REDUCTION_LIMIT or degree(expression) > DEGREE_LIMIT:
             return False
-        numerator = sp.numer(sp.together(expression))
-        return self._remainder(numerator) == 0
+        return self.remainder(sp.numer(sp.together(expression))) == 0
 
     def shortest(self, expression: sp.Expr) -> sp.Expr:
         """An expression equal to the given one on Γ and as short as reduction makes it."""
@@ -55,8 +54,8 @@ class Ideal:
         numerator, denominator = sp.fraction(sp.together(expression))
         candidates = [expression]
         # Powers in a denominator are kept if they can be: reduction would expand them for good.
-        for bottom in (denominator, self._remainder(denominator)):
-            for top in (numerator, self._remainder(numerator)):
+        for bottom in (denominator, self.remainder(denominator)):
+            for top in (numerator, self.remainder(numerator)):
                 if top is not None and bottom is not None and bottom != 0:
                     candidates.append(sp.factor(sp.cancel(top / bottom)))
         return min(candidates, key=sp.count_ops)
@@ -66,7 +65,7 @@ class Ideal:
         """Constraints as they stand, for those inside functions: cos g is 1 where g = 0."""
         return dict.fromkeys(self.constraints, sp.Integer(0))
 
-    def _remainder(self, polynomial: sp.Expr) -> sp.Expr | None:
+    def remainder(self, polynomial: sp.Expr) -> sp.Expr | None:
         """Remainder of the division by the basis; None where there is nothing to divide by."""
         polynomial = sp.expand(polynomial)
         if polynomial == 0:
