@@ -35,7 +35,9 @@ NEWTON_STEPS = 60
 NEAREST_STEPS = 500
 FLOW_STEPS = 2_000_000
 DESCENT_STEPS = 10_000_000
-STEPS_A_TEST = 16
+
+STEPS_A_TEST, STEPS_IN_VAIN = 16, 8
+"""Descent is tested for its end after 16 steps, then every 16, later after an eighth more steps."""
 
 Size = tuple[int, int]
 """Number of constraints n, and their rank K."""
@@ -220,10 +222,11 @@ def descent_ends(
     for p in range(len(points)):
         point = points[p]
         velocity = np.zeros(len(point))
-        arrived = False
+        arrived, test = False, 0
         for k in range(DESCENT_STEPS):
             # Steps are far cheaper than the test, and steps too many change nothing.
-            if k % STEPS_A_TEST == 0:
+            if k == test:
+                test += max(STEPS_A_TEST, k // STEPS_IN_VAIN)
                 # What is left of a velocity along Γ shifts the end by its own size.
                 resting = beta * largest(velocity) <= ROUND_OFF * (largest(point) + 1e-3)
                 arrived = resting and close(constraints, size, point)

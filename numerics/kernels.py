@@ -19,8 +19,8 @@ import sympy as sp
 from numpy.typing import ArrayLike, NDArray
 from sympy.printing.pycode import PythonCodePrinter
 
-from . import interrupts  # noqa: F401 — from here on, compiling is not interrupted half-way
 from .arguments import doubles
+from .interrupts import compiling_to_the_end
 from .modules import load_generated
 
 FAST = ("afn", "arcp", "contract", "nsz", "reassoc")
@@ -279,6 +279,7 @@ class CompiledFunction:
     outputs: tuple[sp.Expr, ...]
     shape: tuple[int, ...]
 
+    @compiling_to_the_end()
     def __call__(self, points: ArrayLike) -> NDArray[np.float64]:
         """Values at `points`, shape (..., n), by the compiled code."""
         x, flat = self._flattened(points)

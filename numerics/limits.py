@@ -18,6 +18,7 @@ from derive.sampled import SampledLimit
 from . import flow, geometry
 from .arguments import doubles
 from .geometry import Layout
+from .interrupts import compiling_to_the_end
 from .kernels import CompiledFunction, compile_function
 from .small_matrices import Array, bound
 
@@ -176,6 +177,7 @@ class CompiledLimit:
     def _constraint_count(self) -> int:
         return len(self.limit.manifold.constraints)
 
+    @compiling_to_the_end()
     def _native(self, name: str, outputs: Sequence[Any]) -> CompiledFunction:
         function = compile_function(self.limit.problem.weights, outputs, name)
         function.batch.compile(NATIVE)  # type: ignore[attr-defined]
@@ -205,6 +207,7 @@ class CompiledLimit:
         n, k = self.dimension, self.codimension
         return self._at_points(geometry.frames, w, (k,), (k, n))
 
+    @compiling_to_the_end()
     def _at_points(
         self, kernel: Callable[..., None], w: ArrayLike, *shapes: tuple[int, ...]
     ) -> tuple[Array, Array]:

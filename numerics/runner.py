@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
+from .interrupts import compiling_to_the_end
 from .paths import Status
 from .recursion import Recursion
 from .streams import LANES, Bits, Doubles, Seed, initial_states
@@ -244,12 +245,14 @@ def _bound_kernel(run: Run) -> Callable[..., None]:
     constants = np.array(run.constants, dtype=np.float64)
     tables = run.recursion.tables(run.sigma)
 
+    @compiling_to_the_end()
     def advance(*arguments: Any) -> None:
         kernel(*arguments[:5], constants, tables, True, *arguments[5:])
 
     return advance
 
 
+@compiling_to_the_end()
 def one_noiseless_step(
     recursion: Recursion, constants: tuple[float, ...], states: Doubles
 ) -> Doubles:

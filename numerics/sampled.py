@@ -21,6 +21,7 @@ from derive.symbols import ScaleSymbol
 from .descent import CompiledDescent, compile_descent
 from .draws import SCRATCH_ROWS
 from .geometry import Layout
+from .interrupts import compiling_to_the_end
 from .kernels import content_of
 from .limits import NATIVE, CompiledLimit, compile_limit, equation_numbers, indices
 from .noise import NoiseSampler, sampler_for
@@ -303,6 +304,7 @@ def _constraints(problem: SampledDescent) -> SampledFunction:
     return _function(problem, "constraints", outputs, n * (1 + size))
 
 
+@compiling_to_the_end()
 def _function(
     problem: SampledDescent,
     name: str,

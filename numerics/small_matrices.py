@@ -14,6 +14,7 @@ from numba import float64, njit, typeof, types, void
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
+from .interrupts import compiling_to_the_end
 from .kernels import FAST
 
 Array = NDArray[np.float64]
@@ -42,6 +43,7 @@ def _apart(typing_context: Any) -> Any:
 apart: Any = intrinsic(_apart)
 
 
+@compiling_to_the_end()
 def bound(kernel: Any, *arguments: Any) -> Callable[..., None]:
     """Code of a kernel for arguments of these types, generated functions taken by address.
 

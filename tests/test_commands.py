@@ -8,11 +8,13 @@ import time
 from pathlib import Path
 
 import pytest
+from numba import njit
+from numba.core import event
 
 from derive import __main__ as derive_command
 from derive import modelfile
 from numerics import __main__ as numerics_command
-from numerics.interrupts import PostponedInterrupt
+from numerics.interrupts import compiling_to_the_end
 
 RING = Path(__file__).parent.parent / "worked_examples" / "ring.toml"
 
@@ -93,11 +95,27 @@ def test_an_interrupt_stops_cleanly_and_leaves_nothing(tmp_path) -> None:
 
 
 def test_an_interrupt_waits_for_the_compiler() -> None:
-    nested = PostponedInterrupt()
-    nested.on_start(None)
-    nested.on_start(None)
-    signal.raise_signal(signal.SIGINT)
-    nested.on_end(None)
-    with pytest.raises(KeyboardInterrupt):
-        nested.on_end(None)
+    class InTheMiddle(event.Listener):
+        def on_start(self, event: event.Event) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+        def on_end(self, event: event.Event) -> None:
+            pass
+
+    @njit
+    def inner(x: float) -> float:
+        return x + 1
+
+    @njit
+    def outer(x: float) -> float:
+        return 2 * inner(x)
+
+    with (
+        compiling_to_the_end(),
+        compiling_to_the_end(),
+        event.install_listener("numba:compile", InTheMiddle()),
+        pytest.raises(KeyboardInterrupt),
+    ):
+        outer(1.0)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert outer(1.0) == 4
