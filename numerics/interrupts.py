@@ -1,7 +1,7 @@
-"""Ctrl-C while code is being compiled waits until it is: numba cannot be used after half of it.
+"""Ctrl-C while code is being compiled waits until it is, which takes seconds at most.
 
-Compiling takes seconds at most. Without this, an interrupt at the wrong moment leaves functions
-that fail with "no compiled object yet" for the rest of a session.
+In the midst of numba's work an interrupt may be swallowed by a destructor or a callback, so that
+the run goes on as if nothing had been pressed, or leave functions half compiled.
 """
 
 from __future__ import annotations

