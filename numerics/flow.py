@@ -31,6 +31,9 @@ CLOSE = 1e-6
 TOLERANCE = 1e-12
 """Error of one step of the flow, relative to the weights."""
 
+BLUR = 1e-13
+"""Round-off of a point that is put onto Γ, relative to the weights: far more than that of a sum."""
+
 NEWTON_STEPS = 60
 NEAREST_STEPS = 500
 FLOW_STEPS = 2_000_000
@@ -138,12 +141,12 @@ def approach(constraints: Generated, size: Size, target: Array, point: Array) ->
         idle = idle + 1 if miss >= best else 0
         best = min(best, miss)
         scale = largest(difference(target, point)) + largest(point)
-        if idle >= 5 and best <= 1e-13 * scale:
+        if idle >= 5 and best <= BLUR * scale:
             return True
         trial = point.copy()
         add(trial, length, gap)
         settled = settle(constraints, size, trial)
-        if not settled or distance(target, trial) > distance(target, point) + 1e-15 * scale:
+        if not settled or distance(target, trial) > distance(target, point) + BLUR * scale:
             length *= 0.25
             continue
         moved = difference(trial, point)
