@@ -7,6 +7,7 @@ numba caches its machine code from one process to the next.
 
 from __future__ import annotations
 
+import hashlib
 import keyword
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -231,8 +232,26 @@ def readable_names(
 
 
 def content_of(*parts: Any) -> str:
-    """Text that two models share only if they are the same, assumptions on symbols included."""
-    return sp.srepr(parts)
+    """Text that two models share only if they are the same, assumptions on symbols included.
+
+    Every subexpression is looked at once, however often it occurs: written out, those of a net
+    with many masks fill a hundred megabytes.
+    """
+    digests: dict[sp.Basic, str] = {}
+
+    def text(part: Any) -> str:
+        if isinstance(part, sp.MatrixBase):
+            return text((part.shape, tuple(part)))
+        if isinstance(part, (tuple, list)):
+            return f"({', '.join(map(text, part))})"
+        if not isinstance(part, sp.Basic) or not part.args:
+            return sp.srepr(part)
+        if part not in digests:
+            whole = f"{type(part).__name__}{text(part.args)}"
+            digests[part] = hashlib.sha256(whole.encode()).hexdigest()
+        return digests[part]
+
+    return text(parts)
 
 
 def module_header(about: str) -> list[str]:

@@ -12,7 +12,7 @@ import sympy as sp
 from numba import njit
 
 from numerics import CodeGenerationError, compile_function, vectormath
-from numerics.kernels import assignments, readable_names
+from numerics.kernels import assignments, content_of, readable_names
 from numerics.modules import CACHE_VARIABLE, cache_directory
 
 x, y = sp.symbols("x y", real=True)
@@ -110,6 +110,30 @@ def test_modules_are_named_by_content_and_found_again(tmp_path, monkeypatch) -> 
     assert run() == ["10.0", "1", "11.0", "1"]
     assert len(list(tmp_path.glob("square_*.py"))) == 2
     assert not list(tmp_path.glob("*.part"))
+
+
+def test_content_is_what_tells_models_apart() -> None:
+    parts = [
+        (x, (x * sp.exp(y) + 1,)),
+        (x, (x * sp.exp(y) + 2,)),
+        (x, (x * sp.exp(x) + 1,)),
+        (x, (x * sp.sinh(y) + 1,)),
+        (y, (x * sp.exp(y) + 1,)),
+        (x, (x * sp.exp(y), 1)),
+        (x, x * sp.exp(y) + 1),
+        (x, (x * sp.exp(sp.Symbol("y", positive=True)) + 1,)),
+        (x, sp.Matrix([[x * sp.exp(y), 1]])),
+        (x, sp.Matrix([x * sp.exp(y), 1])),
+    ]
+    assert len({content_of(*p) for p in parts}) == len(parts)
+    assert content_of(sp.Matrix([x])) == content_of(sp.ImmutableMatrix([x]))
+
+
+def test_content_is_read_in_time_that_grows_with_distinct_subexpressions() -> None:
+    tower = x
+    for _ in range(200):
+        tower = sp.sin(tower) * (1 + sp.cos(tower))  # written out, 2^200 terms
+    assert len(content_of(tower)) < 100
 
 
 def test_a_directory_that_cannot_be_written_is_reported(tmp_path, monkeypatch) -> None:
