@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 import sympy as sp
@@ -24,6 +24,15 @@ from numerics.plots import styled
 Array = NDArray[np.float64]
 
 LABELS, DROPOUT, BATCHES = "label noise", "dropout", "minibatches"
+
+
+@cache
+def principal_components() -> tuple[Array, NDArray[np.int64]]:
+    """The images by their principal components, of unit variance, largest first; their digits."""
+    images, digits = load_digits(return_X_y=True)
+    centred = images - images.mean(axis=0)
+    components = centred @ np.linalg.svd(centred, full_matrices=False)[2].T
+    return components / components.std(axis=0), digits
 
 
 @dataclass(frozen=True)
@@ -48,11 +57,10 @@ class Network:
     @cached_property
     def data(self) -> tuple[Array, Array]:
         """Principal components of unit variance with a constant, shape (n, F + 1), and ±½."""
-        images, digits = load_digits(return_X_y=True)
-        centred = images - images.mean(axis=0)
-        components = centred @ np.linalg.svd(centred, full_matrices=False)[2][: self.features].T
-        inputs = np.column_stack([components / components.std(axis=0), np.ones(len(images))])
-        return inputs[: self.samples], np.where(digits < 5, 0.5, -0.5)[: self.samples]
+        components, digits = principal_components()
+        chosen = components[: self.samples, : self.features]
+        inputs = np.column_stack([chosen, np.ones(len(chosen))])
+        return inputs, np.where(digits < 5, 0.5, -0.5)[: self.samples]
 
     def residuals(self, w: Array) -> Array:
         """h(x_i) − y_i, shape (n,)."""
