@@ -36,14 +36,14 @@ def test_label_noise_moves_the_weights_while_there_is_a_manifold():
     found = example.follow(small(2), example.LABELS, run)
     assert abs(found.ratio - 1) < ENOUGH * found.error < 0.05
     assert found.vanishing - 1 > 10 * found.error
-    many = example.follow(small(16), example.LABELS, run)
+    many = example.follow(small(16), example.LABELS, example.Run(0.1, 0.2, 0.5, 4))
     assert "16 samples leave 8 weights" in many.refusal
     assert many.predicted is None
 
 
 def test_minibatches_rest_where_all_samples_are_fitted_and_nowhere_else():
     fitted, left = (
-        example.loss_under_batches(small(n), 1, alpha=0.3, steps=2000, paths=4)[1] for n in (2, 16)
+        example.loss_under_batches(small(n), 1, alpha=0.1, steps=3000, paths=4)[1] for n in (2, 16)
     )
     assert fitted[-1] < 1e-25
     assert left[-1] > 1e-3
