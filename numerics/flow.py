@@ -185,7 +185,7 @@ def flow_ends(gradient: Generated, constraints: Generated, size: Size, points: A
         gradient(points[p : p + 1], slopes[:1])
         span = 1e-3 / (largest(slopes[0]) + 1e-3)
         arrived, test = close(constraints, size, point), 0
-        for k in range(FLOW_STEPS):
+        for taken in range(FLOW_STEPS):
             if arrived or not np.isfinite(largest(point)) or largest(slopes[0]) == 0.0:
                 break
             for stage in range(6):
@@ -200,8 +200,8 @@ def flow_ends(gradient: Generated, constraints: Generated, size: Size, points: A
             if ratio <= 1:
                 put(point, trial)
                 put(slopes[0], slopes[6])
-                if k >= test:
-                    test = k + 1 + k // STEPS_IN_VAIN
+                if taken >= test:
+                    test = taken + 1 + taken // STEPS_IN_VAIN
                     arrived = close(constraints, size, point)
             if np.isfinite(ratio):
                 span *= min(5.0, max(0.2, 0.9 * (ratio + 1e-10) ** -0.2))
