@@ -13,7 +13,7 @@ which acts on the hyperbola as label noise does: it drifts to the flat end.
 
     python worked_examples/noise_geometry_cycles.py
 
-takes 15 seconds on one core, 0.1 GB.
+takes 6 seconds on one core, 0.2 GB.
 
 References
 ----------

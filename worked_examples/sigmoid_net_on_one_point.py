@@ -12,7 +12,7 @@ repel (the sign test of the paper's theorem), and the limit ends in a single uni
 
     python worked_examples/sigmoid_net_on_one_point.py
 
-takes 10 seconds on one core, 0.3 GB.
+takes 10 seconds on one core, a minute where nothing is compiled yet, 0.3 GB.
 
 References
 ----------
