@@ -65,10 +65,12 @@ class Verdict:
 
     def __str__(self) -> str:
         answer = {True: "yes", False: "no", None: "undecided"}[self.value]
-        at = ""
-        if self.witness is not None:
-            at = " at " + ", ".join(f"{s} = {mpmath.nstr(v, 6)}" for s, v in self.witness.items())
+        at = "" if self.witness is None else _at(self.witness)
         return f"{answer} ({self.basis.value}: {self.how}{at})"
+
+
+def _at(point: Mapping[sp.Symbol, Any]) -> str:
+    return " at " + ", ".join(f"{s} = {mpmath.nstr(v, 6)}" for s, v in point.items())
 
 
 def proved(how: str, value: bool = True) -> Verdict:
@@ -129,11 +131,15 @@ def decide_zero(
     Returns
     -------
     Verdict
-        False with a witness, or true by proof or numerical certificate, or undecided.
+        False with a witness, or true by proof or numerical certificate, or undecided; that also
+        where the quantity has no value at a point.
     """
     count, largest, witness = 0, mpmath.mpf(0), None
     for point, size in points:
-        value = size()
+        try:
+            value = size()
+        except (ZeroDivisionError, ValueError, OverflowError) as failure:
+            return Verdict(None, Basis.UNDECIDED, f"a value{_at(point)}: {failure}")
         count += 1
         if value > largest:
             largest, witness = value, point

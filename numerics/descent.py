@@ -131,11 +131,17 @@ class CompiledDescent:
         return w - one_noiseless_step(self.recursion, (1.0, 0.0), w)
 
     def sharpness(self, weights: ArrayLike) -> float:
-        """Largest eigenvalue of ∇²L at `weights`, shape (N,), by central differences of ∇L."""
+        """Largest eigenvalue of ∇²L at `weights`, shape (N,), by central differences of ∇L.
+
+        Not a number where ∇L is none.
+        """
         w = np.asarray(weights, dtype=np.float64)
         step = 1e-5 * (1.0 + np.abs(w))
         shifted = np.vstack([w + np.diag(step), w - np.diag(step)])
-        forward, backward = np.split(self.loss_gradient(shifted), 2)
+        slopes = self.loss_gradient(shifted)
+        if not np.isfinite(slopes).all():
+            return np.nan
+        forward, backward = np.split(slopes, 2)
         hessian = (forward - backward) / (2.0 * step[:, None])
         return float(np.linalg.eigvalsh(0.5 * (hessian + hessian.T))[-1])
 

@@ -13,7 +13,7 @@ fails any of them below the stated level.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -197,7 +197,7 @@ def _settings(
 
 
 def _ladder(name: str, given: float | Sequence[float]) -> tuple[float, ...]:
-    several = list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [given]
+    several = list(given) if np.iterable(given) and not isinstance(given, str) else [given]
     if not several:
         raise ValueError(f"{name}: expected a positive number or several, got {given!r}")
     return tuple(sorted({number(name, value, positive) for value in several}, reverse=True))

@@ -226,6 +226,7 @@ def expressions(*symbols: sp.Symbol) -> st.SearchStrategy[sp.Expr]:
 
 
 @drawn(few=20, many=300)
+@example(sp.Max(0, w2), w2, Gaussian(), True)
 @given(expressions(*WEIGHTS), expressions(*WEIGHTS, eta), LAWS, st.booleans())
 def test_any_model_is_derived_or_refused(
     residual: sp.Expr, noisy: sp.Expr, law: derive.laws.Law, square: bool
@@ -334,6 +335,8 @@ BRIEF = st.one_of(
 
 @drawn(few=25, many=1_500)
 @example(simulate_descent, {"start": (0.6, 0.8)}, "threads", 1)
+@example(simulate_descent, {"start": (1e200, 1e200)}, "\t", None)
+@example(validate, {"start": None}, "", np.array(1.0))
 @given(st.sampled_from(list(SETTINGS)), st.fixed_dictionaries({"start": STARTS}), st.text(), BRIEF)
 def test_runs_end_or_are_refused(
     run: Callable[..., Any], place: dict[str, Any], which: str, wrong: Any
