@@ -135,7 +135,8 @@ def draw(quiet: Sequence[Training], noisy: Sequence[Training]) -> Figure:
         for run in runs:
             top.plot(GRID, curve(run.weights, GRID), linewidth=1)
         top.plot(X, Y, "ko", markersize=4)
-        top.set(title=f"{len(runs)} starts {name} label noise", ylim=(-0.8, 0.8), xlabel="x", ylabel="f(x)")
+        top.set(title=f"{len(runs)} starts {name} label noise", ylim=(-0.8, 0.8))
+        top.set(xlabel="x", ylabel="f(x)")
         bottom.loglog(runs[0].iterations, runs[0].loss, "C3", label="training loss")
         bottom.set(xlabel="iterations", ylabel="training loss", ylim=(1e-12, 10))
         side = bottom.twinx()
