@@ -1,4 +1,44 @@
-"""Draft."""
+"""A small network on digits, from few samples to too many (next checks on arXiv 2404.12293).
+
+f(x) = Σ_j a_j tanh(b_j·x)/√m, with m = 12 units on six principal components of scikit-learn's
+digits and a constant (`pip install .[examples]`), is to tell digits below five from the others,
+targets ±½, under squared loss: N = 96 weights for the first n images, n = 16 to 512. Trained by
+Levenberg-Marquardt, it is left to noisy gradient descent with α = 0.3. The checks are those that
+the paper has left: discrete descent with several kinds of noise on two time scales, whether the
+classification says what moves, and finite samples. Network, data and sizes are this project's.
+
+Few samples, n < N: training ends on Γ, at a loss of round-off. Label noise moves the weights along
+it in 1/(α²σ²) iterations, dropout of units (Gaussian, shared by all samples) in 1/(ασ²), and
+minibatches come to rest, their loss falling to nothing, as derived. Displacements of the projected
+iterate, measured over predicted by the limit at the step, ± one standard error over 8 paths:
+
+    n =                        16                32                64
+    label noise, σ = 0.02      0.9989 ± 0.0008   1.0002 ± 0.0009   0.9996 ± 0.0005
+    dropout, σ = 0.0025        0.9997 ± 0.0007   0.9992 ± 0.0004   0.9962 ± 0.0004
+
+The limit α → 0 is off by 3 to 10 %. At n = 64 dropout is off by more than the error: it moves the
+iterate off Γ by σ²H⁺∇Reg, large where the curvature is small. Such parts are of order σ²: at n = 32
+dropout of σ = 0.02, 0.01 and 0.005 gave 0.986, 0.994 and 0.999.
+
+As n passes the rank, the picture breaks down, and not at once. The smallest positive curvature is
+7·10⁻³, 6·10⁻⁴, 6·10⁻⁵ and 5·10⁻⁸ at n = 16, 32, 64 and 80: ever smaller noise is small enough for
+the limit, and Γ is reached ever more slowly. With n = N training does not end, and from n = 128
+on not all samples can be fitted: there is no zero loss, no Γ and no limit, which is refused with
+that reason, label noise and dropout shake the weights about a minimum, and minibatches, whose
+noise now never vanishes, rest nowhere.
+
+The picture: loss and smallest curvature after training; displacement under label noise, of the
+iterate (dots, one standard error) and of the limit (lines), dotted where there is no limit; the
+ratios above; the loss of minibatches of 8 from a perturbation of the trained weights.
+
+    python worked_examples/finite_samples_on_digits.py
+
+takes about 15 minutes on one core, most of it at n = 64 and half of it compilation the first time.
+
+References
+----------
+Shalova, Schlichting, Peletier, arXiv 2404.12293, Theorems A and B.
+"""
 
 from __future__ import annotations
 
@@ -164,12 +204,12 @@ def follow(network: Network, mechanism: str, run: Run, seed: int = 0) -> Course:
     a_unit = float(limit.time_scale.subs(scales))
     when = np.round(np.linspace(0, run.time, run.records) * a_unit).astype(int)
     drive = {"alpha": run.alpha, "steps": int(when[-1]), "seed": seed, "record": when}
-    # Where training has not ended on Γ, descent without noise still moves.
-    quiet = simulate_descent(problem, start, sigma=0.0, paths=1, **drive).weights
     found = simulate_descent(problem, start, sigma=run.sigma, paths=run.paths, **drive).weights
     try:
         at_step, vanishing = (compile_limit(limit.at_step(size)) for size in (run.alpha, 0))
     except ValueError as refusal:
+        # Where training has not ended on Γ, descent without noise still moves.
+        quiet = simulate_descent(problem, start, sigma=0.0, paths=1, **drive).weights
         half = run.paths // 2
         direction = unit((found[:half] - quiet)[:, -1].mean(axis=0))
         moved = along(direction, found[half:] - quiet)
@@ -184,7 +224,7 @@ def follow(network: Network, mechanism: str, run: Run, seed: int = 0) -> Course:
     predicted, ideal = (line @ direction for line in lines)
     far, error = along(direction, at_step.descent_limit(found[:, -1], run.alpha) - start)
     ratios = far / predicted[-1], error / predicted[-1], far / ideal[-1]
-    return Course(times, *along(direction, found - quiet), predicted, *map(float, ratios))
+    return Course(times, *along(direction, found - start), predicted, *map(float, ratios))
 
 
 def unit(vector: Array) -> Array:
@@ -273,7 +313,7 @@ def draw_fit(axes: Axes, networks: Mapping[int, Network]) -> None:
 def runs_for(network: Network) -> dict[str, Run]:
     """Noise small enough for the limit where there is one; larger, for fewer steps, elsewhere."""
     few = network.samples < network.dimension
-    labels, dropout = (0.0375, 0.005) if few else (0.15, 0.02)
+    labels, dropout = (0.02, 0.0025) if few else (0.15, 0.02)
     time = 0.15 * network.samples
     return {LABELS: Run(0.3, labels, time, 8), DROPOUT: Run(0.3, dropout, 1.0, 8)}
 
