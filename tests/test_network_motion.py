@@ -92,10 +92,10 @@ def test_dropconnect_on_64_samples(law):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("law", [Gaussian(), Bernoulli()], ids=str)
-def test_dropout_on_64_samples(law):
+@pytest.mark.parametrize(("law", "paths"), [(Gaussian(), 32), (Bernoulli(), 128)], ids=str)
+def test_dropout_on_64_samples(law, paths):
     problem, start = sampled("dropout", law)
-    row = Row(start, 0.02, 0.007, 0.05, 32, THEOREM)
+    row = Row(start, 0.02, 0.007, 0.05, paths, THEOREM)
     coarse, fine = (Motion(problem, row.smaller(k, 1), (9, k)) for k in (0, 1))
     confirm_extrapolated(f"dropout, {law}", coarse, fine)
 
