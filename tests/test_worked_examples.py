@@ -44,5 +44,6 @@ def test_example_runs(name: str, tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    written = [path for path in (here / "output").iterdir() if path.stat().st_size > 0]
-    assert any(path.stem.startswith(name[:16]) for path in written), written
+    written = list((here / "output").iterdir())
+    assert written
+    assert all(path.stat().st_size for path in written)
