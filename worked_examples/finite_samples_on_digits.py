@@ -34,8 +34,7 @@ ratios above; the loss of minibatches of 8 from a perturbation of the trained we
 
     python worked_examples/finite_samples_on_digits.py
 
-takes 37 minutes of processor, shared by two processes, a third of it to compile the first time;
-0.7 GB a process.
+takes 17 minutes on two cores, a third of it to compile the first time; 0.7 GB a process.
 
 References
 ----------
