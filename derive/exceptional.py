@@ -40,7 +40,7 @@ def exceptional_values(limit: Limit) -> tuple[Mapping[sp.Symbol, sp.Expr], ...]:
 
 
 def _coefficients(entry: sp.Expr, limit: Limit) -> list[sp.Expr]:
-    """What stands before each product of functions of w modulo the constraints."""
+    """What stands before each product of functions of w, the entry reduced on Γ, up to a factor."""
     numerator = sp.numer(sp.together(entry))
     remainder = limit.manifold.ideal.remainder(numerator)
     coefficients: dict[sp.Expr, sp.Expr] = {}

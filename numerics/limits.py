@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, singledispatch
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,12 +20,22 @@ from .arguments import doubles
 from .geometry import Layout
 from .interrupts import compiling_to_the_end
 from .kernels import CompiledFunction, compile_function
+from .sample_kernels import SampledFunction
 from .small_matrices import Array, bound
 
 CHUNK_BYTES = 2**24
 """Bound on the values held at a time for a batch of points."""
 
 NATIVE = "void(float64[:, ::1], float64[:, ::1])"
+
+Function = TypeVar("Function", CompiledFunction, SampledFunction)
+
+
+@compiling_to_the_end()
+def compiled_now(function: Function) -> Function:
+    """The function, compiled already, so that a kernel can take it by address."""
+    function.batch.compile(NATIVE)  # type: ignore[attr-defined]
+    return function
 
 
 @dataclass(frozen=True)
@@ -177,11 +187,8 @@ class CompiledLimit:
     def _constraint_count(self) -> int:
         return len(self.limit.manifold.constraints)
 
-    @compiling_to_the_end()
     def _native(self, name: str, outputs: Sequence[Any]) -> CompiledFunction:
-        function = compile_function(self.limit.problem.weights, outputs, name)
-        function.batch.compile(NATIVE)  # type: ignore[attr-defined]
-        return function
+        return compiled_now(compile_function(self.limit.problem.weights, outputs, name))
 
     def _points(self, w: ArrayLike) -> Array:
         points = doubles("w", w)

@@ -21,9 +21,8 @@ from derive.symbols import ScaleSymbol
 from .descent import CompiledDescent, compile_descent
 from .draws import SCRATCH_ROWS
 from .geometry import Layout
-from .interrupts import compiling_to_the_end
 from .kernels import content_of
-from .limits import NATIVE, CompiledLimit, compile_limit, equation_numbers, indices
+from .limits import CompiledLimit, compile_limit, compiled_now, equation_numbers, indices
 from .noise import NoiseSampler, sampler_for
 from .recursion import Recursion
 from .sample_kernels import Output, Products, SampledFunction, SampledRecursion
@@ -304,7 +303,6 @@ def _constraints(problem: SampledDescent) -> SampledFunction:
     return _function(problem, "constraints", outputs, n * (1 + size))
 
 
-@compiling_to_the_end()
 def _function(
     problem: SampledDescent,
     name: str,
@@ -313,8 +311,6 @@ def _function(
     products: Products | None = None,
 ) -> SampledFunction:
     data = data_of(problem)
-    function = SampledFunction(
-        name, problem.weights, problem.data, data, tuple(outputs), width, products
+    return compiled_now(
+        SampledFunction(name, problem.weights, problem.data, data, tuple(outputs), width, products)
     )
-    function.batch.compile(NATIVE)  # type: ignore[attr-defined]
-    return function

@@ -52,7 +52,7 @@ def test_minibatches_rest_where_all_samples_are_fitted_and_nowhere_else():
 def test_points_are_put_onto_a_flat_part_of_the_manifold():
     """Distances to a point 10⁻⁵ away do not tell steps along Γ from round-off there."""
     network = small(12, units=4, features=3)
-    w = network.trained()
+    w = network.trained
     assert network.curvatures(w)[-1] < 1e-5
     limit = compile_limit(derive_limit(network.noisy(example.LABELS, w)))
     flattest = np.linalg.svd(network.jacobian(w), full_matrices=False)[2][-1]

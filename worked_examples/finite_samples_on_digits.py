@@ -63,6 +63,7 @@ import derive
 from derive import Bernoulli, SampledDescent, derive_limit
 from numerics import compile_limit, simulate_descent, simulate_limit
 from numerics.plots import styled
+from numerics.statistics import mean
 
 Array = NDArray[np.float64]
 
@@ -124,12 +125,13 @@ class Network:
         """Eigenvalues of (2/n) JᵀJ, largest first, as many as samples or weights."""
         return 2 / self.samples * np.linalg.svd(self.jacobian(w), compute_uv=False) ** 2
 
-    def trained(self, seed: int = 0, evaluations: int = 100) -> Array:
+    @cached_property
+    def trained(self) -> Array:
         """Levenberg–Marquardt from random weights: to round-off on Γ, or as far as it gets."""
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng(0)
         m, inputs = self.units, self.features + 1
         start = np.concatenate([rng.normal(size=m), 0.6 * rng.normal(size=m * inputs)])
-        tight = {"xtol": 1e-15, "ftol": 1e-15, "gtol": 1e-15, "max_nfev": evaluations}
+        tight = {"xtol": 1e-15, "ftol": 1e-15, "gtol": 1e-15, "max_nfev": 100}
         return np.asarray(least_squares(self.residuals, start, self.jacobian, **tight).x)
 
     def noisy(self, mechanism: str, near: Array) -> SampledDescent:
@@ -200,7 +202,7 @@ class Course:
 
 def follow(network: Network, mechanism: str, run: Run, seed: int = 0) -> Course:
     """Run the recursion from the trained weights and set the limit beside it."""
-    start = network.trained()
+    start = network.trained
     problem = network.noisy(mechanism, start)
     limit = derive_limit(problem)
     scales = {derive.alpha: run.alpha, derive.sigma: run.sigma}
@@ -237,8 +239,8 @@ def unit(vector: Array) -> Array:
 
 def along(direction: Array, shifts: Array) -> tuple[Array, Array]:
     """Mean over paths of the component in a direction, and its standard error."""
-    components = shifts @ direction
-    return components.mean(axis=0), components.std(axis=0, ddof=1) / np.sqrt(len(components))
+    estimate = mean(shifts @ direction)
+    return estimate.value, estimate.error
 
 
 def loss_under_batches(
@@ -248,7 +250,7 @@ def loss_under_batches(
 
     Each sample is in a batch with probability B/n, which makes n/B − 1 the variance of the noise.
     """
-    trained = network.trained()
+    trained = network.trained
     start = trained + 0.01 * np.random.default_rng(1).normal(size=trained.shape)
     problem = network.noisy(BATCHES, trained)
     run = {"alpha": alpha, "sigma": np.sqrt(network.samples / size - 1), "steps": steps}
@@ -304,7 +306,7 @@ def draw(
 
 def draw_fit(axes: Axes, networks: Mapping[int, Network]) -> None:
     """Loss after training and smallest curvature over n."""
-    ends = [network.trained() for network in networks.values()]
+    ends = [network.trained for network in networks.values()]
     nets = list(zip(networks.values(), ends, strict=True))
     axes.loglog(list(networks), [net.loss(w) for net, w in nets], "ko-", label="loss")
     smallest = [net.curvatures(w)[-1] for net, w in nets]
