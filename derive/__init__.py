@@ -1,7 +1,10 @@
 """From a noise model, stated in sympy, to the limiting equation of noisy gradient descent."""
 
-from . import latex, mechanisms, modelfile
-from .classify import Outcome
+from . import mechanisms
+from .analysis.longtime import Equilibrium, equilibria, invariant_density
+from .analysis.noise_geometry import NoiseGeometry
+from .derivation.classification import Outcome
+from .display.latex_document import document
 from .errors import (
     DeriveError,
     DeriveWarning,
@@ -12,7 +15,10 @@ from .errors import (
     SavedFileError,
     UndecidedError,
 )
-from .laws import (
+from .files.model_file import load_model
+from .limit import Limit, derive_limit
+from .matrix_model import MatrixLimit, MatrixModel, derive_matrix_limit
+from .model.laws import (
     Bernoulli,
     CustomLaw,
     Gaussian,
@@ -22,11 +28,7 @@ from .laws import (
     TwoPoint,
     Uniform,
 )
-from .limit import Limit, derive_limit
-from .longtime import Equilibrium, equilibria, invariant_density
-from .matrix_model import MatrixLimit, MatrixModel, derive_matrix_limit
-from .noise_geometry import NoiseGeometry
-from .problem import Chart, NoisyGradientDescent
+from .model.problem import Chart, NoisyGradientDescent
 from .sampled import SampledDescent, SampledLimit, derive_sampled_limit
 from .symbols import alpha, sigma
 
@@ -61,10 +63,10 @@ __all__ = [
     "derive_limit",
     "derive_matrix_limit",
     "derive_sampled_limit",
+    "document",
     "equilibria",
     "invariant_density",
-    "latex",
+    "load_model",
     "mechanisms",
-    "modelfile",
     "sigma",
 ]

@@ -7,10 +7,10 @@ import sys
 import warnings
 from pathlib import Path
 
-from .files import write_atomically
-from .latex import document
+from .display.latex_document import document
+from .files.atomic_write import write_atomically
+from .files.model_file import describe_schema, load_model, starter
 from .limit import derive_limit
-from .modelfile import describe_schema, load_model, starter
 
 
 def main(arguments: list[str] | None = None) -> int:

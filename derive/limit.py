@@ -10,28 +10,29 @@ from typing import Any
 
 import sympy as sp
 
-from . import closedform, storage
-from .calculus import gradient
-from .classify import Classification, Evidence, Outcome, classify
-from .coordinates import IntrinsicForm, intrinsic_form
-from .discovery import find_manifold
-from .display import as_latex, as_text, equations
-from .equation import Equation, leading_equation
+from .analysis.agreement import compare
+from .derivation import closed_form
+from .derivation.classification import Classification, Evidence, Outcome, classify
+from .derivation.coefficients import Equation, leading_equation
+from .derivation.input_checks import check_hypotheses
+from .derivation.noise_moments import NoiseMoments, noise_moments, persistent_noise
+from .derivation.scales import crossover, next_order, slower_scales
+from .derivation.special_forms import SpecialForm, special_form
+from .display.explanation import Explanation, explain
+from .display.mathml import statements_table
+from .display.notation import Notation
+from .display.statements import as_latex, as_text, equations
 from .errors import DeriveError, NotCoveredError, ProblemError
-from .explain import Explanation, explain
-from .hypotheses import check_hypotheses
-from .manifold import Manifold
-from .markup import statements_table
-from .notation import Notation
-from .pointwise import compare
-from .problem import NoisyGradientDescent
-from .reading import read_expression
-from .regularizer import NoiseMoments, noise_moments, persistent_noise
-from .scales import crossover, next_order, slower_scales
-from .secondorder import SecondOrder, second_potential
-from .special import SpecialForm, special_form
+from .files import limit_file
+from .manifold.charts import IntrinsicForm, intrinsic_form
+from .manifold.discovery import find_manifold
+from .manifold.manifold import Manifold
+from .model.problem import NoisyGradientDescent
+from .model.reading import read_expression
+from .symbolic.calculus import gradient
+from .symbolic.zero_tests import Verdict
 from .symbols import alpha, sigma
-from .verdict import Verdict
+from .theory.second_order import SecondOrder, second_potential
 
 
 @dataclass(frozen=True)
@@ -141,17 +142,17 @@ class Limit:
     @cached_property
     def drift(self) -> sp.Matrix | None:
         """Itô drift b on Γ, shape (N, 1), in slow time; None where it is too long to read."""
-        return closedform.drift(self)
+        return closed_form.drift(self)
 
     @cached_property
     def diffusion(self) -> sp.Matrix | None:
         """Diffusion matrix s = P S on Γ, shape (N, m); None where it is too long to read."""
-        return closedform.diffusion(self)
+        return closed_form.diffusion(self)
 
     @cached_property
     def stratonovich_drift(self) -> sp.Matrix | None:
         """Drift of the ambient Stratonovich form with the factor s = `diffusion`, shape (N, 1)."""
-        return closedform.stratonovich(self)
+        return closed_form.stratonovich(self)
 
     @cached_property
     def intrinsic(self) -> IntrinsicForm | None:
@@ -309,7 +310,7 @@ class Limit:
         SavedFileError
             If the model holds a function or a law that the format has no word for.
         """
-        storage.save(self, path)
+        limit_file.save(self, path)
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Limit:
@@ -325,11 +326,11 @@ class Limit:
         SavedFileError
             If the file is truncated, of another kind, or of a newer version.
         """
-        return cls.restored(storage.load(path))
+        return cls.restored(limit_file.load(path))
 
     @classmethod
     def restored(cls, parts: Mapping[str, Any]) -> Limit:
-        """The limit of the parts that `derive.storage` has read."""
+        """The limit of the parts that `derive.files.limit_file` has read."""
         results = parts["results"]
         limit = cls(**{name: part for name, part in parts.items() if name != "results"})
         vars(limit).update(results)

@@ -26,7 +26,7 @@ from typing import Any
 import sympy as sp
 
 from .errors import ProblemError
-from .matrix_words import (
+from .model.trace_polynomials import (
     Polynomial,
     Word,
     as_matrix,
@@ -269,8 +269,8 @@ def derive_matrix_limit(model: MatrixModel, samples: Any = None) -> MatrixLimit:
     Returns
     -------
     MatrixLimit
-        Valid where J has constant rank along Γ; `numerics.matrix_flow` follows the smallest
-        positive eigenvalue of H and says when it collapses.
+        Valid where J has constant rank along Γ; `numerics.simulation.matrix_flow` follows the
+        smallest positive eigenvalue of H and says when it collapses.
     """
     n = sp.Symbol("n", positive=True, integer=True) if samples is None else sp.sympify(samples)
     return MatrixLimit(model, n)

@@ -22,12 +22,11 @@ from typing import Any, TypedDict, Unpack
 
 import sympy as sp
 
-from .calculus import Substitution
 from .errors import ProblemError
-from .laws import Gaussian, Independent, Law, Minibatch
-from .problem import NoisyGradientDescent
-from .reading import read_expression, read_symbols, sequence
-from .samples import (
+from .model.laws import Gaussian, Independent, Law, Minibatch
+from .model.problem import NoisyGradientDescent
+from .model.reading import read_expression, read_symbols, sequence
+from .model.samples import (
     fresh_symbols,
     mean,
     multiplied,
@@ -36,7 +35,8 @@ from .samples import (
     samples,
     squared_loss,
 )
-from .verdict import vanishes_identically
+from .symbolic.calculus import Substitution
+from .symbolic.zero_tests import vanishes_identically
 
 NORMAL = Gaussian()
 """The law of a mechanism where none is given: standard normal noise, scaled by σ."""

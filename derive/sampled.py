@@ -16,22 +16,22 @@ from typing import Any
 import mpmath
 import sympy as sp
 
-from .calculus import gradient
-from .classify import Classification, Evidence, Outcome, Step
-from .constraints import Square, read_squares
-from .equation import Equation, leading_equation
+from .derivation.classification import Classification, Evidence, Outcome, Step
+from .derivation.coefficients import Equation, leading_equation
+from .derivation.noise_moments import NoiseMoments, noise_moments
 from .errors import ProblemError
-from .ideal import Ideal
-from .jets import Residual, squares_jet
-from .laws import Gaussian, Law, repeated
 from .limit import Limit, derive_limit
-from .linear import are_clearly_independent
-from .problem import NoisyGradientDescent
-from .program import Program
-from .reading import read_expression
-from .regularizer import NoiseMoments, noise_moments
+from .manifold.constraints import Square, read_squares
+from .model.laws import Gaussian, Law, repeated
+from .model.problem import NoisyGradientDescent
+from .model.reading import read_expression
+from .symbolic.calculus import gradient
+from .symbolic.ideals import Ideal
+from .symbolic.linear import are_clearly_independent
+from .symbolic.programs import Program
+from .symbolic.zero_tests import proved
 from .symbols import alpha
-from .verdict import proved
+from .theory.jets import Residual, squares_jet
 
 SUBSAMPLE = 3
 """Samples on which the questions are decided that one sample alone cannot answer."""

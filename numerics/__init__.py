@@ -1,23 +1,23 @@
 """Fast simulation of noisy gradient descent and of its limit, and their comparison."""
 
-from .constrained import simulate_limit
-from .descent import CompiledDescent, StepSizeWarning, compile_descent, simulate_descent
-from .ensembles import Ensemble, EnsembleError, simulate_grid
-from .export import write_numpy
-from .kernels import CodeGenerationError, CompiledFunction, compile_function
-from .limits import CompiledLimit, compile_limit
-from .matrix_flow import simulate_matrix_descent, simulate_matrix_limit
-from .matrix_kernels import CompiledMatrixLimit, compile_matrix_limit
-from .noise_geometry import (
+from .codegen.functions import CodeGenerationError, CompiledFunction, compile_function
+from .codegen.matrices import CompiledMatrixLimit, compile_matrix_limit
+from .models.compiled_limit import CompiledLimit, compile_limit
+from .models.numpy_export import write_numpy
+from .models.sampled import compile_sampled
+from .reports.report import ValidationReport
+from .simulation.descent import CompiledDescent, StepSizeWarning, compile_descent, simulate_descent
+from .simulation.ensembles import Ensemble, EnsembleError, simulate_grid
+from .simulation.integrate import simulate_limit
+from .simulation.matrix_flow import simulate_matrix_descent, simulate_matrix_limit
+from .simulation.paths import Paths, Status
+from .validate import validate
+from .validation.noise_geometry import (
     directional_alignment,
     effective_dimension,
     loss_alignment,
     principal_alignments,
 )
-from .paths import Paths, Status
-from .sampled import compile_sampled
-from .validation import validate
-from .verdict import ValidationReport
 
 __all__ = [
     "CodeGenerationError",

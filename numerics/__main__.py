@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 
 from derive import Limit, derive_limit
-from derive.files import write_atomically
-from derive.modelfile import RunSettings, load_model
+from derive.files.atomic_write import write_atomically
+from derive.files.model_file import RunSettings, load_model
 
-from .content import write_json
-from .planner import Plan, plan
-from .report import write_report
-from .validation import LEVEL, validate
-from .verdict import ValidationReport
+from .reports.html import write_report
+from .reports.json import write_json
+from .reports.report import ValidationReport
+from .validate import LEVEL, validate
+from .validation.planner import Plan, plan
 
 PATHS = 1000
 

@@ -11,10 +11,10 @@ import pytest
 import sympy as sp
 
 from derive import Limit, NoisyGradientDescent
-from tests import oracles
-from tests.catalogue import CATALOGUE, Entry
-from tests.fields import derived
-from tests.oracles import Array, Landscape, NoisyGradient
+from tests.truth import oracles
+from tests.truth.catalogue import CATALOGUE, Entry
+from tests.truth.fields import derived
+from tests.truth.oracles import Array, Landscape, NoisyGradient
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from pictures import save
 
 from derive import derive_limit
 from numerics import plots
-from numerics.comparison import compare_with_limit
+from numerics.validation.comparison import compare_with_limit
 
 limit = derive_limit(model)
 print(limit)

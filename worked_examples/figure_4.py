@@ -10,7 +10,7 @@ from pictures import save
 
 from derive import Gaussian, NoisyGradientDescent, derive_limit
 from numerics import compile_limit, plots
-from numerics.comparison import compare_with_limit, survey
+from numerics.validation.comparison import compare_with_limit, survey
 
 w1, w2, n1, n2 = sp.symbols("w1 w2 eta1 eta2", real=True)
 L = (w1**2 + w2**2 - 1) ** 2 * (2 + w1) / 4

@@ -63,7 +63,7 @@ import derive
 from derive import Bernoulli, SampledDescent, derive_limit
 from numerics import compile_limit, simulate_descent, simulate_limit
 from numerics.plots import styled
-from numerics.statistics import mean
+from numerics.validation.statistics import mean
 
 Array = NDArray[np.float64]
 

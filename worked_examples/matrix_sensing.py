@@ -42,8 +42,8 @@ from numerics import (
     simulate_matrix_descent,
     simulate_matrix_limit,
 )
-from numerics.matrix_flow import curvature
 from numerics.plots import styled
+from numerics.simulation.matrix_flow import curvature
 
 Array = NDArray[np.float64]
 

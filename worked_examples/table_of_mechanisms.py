@@ -14,9 +14,9 @@ from pictures import OUTPUT
 from derive import Bernoulli, Limit, NoisyGradientDescent, Outcome, derive_limit, mechanisms
 from derive import alpha as ALPHA
 from derive import sigma as SIGMA
-from derive.display import equations
+from derive.display.statements import equations
 from numerics import compile_descent, compile_limit
-from numerics.bursts import measure_scaling
+from numerics.validation.bursts import measure_scaling
 
 w1, w2, w3, w4, x, eta = sp.symbols("w1:5 x eta", real=True)
 plane, four = (w1, w2), (w1, w2, w3, w4)

@@ -9,9 +9,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from ..bursts import Scaling
-from ..comparison import Comparison, Landscape
-from ..paths import Paths
+from ..simulation.paths import Paths
+from ..validation.bursts import Scaling
+from ..validation.comparison import Comparison, Landscape
 from .panels import (
     Observable,
     draw_band,
@@ -35,7 +35,7 @@ from .style import (
 )
 
 if TYPE_CHECKING:
-    from ..verdict import ValidationReport
+    from ..reports.report import ValidationReport
 
 Array = NDArray[np.float64]
 

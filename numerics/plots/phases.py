@@ -7,9 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from derive.phases import Term
+from derive.analysis.phases import Term
 
-from ..phases import Border, Cut, PhaseDiagram
+from ..validation.phases import Border, Cut, PhaseDiagram
 from .style import GREY, INK, SERIES, Array, legend_below, sheet, styled
 
 LETTERS = str.maketrans({"∇": r"\nabla ", "Σ": r"\Sigma", "₂": "_2", "₃": "_3"})

@@ -1,0 +1,1 @@
+"""Questions about a limit that is derived."""

@@ -1,0 +1,129 @@
+"""The limit at points of Γ, in 50-digit numbers, and its comparison with one derived by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import mpmath
+import sympy as sp
+
+from ..errors import DeriveError
+from ..manifold.manifold import LocalGeometry
+from ..model.reading import read_matrix
+from ..symbolic.roots import WORKING_DIGITS, evaluator
+from ..symbolic.zero_tests import Proof, Verdict
+from ..symbols import alpha, sigma
+from ..theory.katzenberger import Relaxation, second_derivative
+
+if TYPE_CHECKING:
+    from ..limit import Limit
+
+GENERIC = {alpha: sp.Rational(37, 1000), sigma: sp.Rational(53, 1000)}
+"""Values given to a symbolic step size and noise scale where two limits are compared."""
+
+
+def compare(limit: Limit, drift: Any, diffusion: Any = None) -> Verdict:
+    """Whether a drift, and a diffusion by its s sᵀ, agree with those of the limit on Γ."""
+    n = limit.problem.dimension
+    b = _matrix("drift", drift, (n, 1), limit)
+    s = None if diffusion is None else _matrix("diffusion", diffusion, (n, None), limit)
+    field = PointwiseLimit(limit)
+    b_value = evaluator(limit.manifold.symbols, list(b))
+    s_value = None if s is None else evaluator(limit.manifold.symbols, list(s))
+
+    def gap_and_scale(g: LocalGeometry) -> tuple[Any, Any]:
+        true_drift = field.drift(g)
+        gap = mpmath.norm(true_drift - mpmath.matrix(b_value(g.point)))
+        scale = mpmath.norm(true_drift) + mpmath.norm(b_value(g.point))
+        if s_value is not None:
+            true_spread, flat = field.spread(g), s_value(g.point)
+            cols = len(flat) // n
+            given = mpmath.matrix([flat[i * cols : (i + 1) * cols] for i in range(n)])
+            gap += mpmath.mnorm(true_spread - given * given.T, "f")
+            scale += mpmath.mnorm(true_spread, "f") + mpmath.mnorm(given * given.T, "f")
+        return gap, scale
+
+    def shown() -> bool:
+        b_closed, s_closed = limit.drift, limit.diffusion
+        if b_closed is None or (s is not None and s_closed is None):
+            return False
+        differences = list(b_closed.subs(GENERIC) - b)
+        if s is not None and s_closed is not None:
+            differences += list((s_closed * s_closed.T).subs(GENERIC) - s * s.T)
+        return all(limit.manifold.ideal.contains(d) for d in differences)
+
+    with mpmath.workdps(WORKING_DIGITS):
+        # The size on Γ as a whole: both limits may vanish together at single points.
+        scale = max(gap_and_scale(g)[1] for g in limit.manifold.local())
+
+    def size(g: LocalGeometry) -> Any:
+        return gap_and_scale(g)[0] / scale if scale else scale
+
+    proofs: list[Proof] = [("reduction modulo the constraints", shown)]
+    return limit.manifold.decide(size, proofs)
+
+
+class PointwiseLimit:
+    """Drift and diffusion of a limit at points of Γ."""
+
+    def __init__(self, limit: Limit) -> None:
+        self._limit = limit
+        self._slope = self._evaluator(limit.slope)
+        self._columns = self._evaluator(limit.moments.columns)
+        self._ito = self._number(limit.ito_weight)
+        self._noise = self._number(limit.noise_weight)
+        self._second = self._number(limit.second_weight)
+        relaxation = limit.equation.relaxation
+        self._relaxation = Relaxation(
+            self._number(relaxation.damping), self._number(relaxation.dephasing)
+        )
+
+    def drift(self, g: LocalGeometry) -> Any:
+        """b, shape (N, 1)."""
+        drift = -g.frame.tangential(mpmath.matrix(self._slope(g.point)))
+        if self._second:
+            values = iter(self._second_order(g.point))
+            terms = self._limit.second_order.map(lambda _: next(values))
+            drift += self._second * terms.drift(g.frame, g.jet.third)
+        if self._ito:
+            third, covariance = g.jet.third, self._covariance(g)
+            drift += self._ito * second_derivative(g.frame, third, covariance, self._relaxation)
+        return drift
+
+    @cached_property
+    def _second_order(self) -> Callable[..., Any]:
+        return self._evaluator(self._limit.second_order.scalars)
+
+    def _evaluator(self, expressions: Iterable[sp.Expr]) -> Callable[..., Any]:
+        bound = [e.subs(GENERIC) for e in expressions]
+        return evaluator(self._limit.manifold.symbols, bound)
+
+    @staticmethod
+    def _number(expression: Any) -> Any:
+        with mpmath.workdps(WORKING_DIGITS):
+            return mpmath.mpmathify(sp.sympify(expression).subs(GENERIC).evalf(WORKING_DIGITS))
+
+    def spread(self, g: LocalGeometry) -> Any:
+        """Diffusion matrix squared, s sᵀ, shape (N, N)."""
+        p = g.frame.projector
+        return self._noise**2 * (p * self._covariance(g) * p)
+
+    def _covariance(self, g: LocalGeometry) -> Any:
+        rows, cols = self._limit.moments.columns.shape
+        flat = self._columns(g.point)
+        if not cols:
+            return mpmath.zeros(rows)
+        s = mpmath.matrix([flat[i * cols : (i + 1) * cols] for i in range(rows)])
+        return s if self._limit.moments.factor is None else s * s.T
+
+
+def _matrix(name: str, given: Any, shape: tuple[int, int | None], limit: Limit) -> sp.Matrix:
+    matrix = sp.Matrix(read_matrix(name, given))
+    if matrix.rows != shape[0] or shape[1] not in (None, matrix.cols):
+        raise DeriveError(f"{name}: expected {shape[0]} rows, got shape {matrix.shape}")
+    stray = matrix.free_symbols - {*limit.manifold.symbols, *GENERIC}
+    if stray:
+        raise DeriveError(f"{name}: {stray} is neither a weight nor a parameter of the problem")
+    return matrix.subs(GENERIC)

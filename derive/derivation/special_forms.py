@@ -1,0 +1,163 @@
+"""Forms of the degenerate drift that have a name: gradients along Γ of a spectral function of H.
+
+With the stationary covariance X = ℒ⁻¹(QSQ) a function of H, X = f(H), the drift −½ P D³L[X] is the
+gradient −P∇V of V = Σ_a F(λ_a), F' = f/2, over the non-zero eigenvalues λ_a of H. At step α:
+
+    Σ = cH:        V = −(c/2α) log det₊(1 − αH/2),        as α → 0  (c/4) ΔL;
+    Σ = c on Q:    V = (c/4) log det₊(H (1 − αH/2)⁻¹),    as α → 0  (c/4) log det₊H.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import sympy as sp
+
+from ..display.notation import Formula
+from ..manifold.manifold import Manifold
+from .classification import Outcome
+from .noise_moments import NoiseMoments
+
+DETERMINANT_LIMIT = 3
+"""Number of constraints up to which det₊H is written out."""
+
+
+@dataclass(frozen=True)
+class SpecialForm:
+    """A named form of the drift.
+
+    Attributes
+    ----------
+    name : str
+        What Σ is on Γ.
+    text : str
+        The tangential drift in terms of H and L.
+    statement : Formula
+        The same as LaTeX.
+    potential : Expr or None
+        V with drift −P∇V (and Brownian motion on Γ where the noise is additive), on Γ; None where
+        it is not worth writing.
+    """
+
+    name: str
+    text: str
+    statement: Formula
+    potential: sp.Expr | None
+
+
+def special_form(
+    manifold: Manifold,
+    moments: NoiseMoments,
+    outcome: Outcome,
+    multiple: sp.Expr | None,
+    step: sp.Expr,
+) -> SpecialForm | None:
+    """Recognise the form of a degenerate drift; None when it has no name."""
+    if not outcome.is_degenerate:
+        return None
+    normal = _constant_normal_variance(manifold, moments)
+    if normal is not None and outcome is Outcome.DETERMINISTIC and manifold.codimension == 1:
+        return _unit_normal_form(manifold, normal, step)
+    if multiple is not None:
+        return _hessian_form(manifold, multiple, step)
+    if normal is not None and _is_multiple_of_identity(moments.covariance):
+        return _additive_form(manifold, normal, step)
+    return None
+
+
+def _unit_normal_form(manifold: Manifold, s: sp.Expr, step: sp.Expr) -> SpecialForm:
+    laplacian = manifold.shortest(sp.sympify(manifold.jet.trace()))
+    text = "ΔL"
+    tex: tuple[str | sp.Expr, ...] = (r"\Delta L",)
+    if step != 0:
+        text = f"(ΔL / (1 − {step} ΔL/2))"
+        tex = (r"\frac{\Delta L}{1 - \tfrac{1}{2} ", step, r" \Delta L}")
+    potential = s * sp.log(manifold.shortest(laplacian / (1 - step * laplacian / 2))) / 4
+    return SpecialForm(
+        f"hypersurface with Σ = {s} n nᵀ on Γ",
+        f"−{_factor(s / 4)}P∇ log {text}",
+        _times(-s / 4, r"P\nabla \log ", *tex),
+        potential,
+    )
+
+
+def _hessian_form(manifold: Manifold, c: sp.Expr, step: sp.Expr) -> SpecialForm:
+    name = f"Σ = {_factor(c)}H on Γ"
+    if step == 0:
+        trace = manifold.shortest(sp.sympify(manifold.jet.trace()))
+        text = f"−{_factor(c / 4)}P∇ΔL"
+        return SpecialForm(name, text, _times(-c / 4, r"P\nabla\Delta L"), c * trace / 4)
+    scale = c / (2 * step)
+    text = f"{_factor(scale)}P∇ log det(1 − {step} H/2)"
+    tex = _times(scale, r"P\nabla \log\det\left(1 - \tfrac{1}{2} ", step, r" H\right)")
+    damping = _damping(manifold, step)
+    potential = None if damping is None else -scale * sp.log(damping)
+    return SpecialForm(name, text, tex, potential)
+
+
+def _additive_form(manifold: Manifold, c: sp.Expr, step: sp.Expr) -> SpecialForm:
+    name = f"additive noise, Σ = {_factor(c)}I"
+    text = "det₊ H"
+    tex: tuple[str | sp.Expr, ...] = (r"\det\nolimits_+ H",)
+    if step != 0:
+        text = f"det₊(H (1 − {step} H/2)⁻¹)"
+        inner = (r"\left(1 - \tfrac{1}{2} ", step, r" H\right)^{-1}")
+        tex = (r"\det\nolimits_+\left(H ", *inner, r"\right)")
+    operator, damping = _spectrum(manifold), _damping(manifold, step)
+    potential = None
+    if operator is not None:
+        ratio = manifold.shortest(operator.det(method="berkowitz") / damping)
+        potential = c * sp.log(ratio) / 4
+    return SpecialForm(
+        name,
+        f"−{_factor(c / 4)}P∇ log {text}, and Brownian motion P∘dB on Γ",
+        _times(-c / 4, r"P\nabla\log ", *tex),
+        potential,
+    )
+
+
+def _constant_normal_variance(manifold: Manifold, moments: NoiseMoments) -> sp.Expr | None:
+    """The constant s with QΣQ = sQ on a hypersurface, or with Σ = sI."""
+    covariance = moments.covariance
+    if _is_multiple_of_identity(covariance):
+        s = covariance[0, 0]
+    elif manifold.codimension == 1 and manifold.frame is not None:
+        j = manifold.frame.jacobian
+        s = manifold.shortest(((j * covariance * j.T) / (j * j.T)[0])[0])
+    else:
+        return None
+    weights = set(manifold.problem.weights)
+    return None if s == 0 or s.free_symbols & weights else s
+
+
+def _is_multiple_of_identity(matrix: sp.MatrixBase) -> bool:
+    return bool(matrix == matrix[0, 0] * sp.eye(matrix.rows))
+
+
+def _spectrum(manifold: Manifold) -> sp.Matrix | None:
+    """M = E A, a K × K matrix with the non-zero eigenvalues of H."""
+    frame = manifold.frame
+    if frame is None or manifold.codimension > DETERMINANT_LIMIT:
+        return None
+    return frame.curvature * frame.gram
+
+
+def _damping(manifold: Manifold, step: sp.Expr) -> sp.Expr | None:
+    """det(1 − αH/2)."""
+    operator = _spectrum(manifold)
+    if operator is None:
+        return None
+    determinant = (sp.eye(operator.rows) - step * operator / 2).det(method="berkowitz")
+    return manifold.shortest(determinant)
+
+
+def _factor(c: sp.Expr) -> str:
+    return "" if c == 1 else f"{c} "
+
+
+def _times(c: sp.Expr, *pieces: str | sp.Expr) -> Formula:
+    """A multiple of a formula."""
+    if abs(c) == 1:
+        return Formula(("-" if c == -1 else "", *pieces))
+    factor = (r"\left(", c, r"\right)") if c.is_Add else (c, r"\, ")
+    return Formula((*factor, *pieces))

@@ -1,0 +1,232 @@
+"""The derivation step by step: definitions, hypotheses, verdicts, theorem, equation."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import sympy as sp
+
+from ..analysis.exceptional_values import exceptional_values
+from ..derivation.classification import Outcome
+from ..symbolic.zero_tests import Basis
+from .latex_layout import Page
+from .notation import Formula, Words, phrase
+from .statements import Statement, equations, question
+
+if TYPE_CHECKING:
+    from ..limit import Limit
+
+
+KINKED = (sp.Abs, sp.sign, sp.Max, sp.Min, sp.Heaviside, sp.Piecewise, sp.floor, sp.ceiling)
+"""Functions that are not of class C³."""
+
+
+FEW = 3
+"""Points of Γ at which hypotheses are looked at."""
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """A hypothesis of the theorem, and whether it was checked or is assumed."""
+
+    claim: str
+    support: str
+    checked: bool
+
+    def __str__(self) -> str:
+        return f"[{'checked' if self.checked else 'ASSUMED'}] {self.claim}: {self.support}"
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A derivation in steps, each with a title and its statements.
+
+    Attributes
+    ----------
+    sections : tuple of (title, statements)
+        What is shown, in order.
+    hypotheses : tuple of Hypothesis
+        What the theorem asks for, checked or assumed.
+    """
+
+    sections: tuple[tuple[str, tuple[Statement, ...]], ...]
+    hypotheses: tuple[Hypothesis, ...]
+
+    @property
+    def assumptions(self) -> tuple[Hypothesis, ...]:
+        """The hypotheses that were not checked."""
+        return tuple(h for h in self.hypotheses if not h.checked)
+
+    def __str__(self) -> str:
+        parts = []
+        for number, (title, statements) in enumerate(self.sections, start=1):
+            lines = [f"{number}. {title}"]
+            lines += [f"   {s.label}: {s.text}".replace("\n", "\n     ") for s in statements]
+            parts.append("\n".join(lines))
+        hypotheses = "\n".join(f"   {h}" for h in self.hypotheses)
+        return "\n\n".join([*parts, f"{len(parts) + 1}. Hypotheses\n{hypotheses}"])
+
+    def latex(self, page: Page | None = None) -> str:
+        """The explanation as LaTeX sections, for the body of a document.
+
+        Parameters
+        ----------
+        page : Page, optional
+            How symbols are written. A document needs `derive.display.latex_layout.PREAMBLE`.
+        """
+        write = (page or Page()).statement
+        parts = []
+        for title, statements in self.sections:
+            rows = "\n".join(write(s.label, s.parts) for s in statements)
+            parts.append(f"\\section{{{phrase(title)}}}\n{rows}")
+        rows = "\n".join(
+            rf"\item \emph{{{'checked' if h.checked else 'assumed'}}}: "
+            rf"{phrase(h.claim)} ({phrase(h.support)})"
+            for h in self.hypotheses
+        )
+        parts.append(f"\\section{{Hypotheses}}\n\\begin{{itemize}}\n{rows}\n\\end{{itemize}}")
+        return "\n\n".join(parts)
+
+
+def explain(limit: Limit) -> Explanation:
+    """Derivation of a limit in steps, with the hypotheses it rests on."""
+    by_label = {s.label: s for s in equations(limit)}
+
+    def pick(*labels: str) -> tuple[Statement, ...]:
+        return tuple(by_label[label] for label in labels if label in by_label)
+
+    sections = (
+        ("The noise model", pick("loss", "noisy loss", "gradient noise", "penalty", "noise")),
+        ("The zero-loss manifold", (*pick("Γ", "projector on Γ"), _spectral_gap(limit))),
+        ("Moments of the noise", (*_definitions(limit), *pick("Reg", "Reg on Γ"))),
+        (
+            "Which theorem applies",
+            (*_questions(limit), *pick("outcome"), *_theorem(limit), *pick("time scale")),
+        ),
+        (
+            "The limiting equation",
+            pick("limit", "V₂", "special form", "potential", "drift", "diffusion", "in the chart"),
+        ),
+    )
+    return Explanation(sections, tuple(_hypotheses(limit)))
+
+
+def _spectral_gap(limit: Limit) -> Statement:
+    """Range of the non-zero eigenvalues of H over a few points of Γ."""
+    probe = limit.manifold.probe
+    few = list(itertools.islice(limit.manifold.local(), FEW))
+    curvatures = [x for geometry in few for x in probe.spectrum(geometry)]
+    low, high = f"{min(curvatures):.4g}", f"{max(curvatures):.4g}"
+    count = len(few)
+    text = (
+        f"non-zero eigenvalues from {low} to {high} over {count} points of Γ; the smallest is the "
+        f"rate of the fast phase, and gradient descent is stable for α < 2/{high}"
+    )
+    return Statement("spectrum of H", text, (Words(text),))
+
+
+def _definitions(limit: Limit) -> Iterator[Statement]:
+    pair = limit.problem.levy_pair
+    tex = (
+        r"\mathrm{Reg} = \tfrac{1}{2} C : \nabla_\eta^2 \hat L(w, 0)",
+        r" + \int \bigl[\hat L(w, z) - L(w) - z\cdot\partial_\eta \hat L(w, 0)\bigr]\,\nu(dz)",
+    )
+    text = "Reg = ½ C:∇²_ηL̂(w, 0) + ∫ [L̂(w, z) − L(w) − z·∂_ηL̂(w, 0)] ν(dz)"
+    yield Statement("definition", text, (Formula(tex),))
+    if pair.jumps:
+        text = f"ν has {len(pair.jumps)} atoms: the law does not shrink to its covariance"
+        yield Statement("jump measure", text, (Words(text),))
+
+
+def _questions(limit: Limit) -> Iterator[Statement]:
+    for number, step in enumerate(limit.evidence.steps, start=1):
+        yield Statement(f"question {number}", f"{step.question}? {step.verdict}", question(step))
+
+
+def _theorem(limit: Limit) -> Iterator[Statement]:
+    """Theorem A or B as it reads, with the correction D²Φ of the second."""
+    if limit.time_scale is None:
+        return
+    if not limit.outcome.is_degenerate:
+        regime = "where P∇Reg ≠ 0 on Γ, as α, σ → 0 and in time t = kασ²:"
+        tex = r"dW = -P\nabla\mathrm{Reg}(W)\,dt\text{ on }\Gamma"
+        text = f"{regime} dW = −P∇Reg(W) dt on Γ"
+        yield Statement("Theorem A", text, (Words(regime), Formula((tex,))))
+        return
+    regime = "where P∇Reg = 0 on Γ, as α → 0 and σ²/α → 0, in time t = kα²σ²:"
+    tex = r"dW = P S\,dB + \tfrac{1}{2} D^2\Phi[\Sigma]\,dt\text{ on }\Gamma"
+    yield Statement(
+        "Theorem B",
+        f"{regime} dW = P S dB + ½ D²Φ[Σ] dt on Γ, S Sᵀ = Σ",
+        (Words(regime), Formula((tex,)), Formula((r"S S^\top = \Sigma",))),
+    )
+    at_step, tex = ("", "") if limit.step == 0 else (" − αHXH", r" - \alpha HXH")
+    yield Statement(
+        "correction",
+        f"D²Φ[S] = −H⁺D³L[PSP] − 2P D³L[sym(H⁺QSP)] − P D³L[X], HX + XH{at_step} = QSQ, Q = I − P",
+        (
+            Formula((r"D^2\Phi[S] = -H^+ D^3L[PSP] - 2 P D^3L[\mathrm{sym}(H^+QSP)] - P D^3L[X]",)),
+            Formula((rf"HX + XH{tex} = QSQ",)),
+            Formula(("Q = I - P",)),
+        ),
+    )
+
+
+def _hypotheses(limit: Limit) -> Iterator[Hypothesis]:
+    m = limit.manifold
+    found = len(list(itertools.islice(m.local(), FEW)))
+    points = f"at {found} points of Γ, to 50 digits"
+    yield Hypothesis("L̂(w, 0) = L(w)", "verified when the problem was stated", True)
+    yield Hypothesis("L ≥ 0 near Γ", f"H has no negative eigenvalue {points}", True)
+    yield Hypothesis(
+        f"Γ is a manifold of dimension {m.dimension} and H has rank {m.codimension} on it",
+        f"the rank holds {points}; Γ follows its tangent space at the base point",
+        True,
+    )
+    smooth = not (limit.problem.loss.has(*KINKED) or _noisy(limit).has(*KINKED))
+    yield Hypothesis(
+        "L and L̂ are of class C³ near Γ",
+        "made of functions smooth on their domain" if smooth else "they contain kinks; not checked",
+        smooth,
+    )
+    yield Hypothesis(
+        "the start lies in a neighbourhood that gradient descent attracts to Γ",
+        "not checked",
+        False,
+    )
+    yield Hypothesis(
+        "the limit stays in a compact part of the regular part of Γ",
+        "holds up to the exit time",
+        False,
+    )
+    if any(step.verdict.basis is Basis.NUMERICAL for step in limit.evidence.steps):
+        yield Hypothesis(
+            "a quantity that is zero to 40 digits at all sampled points vanishes on Γ",
+            "numerical certificate, not a proof",
+            False,
+        )
+    if limit.outcome.is_degenerate:
+        yield Hypothesis("σ²/α → 0 (σ/α → 0 with third moments)", "the scaling regime", False)
+    if limit.outcome is Outcome.NON_DEGENERATE:
+        yield Hypothesis("α → 0 and σ → 0 together", "the scaling regime", False)
+    if limit.problem.parameters:
+        names = ", ".join(map(str, limit.problem.parameters))
+        yield Hypothesis(f"{names} take generic values", _exceptions(limit), False)
+
+
+def _exceptions(limit: Limit) -> str:
+    found = [
+        " and ".join(f"{symbol} = {value}" for symbol, value in values.items())
+        for values in exceptional_values(limit)
+    ]
+    if not found:
+        return "no exceptional value was found; there may be some"
+    return f"the motion stops at {' and at '.join(found)}; there may be other exceptional values"
+
+
+def _noisy(limit: Limit) -> sp.Basic:
+    problem = limit.problem
+    return problem.noise_matrix if problem.noisy_loss is None else problem.noisy_loss

@@ -1,0 +1,162 @@
+r"""A limit as a LaTeX document of its own, to be compiled with pdflatex.
+
+`document` writes model, manifold, moments, evidence, theorem, equation, hypotheses and slower
+scales from the same statements as `Limit.explain`; the works cited follow as BibTeX entries after
+``\end{document}``, where LaTeX does not read them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import sympy as sp
+
+from ..errors import NotCoveredError
+from .explanation import explain
+from .latex_layout import PREAMBLE, Page
+from .notation import phrase
+from .statements import equations
+
+if TYPE_CHECKING:
+    from ..limit import Limit
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A work cited, with its BibTeX fields."""
+
+    key: str
+    kind: str
+    fields: tuple[tuple[str, str], ...]
+
+    @property
+    def item(self) -> str:
+        r"""The ``\bibitem``."""
+        given = dict(self.fields)
+        where = given.get("journal") or given.get("booktitle") or f"arXiv:{given['eprint']}"
+        volume = f" {given['volume']}" if "volume" in given else ""
+        pages = f", pages {given['pages']}" if "pages" in given else ""
+        authors = given["author"].replace(" and ", ", ")
+        return (
+            rf"\bibitem{{{self.key}}} {authors}. \emph{{{given['title']}}}. "
+            f"{where}{volume}{pages}, {given['year']}."
+        )
+
+    @property
+    def bibtex(self) -> str:
+        """The BibTeX entry."""
+        rows = "".join(f"  {name} = {{{value}}},\n" for name, value in self.fields)
+        return f"@{self.kind}{{{self.key},\n{rows}}}"
+
+
+REFERENCES = (
+    Reference(
+        "ShalovaSchlichtingPeletier2024",
+        "misc",
+        (
+            ("author", "Anna Shalova and Andr{\\'e} Schlichting and Mark Peletier"),
+            ("title", "Singular-limit analysis of gradient descent with noise injection"),
+            ("year", "2024"),
+            ("eprint", "2404.12293"),
+            ("archivePrefix", "arXiv"),
+        ),
+    ),
+    Reference(
+        "Katzenberger1991",
+        "article",
+        (
+            ("author", "Gary Shon Katzenberger"),
+            (
+                "title",
+                "Solutions of a stochastic differential equation forced onto a manifold by a "
+                "large drift",
+            ),
+            ("journal", "Annals of Probability"),
+            ("volume", "19"),
+            ("year", "1991"),
+            ("pages", "1587--1628"),
+        ),
+    ),
+    Reference(
+        "LiWangArora2021",
+        "misc",
+        (
+            ("author", "Zhiyuan Li and Tianhao Wang and Sanjeev Arora"),
+            (
+                "title",
+                "What happens after {SGD} reaches zero loss? {A} mathematical framework",
+            ),
+            ("year", "2021"),
+            ("eprint", "2110.06914"),
+            ("archivePrefix", "arXiv"),
+        ),
+    ),
+)
+"""Where the theorems stand, and what they rest on."""
+
+INTRODUCTION = r"""
+Noisy gradient descent $w_{k+1} = w_k - \alpha \nabla_w \hat L(w_k, \eta_k)$ with
+$\hat L(w, 0) = L(w)$, step size $\alpha$ and noise of size $\sigma$ moves slowly along the
+manifold $\Gamma$ on which $L = 0$. On it $H = \nabla^2 L$, $P$ is the orthogonal projector on the
+tangent space, $\mathrm{Reg}$ the regularizer and $\Sigma$ the covariance of the gradient noise,
+both in units of $\sigma^2$. Theorems A and B are those of \cite{ShalovaSchlichtingPeletier2024};
+B rests on \cite{Katzenberger1991}, and was found for label noise in \cite{LiWangArora2021}.
+""".strip()
+
+
+def document(limit: Limit, names: Mapping[sp.Symbol, str] | None = None) -> str:
+    r"""A standalone LaTeX document on a limit: the model, how it was derived, and the result.
+
+    Parameters
+    ----------
+    limit : Limit
+        What was derived.
+    names : mapping of Symbol to str, optional
+        How symbols are to be written, as in ``{w1: r"\theta_1"}``.
+
+    Returns
+    -------
+    str
+        ASCII. It needs the packages amsmath and amssymb, and no run of BibTeX.
+    """
+    problem = limit.problem
+    chart = problem.chart.coordinates if problem.chart else ()
+    symbols = (*problem.weights, *problem.noise, *problem.parameters, *chart)
+    page = Page.of(names or {}, symbols)
+    items = "\n".join(reference.item for reference in REFERENCES)
+    return "\n\n".join(
+        [
+            "\\documentclass[11pt,a4paper]{article}\n" + PREAMBLE,
+            "\\title{The limit of a noisy gradient descent}\n\\author{}\n\\date{}",
+            "\\begin{document}\n\\maketitle",
+            INTRODUCTION,
+            explain(limit).latex(page),
+            "\\section{Slower scales}\n" + "\n\n".join(_slower(limit, page)),
+            f"\\begin{{thebibliography}}{{9}}\n{items}\n\\end{{thebibliography}}",
+            "\\end{document}",
+            "The works cited, for BibTeX:",
+            bibtex(),
+        ]
+    )
+
+
+def bibtex() -> str:
+    """The works that a document cites as BibTeX entries."""
+    return "\n\n".join(reference.bibtex for reference in REFERENCES) + "\n"
+
+
+def _slower(limit: Limit, page: Page) -> Iterator[str]:
+    """What acts after the limit itself."""
+    try:
+        scales = limit.scales()
+    except NotCoveredError as error:
+        yield phrase(f"Not known: {error}.")
+        return
+    if not scales:
+        yield "None: beside this limit the next orders are corrections."
+    shown = ("outcome", "because", "time scale", "limit", "V₂", "special form", "potential")
+    for scale in scales:
+        rows = [s for s in equations(scale) if s.label in (*shown, "drift", "diffusion")]
+        yield "\n".join(page.statement(s.label, s.parts) for s in rows)

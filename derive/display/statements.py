@@ -1,0 +1,302 @@
+"""What a limit says, as labelled statements: `equations` says what, the rest says how.
+
+Text, notebook and LaTeX are made from the same statements and cannot disagree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import mpmath
+import sympy as sp
+
+from ..derivation.classification import Outcome, Step
+from ..model.laws import Bernoulli, CustomLaw, Gaussian, Independent, Law, Minibatch, Rademacher
+from .notation import Equality, Formula, Notation, Part, Words, is_too_long
+
+if TYPE_CHECKING:
+    from ..limit import Limit
+    from ..manifold.charts import IntrinsicForm
+
+SHOWN_COORDINATES = 8
+"""Coordinates of a witness that are shown."""
+
+MEANINGS = {
+    Outcome.NON_DEGENERATE: "constrained gradient flow of Reg (Theorem A)",
+    Outcome.DIFFUSIVE: "constrained SDE on Γ (Theorem B)",
+    Outcome.DETERMINISTIC: "constrained flow, no diffusion along Γ (Theorem B)",
+    Outcome.TRIVIAL: "no motion on either time scale; a slower scale may act",
+    Outcome.FROZEN: "∇L̂(w, η) = 0 on Γ for all η: nothing ever moves",
+}
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One line of a result.
+
+    Attributes
+    ----------
+    label : str
+        What is stated.
+    text : str
+        The statement as text.
+    parts : tuple of Part
+        The same, for those that write it in LaTeX.
+    """
+
+    label: str
+    text: str
+    parts: tuple[Part, ...]
+
+    @property
+    def latex(self) -> str:
+        """The statement in mathematics mode of LaTeX."""
+        return Notation().line(self.parts)
+
+
+def equations(limit: Limit) -> list[Statement]:
+    """What the derivation found, in the order in which it is read."""
+    return [
+        *_setting(limit),
+        *_manifold(limit),
+        *_noise(limit),
+        *_outcome(limit),
+        *_equation(limit),
+    ]
+
+
+def as_text(limit: Limit) -> str:
+    """The result as plain text, one statement a line."""
+    statements = equations(limit)
+    width = max(len(s.label) for s in statements)
+    margin = "\n" + " " * (width + 2)
+    return "\n".join(f"{s.label:<{width}}  " + s.text.replace("\n", margin) for s in statements)
+
+
+def as_latex(limit: Limit, notation: Notation | None = None) -> str:
+    """The result as one LaTeX array, to be set in mathematics mode."""
+    write = (notation or Notation()).line
+    rows = [rf"{write((Words(s.label),))} & {write(s.parts)}" for s in equations(limit)]
+    body = " \\\\\n".join(rows)
+    return f"\\begin{{array}}{{ll}}\n{body}\n\\end{{array}}"
+
+
+def _setting(limit: Limit) -> list[Statement]:
+    p = limit.problem
+    statements = [Statement("loss", f"L = {_text(p.loss)}", (Equality("L", p.loss),))]
+    if p.noisy_loss is not None:
+        noisy = p.noisy_loss
+        statements.append(
+            Statement("noisy loss", f"L̂ = {_text(noisy)}", (Equality(r"\hat L", noisy),))
+        )
+    else:
+        name, tex = ("G", "G") if p.noise else ("Σ", r"\Sigma")
+        matrix = sp.Matrix(p.noise_matrix)
+        statements.append(
+            Statement("gradient noise", f"{name} = {_text(matrix)}", (Equality(tex, matrix),))
+        )
+    if p.penalty != 0:
+        text = f"U = {_text(p.penalty)}, added to L̂"
+        parts = (Equality("U", p.penalty), Words("added to L̂"))
+        statements.append(Statement("penalty", text, parts))
+    return [*statements, _law(p.law)]
+
+
+def _law(law: Law) -> Statement:
+    if isinstance(law, Gaussian):
+        covariance = "I" if law.covariance is None else _text(law.covariance)
+        text = f"Gaussian, covariance σ² {covariance}"
+    else:
+        text = repr(law)
+    return Statement("noise", text, tuple(_law_parts(law)))
+
+
+def _law_parts(law: Law) -> Iterator[Part]:
+    """A law in words and formulas."""
+    match law:
+        case Gaussian(covariance=None):
+            yield Words("Gaussian, covariance σ² I")
+        case Gaussian(covariance=c):
+            yield Words("Gaussian, covariance σ² C")
+            yield Equality("C", c)
+        case Rademacher():
+            yield Words("independent signs, ±σ with probability 1/2 each")
+        case Bernoulli():
+            yield Words("dropout: −1 with probability p, else p/(1−p), independent, σ² = p/(1−p)")
+        case Minibatch():
+            how = "with" if law.replacement else "without"
+            yield Words(f"weights of batches of {law.batch_size} of {law.samples}, {how} return")
+        case CustomLaw():
+            yield Words(f"covariance σ² C and jumps at {len(law.jumps)} displacements z")
+            yield Equality("C", law.covariance)
+            for jump in law.jumps:
+                yield Equality("z^\\top", jump.displacement.T)
+                yield Formula((r"\nu(\{z\}) = ", jump.rate))
+        case Independent():
+            for symbols, group in law.groups:
+                commas = [x for s in symbols for x in (s, r",\, ")][:-1]
+                yield Formula(tuple(commas))
+                yield from _law_parts(group)
+        case _:
+            yield Words(repr(law))
+
+
+def _manifold(limit: Limit) -> list[Statement]:
+    m = limit.manifold
+    chosen = [m.constraints[i] for i in m.independent]
+    zero = ", ".join(f"{_text(c)} = 0" for c in chosen)
+    dims = f"dimension {m.dimension} in R^{limit.problem.dimension}"
+    dims_tex = rf"\dim\Gamma = {m.dimension},\; w \in \mathbb{{R}}^{{{limit.problem.dimension}}}"
+    parts: tuple[Part, ...] = (Formula((dims_tex,)), *(Equality("", c, " = 0") for c in chosen))
+    statements = [Statement("Γ", f"{zero}; {dims}", parts)]
+    if limit.projector is None:
+        text, part = "I − J⁺J, pointwise", Formula((r"P = I - J^+ J",))
+        return [*statements, Statement("projector on Γ", text, (part,))]
+    p = limit.projector
+    return [*statements, Statement("projector on Γ", _text(p), (Equality("P", p),))]
+
+
+def _noise(limit: Limit) -> list[Statement]:
+    reg = limit.regularizer
+    on_gamma = limit.regularizer_on_manifold
+    statements = [Statement("Reg", _text(reg), (Equality(r"\mathrm{Reg}", reg),))]
+    if on_gamma != reg:
+        part = Equality(r"\mathrm{Reg}|_\Gamma", on_gamma)
+        statements.append(Statement("Reg on Γ", _text(on_gamma), (part,)))
+    return statements
+
+
+def _outcome(limit: Limit) -> list[Statement]:
+    beyond = limit.equation.name not in ("Theorem A", "Theorem B", "at rest")
+    meaning = limit.equation.name if beyond else MEANINGS[limit.outcome]
+    name = limit.outcome.value
+    why = tuple(
+        Words(f"{step.question}: {ANSWERS[step.verdict.value]}") for step in limit.evidence.steps
+    )
+    statements = [
+        Statement("outcome", f"{name}: {meaning}", (Words(f"{name}: {meaning}"),)),
+        Statement("because", str(limit.evidence), why),
+    ]
+    if limit.time_scale is not None:
+        scale = limit.time_scale
+        text = f"one unit of slow time is {_text(scale)} iterations: t = k·{_text(1 / scale)}"
+        statements.append(Statement("time scale", text, (Formula((r"t = k\,", 1 / scale)),)))
+    return statements
+
+
+ANSWERS = {True: "yes", False: "no", None: "undecided"}
+
+
+def question(step: Step) -> tuple[Part, ...]:
+    """A question of the classification with its answer and what that rests on."""
+    verdict = step.verdict
+    how = f"{verdict.basis.value}: {verdict.how}"
+    words = Words(f"{step.question}? {ANSWERS[verdict.value]} ({how})")
+    if verdict.witness is None:
+        return (words,)
+    shown = list(verdict.witness.items())[:SHOWN_COORDINATES]
+    point = tuple(Formula((s, f" = {_decimal(x)}")) for s, x in shown)
+    more = (Words("…"),) if len(shown) < len(verdict.witness) else ()
+    return (words, Words("at"), *point, *more)
+
+
+def _decimal(value: Any) -> str:
+    """LaTeX of a number to six digits."""
+    mantissa, _, exponent = mpmath.nstr(value, 6).partition("e")
+    return rf"{mantissa}\cdot 10^{{{int(exponent)}}}" if exponent else mantissa
+
+
+def _equation(limit: Limit) -> list[Statement]:
+    statements = [_general_form(limit)]
+    shows_v2 = limit.second_weight != 0 and not _flows_by_reg(limit)
+    if shows_v2 and limit.second_potential is not None:
+        v2 = limit.manifold.shortest(limit.second_potential)
+        statements.append(Statement("V₂", _text(v2), (Equality("V_2", v2),)))
+    special = limit.special if limit.equation.name == "Theorem B" else None
+    if special is not None:
+        part = Formula((r"b_\parallel = ", *special.statement.pieces))
+        statements.append(Statement("special form", special.text, (part,)))
+    if special is not None and special.potential is not None:
+        v = special.potential
+        statements.append(Statement("potential", f"V = {_text(v)}", (Equality("V", v),)))
+    for label, name, matrix in (
+        ("drift", "b", limit.drift),
+        ("diffusion", "s", limit.diffusion if limit.noise_weight != 0 else None),
+    ):
+        if matrix is not None and limit.time_scale is not None:
+            text = f"{name} = {_text(matrix)}"
+            statements.append(Statement(label, text, (Equality(name, matrix),)))
+    if limit.intrinsic is not None and limit.time_scale is not None:
+        statements.append(_in_chart(limit.intrinsic))
+    return statements
+
+
+def _in_chart(form: IntrinsicForm) -> Statement:
+    a, tau = sp.Matrix(form.drift), sp.Matrix(form.diffusion)
+    theta = ", ".join(map(str, form.coordinates))
+    text = f"d({theta}) = {_text(a)} dt + {_text(tau)} dB"
+    left = [x for s in form.coordinates for x in (s, ", ")][:-1]
+    if not any(tau):
+        parts = (Formula(("d(", *left, r") = a\,dt")), Equality("a", a))
+        return Statement("in the chart", text, parts)
+    equation = Formula(("d(", *left, r") = a\,dt + \tau\,dB"))
+    return Statement("in the chart", text, (equation, Equality("a", a), Equality(r"\tau", tau)))
+
+
+def _general_form(limit: Limit) -> Statement:
+    """The equation in the letters of the theory, each term with its weight."""
+    if limit.time_scale is None:
+        return Statement("limit", "dW = 0", (Formula(("dW = 0",)),))
+    phi, phi_tex = ("Φ", r"\Phi") if limit.step == 0 else ("Φ_α", r"\Phi_\alpha")
+    texts: list[str] = []
+    tex: list[str | sp.Expr] = []
+    if limit.equation.at(limit.equation.potential).has(*limit.problem.weights):
+        by_reg = _flows_by_reg(limit)
+        texts.append("−P∇Reg" if by_reg else "−P∇V")
+        tex.append(r"-P\nabla\mathrm{Reg}" if by_reg else r"-P\nabla V")
+    if limit.second_weight != 0:
+        weight, weight_tex = _weight(limit.second_weight)
+        name, name_tex = ("P r", "P r") if _flows_by_reg(limit) else ("P∇V₂", r"P\nabla V_2")
+        minus = "− " if texts else "−"
+        texts.append(f"{minus}{weight}{name}")
+        tex += [" - ", *weight_tex, name_tex]
+    if limit.ito_weight != 0 and limit.moments.columns.cols:
+        weight, weight_tex = _weight(limit.ito_weight)
+        plus = "+ " if texts else ""
+        texts.append(f"{plus}{weight}D²{phi}[Σ]")
+        tex += [plus, *weight_tex, rf"D^2{phi_tex}[\Sigma]"]
+    text = " ".join(texts) or "0"
+    if len(texts) > 1:
+        text, tex = f"[{text}]", [r"\bigl[", *tex, r"\bigr]"]
+    text, tex = f"dW = {text} dt", ["dW = ", *(tex or ["0"]), r"\,dt"]
+    if limit.noise_weight != 0 and limit.moments.columns.cols:
+        weight, weight_tex = _weight(limit.noise_weight)
+        text, tex = f"{text} + {weight}P S dB", [*tex, " + ", *weight_tex, r"P S\,dB"]
+    if limit.step != 0:
+        text = f"{text},  α = {limit.step}"
+        tex += [r",\quad \alpha = ", limit.step]
+    return Statement("limit", text, (Formula(tuple(tex)),))
+
+
+def _flows_by_reg(limit: Limit) -> bool:
+    return limit.outcome is Outcome.NON_DEGENERATE
+
+
+def _weight(weight: sp.Expr) -> tuple[str, tuple[str | sp.Expr, ...]]:
+    """A factor in front of a term, as text and as LaTeX."""
+    if weight == 1:
+        return "", ()
+    if weight == sp.Rational(1, 2):
+        return "½ ", (r"\tfrac{1}{2}",)
+    return f"{sp.sstr(weight)} ", (weight, r"\,")
+
+
+def _text(item: Any) -> str:
+    if is_too_long(item):
+        return "… (long)"
+    if isinstance(item, sp.MatrixBase):
+        rows = item.tolist()
+        return str(sp.sstr([row[0] for row in rows] if item.cols == 1 else rows))
+    return str(sp.sstr(item))

@@ -1,0 +1,1 @@
+"""Γ: constraints, points, local geometry, charts."""

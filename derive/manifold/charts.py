@@ -1,0 +1,73 @@
+"""Other ways to write the limit: Stratonovich form, and intrinsic coordinates of a chart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sympy as sp
+
+from ..model.problem import NoisyGradientDescent
+from ..symbolic.calculus import inverse
+
+SIMPLIFY_LIMIT = 500
+"""Operations up to which an expression in a chart is simplified."""
+
+
+@dataclass(frozen=True)
+class IntrinsicForm:
+    """dθ = a(θ) dt + τ(θ) dB in the coordinates θ of a chart γ (Itô).
+
+    Attributes
+    ----------
+    coordinates : tuple of Symbol
+        θ, M symbols.
+    drift : ImmutableMatrix, shape (M, 1)
+        a = Dγ⁺ (b − ½ Σ (ττᵀ)_kl ∂_k∂_lγ).
+    diffusion : ImmutableMatrix, shape (M, m)
+        τ = Dγ⁺ s.
+    """
+
+    coordinates: tuple[sp.Symbol, ...]
+    drift: sp.ImmutableMatrix
+    diffusion: sp.ImmutableMatrix
+
+
+def intrinsic_form(
+    drift: sp.Matrix, diffusion: sp.Matrix, problem: NoisyGradientDescent
+) -> IntrinsicForm:
+    """Pull an ambient Itô form back to the chart of the problem."""
+    chart = problem.chart
+    if chart is None:
+        raise ValueError("chart: the problem has no chart; give one to NoisyGradientDescent")
+    theta = chart.coordinates
+    gamma = sp.Matrix(chart.embedding)
+    place = dict(zip(problem.weights, chart.embedding, strict=True))
+    tangent = gamma.jacobian(theta)
+    left_inverse = (inverse(tangent.T * tangent) * tangent.T).applyfunc(_simplify)
+    tau = (left_inverse * diffusion.xreplace(place)).applyfunc(_simplify)
+    spread = tau * tau.T
+    bend = sp.zeros(gamma.rows, 1)
+    for k, first in enumerate(theta):
+        for m, second in enumerate(theta):
+            bend += spread[k, m] * gamma.diff(first, second)
+    a = (left_inverse * (drift.xreplace(place) - bend / 2)).applyfunc(_simplify)
+    return IntrinsicForm(theta, sp.ImmutableMatrix(a), sp.ImmutableMatrix(tau))
+
+
+def stratonovich_drift(
+    drift: sp.Matrix, diffusion: sp.Matrix, weights: Sequence[sp.Symbol]
+) -> sp.Matrix:
+    """B − ½ Σ_m (Ds_m) s_m, the drift of dW = b° dt + s ∘ dB for the same factor s.
+
+    On Γ it does not depend on how the factor is extended off Γ, since s_m is tangent to Γ.
+    """
+    correction = sp.zeros(drift.rows, 1)
+    for m in range(diffusion.cols):
+        column = diffusion[:, m]
+        correction += column.jacobian(list(weights)) * column
+    return drift - correction / 2
+
+
+def _simplify(expression: sp.Expr) -> sp.Expr:
+    return sp.simplify(expression) if expression.count_ops() <= SIMPLIFY_LIMIT else expression

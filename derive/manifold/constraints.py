@@ -1,0 +1,72 @@
+"""Reading the constraints of Γ off the loss."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import sympy as sp
+
+from ..symbolic.calculus import DEGREE_LIMIT, degree
+
+Square = tuple[sp.Expr, sp.Expr]
+"""(c, r) of a term ½ c r² of the loss."""
+
+FACTOR_LIMIT = 400
+"""Operations up to which factoring an expanded loss is tried."""
+
+
+def read_squares(loss: sp.Expr, weights: frozenset[sp.Symbol]) -> tuple[Square, ...] | None:
+    """Terms (c, r) with L = ½ Σ c r², or None when the loss is not of that form.
+
+    Squares are found as they stand; an expanded polynomial is factored, which recovers a single
+    square. A factor with an even power that depends on the weights belongs to the residual, all
+    others to the weight c, which may depend on w; that c > 0 is checked later, on Γ.
+    """
+    found = _squares(loss, weights)
+    small = loss.count_ops() <= FACTOR_LIMIT and degree(loss) <= DEGREE_LIMIT
+    if found is None and small and loss.is_rational_function(*weights):
+        found = _squares(sp.factor(loss), weights)
+    return found
+
+
+def _squares(loss: sp.Expr, weights: frozenset[sp.Symbol]) -> tuple[Square, ...] | None:
+    squares: list[Square] = []
+    for term in sp.Add.make_args(loss):
+        terms = _term_squares(term, weights)
+        if terms is None:
+            return None
+        squares += terms
+    return tuple(squares)
+
+
+def _term_squares(term: sp.Expr, weights: frozenset[sp.Symbol]) -> list[Square] | None:
+    """Squares in one term; a product c·(a² + b²) is distributed over its sum."""
+    residual, weight = sp.Integer(1), sp.Integer(2)
+    sums = []
+    for factor in sp.Mul.make_args(term):
+        base, power = factor.as_base_exp()
+        if power.is_Integer and power > 0 and power % 2 == 0 and factor.free_symbols & weights:
+            residual *= base ** (power // 2)
+        else:
+            weight *= factor
+            if factor.is_Add and factor.free_symbols & weights:
+                sums.append(factor)
+    if residual != 1:
+        return [(weight, residual)]
+    if len(sums) == 1:
+        inner = _squares(sums[0], weights)
+        rest = weight / (2 * sums[0])
+        return None if inner is None else [(c * rest, r) for c, r in inner]
+    return None
+
+
+def localise(
+    squares: tuple[Square, ...], vanishes: Callable[[sp.Expr], bool]
+) -> tuple[Square, ...]:
+    """Squares near one point of Γ: factors that do not vanish there join the weight."""
+    local = []
+    for c, r in squares:
+        here = [f for f in sp.Mul.make_args(r) if vanishes(f)]
+        away = [f for f in sp.Mul.make_args(r) if f not in here]
+        local.append((c * sp.Mul(*away) ** 2, sp.Mul(*here)))
+    return tuple(local)

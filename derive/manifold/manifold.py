@@ -1,0 +1,283 @@
+"""Γ near the point of interest: constraints, rank, points, projector, reduction.
+
+Only this module knows how to restrict an expression to Γ.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import mpmath
+import sympy as sp
+from mpmath import fp
+
+from ..model.problem import NoisyGradientDescent
+from ..symbolic.calculus import WithoutCaches, gradient, inverse
+from ..symbolic.ideals import Ideal
+from ..symbolic.programs import Program
+from ..symbolic.roots import ARITHMETIC_FAILURES, WORKING_DIGITS, Point, evaluator
+from ..symbolic.zero_tests import Proof, Verdict, decide_zero, proved
+from ..theory.jets import Jet
+from ..theory.katzenberger import NormalFrame
+from .local_geometry import LocalGeometry, Probe
+
+FRAME_LIMIT = 3
+"""Number of independent constraints up to which the projector is written in closed form."""
+
+FRAME_OPERATIONS = 150
+"""Operations in their gradients up to which the projector is written in closed form."""
+
+PROOF_LENGTH = 3000
+"""Distinct operations up to which a proof is attempted."""
+
+CHART_LIMIT = 500
+"""Operations up to which an expression in a chart is simplified."""
+
+
+@dataclass(frozen=True)
+class Manifold(WithoutCaches):
+    """The regular part of the zero-loss set Γ that contains the base point.
+
+    Attributes
+    ----------
+    probe : Probe
+        The loss and the constraints of Γ.
+    base : Point
+        A point of Γ to 50 digits.
+    search : callable
+        Base point ↦ further points, found one by one when they are asked for.
+    """
+
+    probe: Probe
+    base: Point
+    search: Callable[[LocalGeometry], Iterator[LocalGeometry]] = field(compare=False)
+
+    @property
+    def problem(self) -> NoisyGradientDescent:
+        """The problem whose Γ this is."""
+        return self.probe.problem
+
+    @property
+    def constraints(self) -> tuple[sp.Expr, ...]:
+        """Expressions whose common zero set is Γ; they may be redundant."""
+        return self.probe.system.equations
+
+    @property
+    def jet(self) -> Jet:
+        """Symbolic derivatives of the loss on Γ."""
+        return self.probe.jet
+
+    @property
+    def codimension(self) -> int:
+        """Rank K of H on Γ."""
+        return len(self.independent)
+
+    @property
+    def dimension(self) -> int:
+        """Dimension M of Γ."""
+        return self.problem.dimension - self.codimension
+
+    @property
+    def symbols(self) -> tuple[sp.Symbol, ...]:
+        """Weights, then parameters: what a point gives values to."""
+        return self.problem.weights + self.problem.parameters
+
+    @cached_property
+    def ideal(self) -> Ideal:
+        """The ideal of the constraints."""
+        return Ideal(self.constraints, self.problem.weights)
+
+    @cached_property
+    def frame(self) -> NormalFrame | None:
+        """Normal frame in closed form, for few constraints; None where it is not worth writing."""
+        if self.codimension > FRAME_LIMIT:
+            return None
+        rows = self.probe.system.rows
+        j = sp.Matrix([rows[i] for i in self.independent])
+        if sum(x.count_ops() for x in j) > FRAME_OPERATIONS:
+            return None
+        gram = (j * j.T).applyfunc(self.shortest)
+        left = (j.T * inverse(gram)).applyfunc(self.shortest)
+        squares = self.probe.squares or ()
+        if self.probe.squares_are_constraints and len(squares) == j.rows:
+            curvature = sp.diag(*(c for c, _ in squares))
+        else:
+            hessian = sp.Matrix(self.jet.hessian())
+            curvature = (left.T * hessian * left).applyfunc(self.shortest)
+        return NormalFrame(j, left, curvature, inverse(curvature), gram)
+
+    @cached_property
+    def projector(self) -> sp.Matrix | None:
+        """P in closed form on Γ, or None where it is not worth writing."""
+        return self.frame and self.frame.projector.applyfunc(self.shortest)
+
+    def shortest(self, expression: sp.Expr) -> sp.Expr:
+        """The expression in the shortest form found that is equal to it on Γ."""
+        return self.ideal.shortest(expression)
+
+    @cached_property
+    def independent(self) -> tuple[int, ...]:
+        """Indices of a maximal set of constraints that are independent at the base point."""
+        return self.probe.independent(self.base)
+
+    @property
+    def points(self) -> tuple[Point, ...]:
+        """Points of Γ to 50 digits, the base point first."""
+        return tuple(geometry.point for geometry in self.local())
+
+    def local(self) -> Iterator[LocalGeometry]:
+        """Γ at each of its points, found when first asked for."""
+        for k in itertools.count():
+            if k == len(self._found):
+                further = next(self._further, None)
+                if further is None:
+                    return
+                self._found.append(further)
+            yield self._found[k]
+
+    @cached_property
+    def _found(self) -> list[LocalGeometry]:
+        return [self.probe.geometry(self.base)]
+
+    @cached_property
+    def _further(self) -> Iterator[LocalGeometry]:
+        return self.search(self._found[0])
+
+    def named(self, point: Point) -> dict[sp.Symbol, Any]:
+        """A point as a mapping from symbols to numbers."""
+        return dict(zip(self.symbols, point, strict=True))
+
+    # Zero tests on Γ ------------------------------------------------------------------------
+
+    def vanishes(self, expressions: Sequence[sp.Expr], free: Sequence[sp.Symbol] = ()) -> Verdict:
+        """Whether all expressions vanish on Γ, for all values of the `free` symbols."""
+        if all(e == 0 for e in expressions):
+            return proved("zero as it stands")
+        # Fixed irrational values stand for "all values" of the free symbols.
+        generic = [mpmath.sqrt(sp.prime(i + 1)) / 2 for i in range(len(free))]
+        field = _Field((*self.symbols, *free), expressions)
+
+        def size(geometry: LocalGeometry) -> Any:
+            point = (*geometry.point, *generic)
+            scale = field.scale(point)
+            return max(abs(x) for x in field.value(point)) / scale if scale else scale
+
+        proofs: list[Proof] = [
+            ("reduction modulo the constraints", lambda: self._in_ideal(expressions)),
+            ("substitution of the chart", lambda: self._zero_in_chart(expressions)),
+        ]
+        return self.decide(size, proofs)
+
+    def vanishes_along(self, slope: Sequence[sp.Expr]) -> Verdict:
+        """Whether the tangential part P g of a vector field vanishes on Γ."""
+        if all(e == 0 for e in slope):
+            return proved("zero as it stands")
+        field = _Field(self.symbols, slope)
+        return self._decide_along(field, lambda: slope)
+
+    def constant_along(self, potential: sp.Expr) -> Verdict:
+        """Whether P∇f vanishes on Γ: a function is constant on each component of Γ."""
+        weights = self.problem.weights
+        field = _Slope(self.symbols, potential, len(weights))
+        return self._decide_along(field, lambda: gradient(potential, weights))
+
+    def _decide_along(
+        self, field: _Field | _Slope, slope: Callable[[], Sequence[sp.Expr]]
+    ) -> Verdict:
+        def size(geometry: LocalGeometry) -> Any:
+            scale = field.scale(geometry.point)
+            along = geometry.tangential(field.value(geometry.point))
+            return mpmath.norm(along) / scale if scale else scale
+
+        proofs: list[Proof] = [
+            ("reduction modulo the constraints", lambda: self._normal_in_ideal(slope())),
+            ("substitution of the chart", lambda: self._zero_in_chart(self._pulled_back(slope()))),
+        ]
+        return self.decide(size, proofs if field.length <= PROOF_LENGTH else ())
+
+    def decide(self, size: Callable[[LocalGeometry], Any], proofs: Sequence[Proof] = ()) -> Verdict:
+        """Whether a quantity, given by its relative size at a point of Γ, vanishes on Γ."""
+        with mpmath.workdps(WORKING_DIGITS):
+            return decide_zero(
+                ((self.named(g.point), lambda g=g: size(g)) for g in self.local()),  # type: ignore[misc]
+                proofs,
+            )
+
+    def _in_ideal(self, expressions: Sequence[sp.Expr]) -> bool:
+        return all(self.ideal.contains(e) for e in expressions)
+
+    def _normal_in_ideal(self, slope: Sequence[sp.Expr]) -> bool:
+        if self._in_ideal(slope):
+            return True
+        if self.frame is None:
+            return False
+        return self._in_ideal(list(self.frame.projector * sp.Matrix(slope)))
+
+    def _pulled_back(self, slope: Sequence[sp.Expr]) -> list[sp.Expr]:
+        chart = self.problem.chart
+        if chart is None:
+            return list(slope)
+        return list(sp.Matrix(chart.embedding).jacobian(chart.coordinates).T * sp.Matrix(slope))
+
+    def _zero_in_chart(self, expressions: Sequence[sp.Expr]) -> bool:
+        if self.problem.chart is None:
+            return False
+        return all(self.in_chart(e) == 0 for e in expressions)
+
+    def in_chart(self, expression: sp.Expr) -> sp.Expr:
+        """The expression in the coordinates of the chart, simplified where it is short."""
+        chart = self.problem.chart
+        if chart is None:
+            raise ValueError("chart: the problem has no chart; give one to NoisyGradientDescent")
+        moved = expression.xreplace(dict(zip(self.problem.weights, chart.embedding, strict=True)))
+        return sp.simplify(moved) if moved.count_ops() <= CHART_LIMIT else moved
+
+
+class _Field:
+    """Expressions evaluated at points, with the size that they would have if nothing cancelled."""
+
+    def __init__(self, symbols: Sequence[sp.Symbol], expressions: Sequence[sp.Expr]) -> None:
+        self.value = evaluator(symbols, expressions)
+        self._terms = Program(symbols, [t for e in expressions for t in sp.Add.make_args(e)])
+        self.length = len(self._terms)
+
+    def scale(self, point: Point) -> Any:
+        """Largest summand at the point and off Γ, where a factor that vanishes on Γ does not."""
+        return _largest(self._terms.value, point)
+
+
+class _Slope:
+    """∇f at points, by differentiating the program of f, with its size if nothing cancelled."""
+
+    def __init__(self, symbols: Sequence[sp.Symbol], potential: sp.Expr, dimension: int) -> None:
+        self._terms = Program(symbols, sp.Add.make_args(potential))
+        self._dimension = dimension
+        self.length = len(self._terms)
+
+    def value(self, point: Point) -> list[Any]:
+        """∇f."""
+        return self._terms.gradient(point, self._dimension)
+
+    def scale(self, point: Point) -> Any:
+        """Largest derivative of a summand at the point and off Γ."""
+
+        def slopes(place: Sequence[float], arithmetic: Any) -> list[float]:
+            rows = self._terms.jacobian(place, self._dimension, arithmetic)
+            return [x for row in rows for x in row]
+
+        return _largest(slopes, point)
+
+
+def _largest(terms: Callable[[Sequence[float], Any], list[float]], point: Point) -> Any:
+    """Largest of some terms at a point and off Γ, to a few digits."""
+    here = [float(x) for x in point]
+    off = [1.1 * x + 0.05 for x in here]
+    sizes = [abs(t) for t in terms(here, fp)]
+    with contextlib.suppress(*ARITHMETIC_FAILURES):  # off Γ may be outside the domain
+        sizes += [abs(t) for t in terms(off, fp)]
+    return mpmath.mpf(max(sizes))

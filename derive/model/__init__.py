@@ -1,0 +1,1 @@
+"""What the user states, validated: loss, noise and its law."""

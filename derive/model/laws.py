@@ -1,0 +1,376 @@
+"""Noise laws, each characterised as σ → 0 by its Lévy pair (C, ν).
+
+A law with Cov η = σ²(C + ∫ z zᵀ dν) enters the limit through the covariance C of its small
+fluctuations and the measure ν of its jumps of size O(1); a law that shrinks with σ has ν = 0.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import sympy as sp
+
+from ..errors import ProblemError
+from ..symbolic.calculus import semidefinite_factor
+from .reading import read_expression, read_matrix, read_symbols, sequence
+
+
+@dataclass(frozen=True)
+class Jump:
+    """An atom of the jump measure ν.
+
+    Attributes
+    ----------
+    displacement : ImmutableMatrix, shape (d, 1)
+        Where the noise jumps to, z.
+    rate : Expr
+        The mass ν({z}).
+    """
+
+    displacement: sp.ImmutableMatrix
+    rate: sp.Expr
+
+
+@dataclass(frozen=True)
+class LevyPair:
+    """What the limit sees of a law: E f(η) = f(0) + σ²(½ C:∇²f(0) + ∫[f(z) − f(0) − z·∇f(0)]ν(dz)).
+
+    Attributes
+    ----------
+    covariance : ImmutableMatrix, shape (d, d)
+        Covariance C of the small fluctuations, in units of σ².
+    jumps : tuple of Jump
+        Atoms of ν.
+    """
+
+    covariance: sp.ImmutableMatrix
+    jumps: tuple[Jump, ...] = ()
+
+
+class Law(ABC):
+    """Law of one draw η of the noise."""
+
+    shrinks: ClassVar[bool] = True
+    """Whether the law tends to zero as σ → 0 (a minibatch of fixed size does not)."""
+
+    @abstractmethod
+    def levy_pair(self, dimension: int) -> LevyPair:
+        """Lévy pair in `dimension` noise coordinates, or `ProblemError` if that does not fit."""
+
+    def subs(self, values: Mapping[sp.Symbol, Any]) -> Law:
+        """Bind symbolic parameters of the law."""
+        return self
+
+
+def _immutable_covariance(covariance: Any) -> sp.ImmutableMatrix:
+    matrix = read_matrix("covariance", covariance, "a square matrix")
+    if matrix.rows != matrix.cols:
+        raise ProblemError(f"covariance: expected a square matrix, got shape {matrix.shape}")
+    if semidefinite_factor(matrix) is None:
+        raise ProblemError(
+            f"covariance: {sp.sstr(matrix.tolist())} is not symmetric positive semi-definite; "
+            "a covariance must be (singular is allowed)"
+        )
+    return matrix
+
+
+def _check_dimension(law: Law, expected: int, dimension: int) -> None:
+    if expected != dimension:
+        raise ProblemError(
+            f"law: {type(law).__name__} is a law of {expected} noise coordinates, "
+            f"but `noise` names {dimension}; make the two agree"
+        )
+
+
+class ShrinkingLaw(Law):
+    """η = σ F ζ with F Fᵀ = C and independent, centred coordinates ζ_j of unit variance.
+
+    Source: theory of Shalova, Schlichting, Peletier (arXiv 2404.12293), Definition 3.1.
+    """
+
+    kurtosis: sp.Expr
+    """E ζ_j⁴ of one coordinate."""
+
+    skewness: sp.Expr = sp.Integer(0)
+    """E ζ_j³ of one coordinate."""
+
+    def levy_pair(self, dimension: int) -> LevyPair:
+        """No jumps, and the identity as covariance."""
+        return LevyPair(sp.ImmutableMatrix(sp.eye(dimension)))
+
+
+@dataclass(frozen=True)
+class Gaussian(ShrinkingLaw):
+    """Centred normal noise with covariance σ²C.
+
+    Parameters
+    ----------
+    covariance : matrix, optional
+        C, symmetric positive semi-definite, shape (d, d); the identity if not given.
+
+    Raises
+    ------
+    ProblemError
+        If `covariance` is not symmetric positive semi-definite.
+    """
+
+    covariance: sp.ImmutableMatrix | None = None
+    kurtosis = sp.Integer(3)
+
+    def __post_init__(self) -> None:
+        if self.covariance is not None:
+            object.__setattr__(self, "covariance", _immutable_covariance(self.covariance))
+
+    def levy_pair(self, dimension: int) -> LevyPair:
+        """No jumps, and the given covariance."""
+        if self.covariance is None:
+            return super().levy_pair(dimension)
+        _check_dimension(self, self.covariance.rows, dimension)
+        return LevyPair(self.covariance)
+
+    def subs(self, values: Mapping[sp.Symbol, Any]) -> Gaussian:
+        """Bind symbolic entries of the covariance."""
+        return self if self.covariance is None else Gaussian(self.covariance.subs(values))
+
+
+@dataclass(frozen=True)
+class Rademacher(ShrinkingLaw):
+    """Independent signs: η_i = ±σ with probability ½ each."""
+
+    kurtosis = sp.Integer(1)
+
+
+@dataclass(frozen=True)
+class Uniform(ShrinkingLaw):
+    """Independent uniform noise of variance σ²: η_i uniform on [−√3 σ, √3 σ]."""
+
+    kurtosis = sp.Rational(9, 5)
+
+
+@dataclass(frozen=True)
+class TwoPoint(ShrinkingLaw):
+    """Independent skew noise with two values: η_i = σa with probability 1/(1 + a²), else −σ/a.
+
+    Its third moments act on a time scale 1/(ασ³) of their own where the limit is degenerate.
+
+    Parameters
+    ----------
+    skewness : number
+        E ζ³ = a − 1/a of a coordinate, of any sign; its kurtosis is 1 + (E ζ³)².
+    """
+
+    skewness: sp.Expr
+    kurtosis: sp.Expr = field(init=False)
+
+    def __post_init__(self) -> None:
+        skewness = read_expression("skewness", self.skewness)
+        if not (skewness.is_number and skewness.is_real):
+            raise ProblemError(f"skewness: expected a real number, got {self.skewness!r}")
+        object.__setattr__(self, "skewness", skewness)
+        object.__setattr__(self, "kurtosis", 1 + skewness**2)
+
+    @property
+    def value(self) -> sp.Expr:
+        """The positive value a = (E ζ³ + √((E ζ³)² + 4))/2; the other one is −1/a."""
+        return (self.skewness + sp.sqrt(self.skewness**2 + 4)) / 2
+
+
+@dataclass(frozen=True)
+class Bernoulli(Law):
+    """Dropout: η_i = −1 with probability p, else p/(1 − p), independent; σ² = p/(1 − p).
+
+    All its moments are of order σ², so its Lévy pair is made of jumps alone, C = 0 and
+    ν = Σ_i δ_{−e_i}, and the regularizer is non-local. The small parameter is p = σ²/(1 + σ²).
+    """
+
+    def levy_pair(self, dimension: int) -> LevyPair:
+        """One jump to −e_i a coordinate, of rate one."""
+        unit = sp.eye(dimension)
+        jumps = tuple(
+            Jump(sp.ImmutableMatrix(-unit[:, i]), sp.Integer(1)) for i in range(dimension)
+        )
+        return LevyPair(sp.ImmutableMatrix(sp.zeros(dimension)), jumps)
+
+
+@dataclass(frozen=True)
+class Minibatch(Law):
+    """Weights 1 + η_i = (n/B)·(how often sample i is drawn); it does not shrink with σ.
+
+    Parameters
+    ----------
+    samples : int or Symbol
+        Number n of samples, one noise coordinate each.
+    batch_size : int or Symbol
+        Batch size B.
+    replacement : bool
+        Whether a sample may be drawn more than once.
+    """
+
+    samples: Any
+    batch_size: Any
+    replacement: bool = False
+    shrinks: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        n = read_expression("samples", self.samples)
+        batch = read_expression("batch_size", self.batch_size)
+        if not isinstance(self.replacement, bool):
+            raise ProblemError(f"replacement: expected True or False, got {self.replacement!r}")
+        if not (n.is_integer and n.is_positive) and not n.is_Symbol:
+            raise ProblemError(f"samples: expected a positive integer, got {self.samples!r}")
+        if (not batch.is_Symbol and not (batch.is_integer and batch.is_positive)) or (
+            not self.replacement and (batch - n).is_positive
+        ):
+            raise ProblemError(
+                f"batch_size: expected an integer from 1 to samples = {n}"
+                f"{' or more' if self.replacement else ''}, got {batch}"
+            )
+        object.__setattr__(self, "samples", n)
+        object.__setattr__(self, "batch_size", batch)
+
+    def levy_pair(self, dimension: int) -> LevyPair:
+        """Covariance of the sampling weights, without the factor σ²."""
+        if self.samples.is_Integer:
+            _check_dimension(self, int(self.samples), dimension)
+        n, batch = sp.Integer(dimension), self.batch_size
+        if self.replacement:
+            scale = n / batch
+        else:
+            scale = n * (n - batch) / (batch * (n - 1)) if dimension > 1 else sp.Integer(0)
+        return LevyPair(sp.ImmutableMatrix(scale * (sp.eye(dimension) - sp.ones(dimension) / n)))
+
+    def subs(self, values: Mapping[sp.Symbol, Any]) -> Minibatch:
+        """Bind a symbolic batch size."""
+        return Minibatch(self.samples.subs(values), self.batch_size.subs(values), self.replacement)
+
+
+@dataclass(frozen=True)
+class CustomLaw(Law):
+    """η = σ C^{1/2} ξ + Σ_m z_m (N_m − σ²ν_m), N_m independent Poisson variables of mean σ²ν_m.
+
+    Parameters
+    ----------
+    covariance : matrix, shape (d, d)
+        C, symmetric positive semi-definite.
+    jumps : sequence of (z, rate)
+        Atoms z_m (d entries) of the jump measure with their masses ν_m > 0.
+    """
+
+    covariance: sp.ImmutableMatrix
+    jumps: tuple[Jump, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        covariance = _immutable_covariance(self.covariance)
+        jumps = tuple(_as_jump(jump, covariance.rows) for jump in sequence(self.jumps))
+        object.__setattr__(self, "covariance", covariance)
+        object.__setattr__(self, "jumps", jumps)
+
+    def levy_pair(self, dimension: int) -> LevyPair:
+        """Return the pair the law was made of."""
+        _check_dimension(self, self.covariance.rows, dimension)
+        return LevyPair(self.covariance, self.jumps)
+
+    def subs(self, values: Mapping[sp.Symbol, Any]) -> CustomLaw:
+        """Bind symbolic entries of the covariance and the jumps."""
+        jumps = tuple((j.displacement.subs(values), j.rate.subs(values)) for j in self.jumps)
+        return CustomLaw(self.covariance.subs(values), jumps)  # type: ignore[arg-type]
+
+
+def _as_jump(jump: Any, dimension: int) -> Jump:
+    try:
+        displacement, rate = (jump.displacement, jump.rate) if isinstance(jump, Jump) else jump
+    except (TypeError, ValueError) as error:
+        raise ProblemError(f"jumps: expected pairs (z, rate), got {jump!r}") from error
+    z = [read_expression("jumps", entry) for entry in sequence(displacement)]
+    rate = read_expression("jumps", rate)
+    if len(z) != dimension or rate.is_positive is False:
+        raise ProblemError(
+            f"jumps: expected z with {dimension} entries and a positive rate, got {jump!r}"
+        )
+    return Jump(sp.ImmutableMatrix(z), rate)
+
+
+@dataclass(frozen=True)
+class Independent(Law):
+    """Product of independent laws on groups of noise symbols.
+
+    Parameters
+    ----------
+    groups : mapping of symbol, or tuple of symbols, to Law
+        Every noise symbol in exactly one group. At most one law that does not shrink with σ.
+    """
+
+    groups: tuple[tuple[tuple[sp.Symbol, ...], Law], ...]
+
+    def __post_init__(self) -> None:
+        given = self.groups.items() if isinstance(self.groups, Mapping) else self.groups
+        try:
+            pairs = [(symbols, law) for symbols, law in given]
+        except (TypeError, ValueError) as error:
+            raise ProblemError(
+                f"groups: expected {{symbols: law, ...}}, got {self.groups!r}"
+            ) from error
+        groups = tuple((read_symbols("groups", symbols), law) for symbols, law in pairs)
+        for symbols, law in groups:
+            if not isinstance(law, Law) or isinstance(law, Independent):
+                raise ProblemError(f"law: expected a Law for {symbols}, got {law!r}")
+        members = [s for symbols, _ in groups for s in symbols]
+        doubled = sorted({str(s) for s in members if members.count(s) > 1})
+        if doubled:
+            raise ProblemError(
+                f"groups: {', '.join(doubled)} given more than once; a symbol has one law"
+            )
+        if sum(not law.shrinks for _, law in groups) > 1:
+            raise ProblemError(
+                "groups: at most one law that does not shrink with σ can be averaged over; "
+                "put all minibatch weights in one group"
+            )
+        object.__setattr__(self, "groups", groups)
+
+    @property
+    def symbols(self) -> tuple[sp.Symbol, ...]:
+        """All symbols in the order of the groups."""
+        return tuple(s for symbols, _ in self.groups for s in symbols)
+
+    def levy_pair(self, dimension: int) -> LevyPair:
+        """Block-diagonal covariance and embedded jumps, in the order of `symbols`."""
+        _check_dimension(self, len(self.symbols), dimension)
+        covariance = sp.zeros(dimension)
+        jumps = []
+        start = 0
+        for symbols, law in self.groups:
+            pair = law.levy_pair(len(symbols))
+            stop = start + len(symbols)
+            covariance[start:stop, start:stop] = pair.covariance
+            for jump in pair.jumps:
+                z = sp.zeros(dimension, 1)
+                z[start:stop, 0] = jump.displacement
+                jumps.append(Jump(sp.ImmutableMatrix(z), jump.rate))
+            start = stop
+        return LevyPair(sp.ImmutableMatrix(covariance), tuple(jumps))
+
+    def subs(self, values: Mapping[sp.Symbol, Any]) -> Independent:
+        """Bind parameters in every group."""
+        return Independent(tuple((symbols, law.subs(values)) for symbols, law in self.groups))
+
+
+def repeated(
+    law: Law, noise: tuple[sp.Symbol, ...], copies: Sequence[Mapping[sp.Symbol, sp.Symbol]]
+) -> Law:
+    """The law of independent draws, one for each copy of the noise symbols."""
+    if isinstance(law, Gaussian):
+        covariance = law.levy_pair(len(noise)).covariance
+        return Gaussian(sp.diag(*[covariance] * len(copies)))
+    if isinstance(law, CustomLaw | Independent):
+        groups = law.groups if isinstance(law, Independent) else ((noise, law),)
+        return Independent(
+            tuple(
+                (tuple(copy[s] for s in symbols), part)
+                for copy in copies
+                for symbols, part in groups
+            )
+        )
+    return law  # of independent coordinates, as many as there are

@@ -1,0 +1,331 @@
+"""The noise model as the user states it, validated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import sympy as sp
+
+from ..errors import ProblemError
+from ..symbolic.calculus import Substitution, gradient, semidefinite_factor
+from ..symbolic.zero_tests import vanishes_identically
+from ..symbols import alpha, sigma
+from .laws import Gaussian, Independent, Jump, Law, LevyPair
+from .penalty import Penalty, split_penalty
+from .reading import (
+    names,
+    read_expression,
+    read_matrix,
+    read_point,
+    read_symbols,
+    refuse_overlap,
+    refuse_stray,
+    sequence,
+)
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A local parametrisation γ: U ⊂ R^M → Γ.
+
+    Attributes
+    ----------
+    coordinates : tuple of Symbol
+        Intrinsic coordinates θ.
+    embedding : tuple of Expr
+        The weights as functions of the coordinates, in the order of the weights.
+    """
+
+    coordinates: tuple[sp.Symbol, ...]
+    embedding: tuple[sp.Expr, ...]
+
+
+@dataclass(frozen=True)
+class NoisyGradientDescent:
+    """Noisy gradient descent w_{k+1} = w_k − α ∇_w L̂(w_k, η_k) with L̂(w, 0) = L(w).
+
+    Parameters
+    ----------
+    loss : Expr
+        L(w) ≥ 0, zero on the manifold Γ. Floats are read as the decimals typed.
+    noisy_loss : Expr
+        L̂(w, η).
+    weights, noise : Symbol, sequence of Symbol or column matrix
+        w (N symbols) and η (d symbols), declared real.
+    law : Law
+        Law of η; standard Gaussian scaled by σ if not given.
+    constraints : sequence of Expr, optional
+        Expressions whose common zero set is Γ near `near`; read off L if not given.
+    chart : Chart, mapping or pair (coordinates, embedding), optional
+        Parametrisation of Γ, for drift and diffusion in intrinsic coordinates.
+    near : mapping or sequence, optional
+        A point that picks the component of Γ.
+    parameters : sequence of Symbol
+        Symbols that stay symbolic until bound by `subs`.
+    penalty : Expr, optional
+        U(w), such as weight decay, added to L̂ in the recursion: terms of size σ², ασ² or σ⁴,
+        written with `derive.alpha` (α/(1 − β) with momentum β) and `derive.sigma`.
+
+    Raises
+    ------
+    ProblemError
+        If the symbols are not as declared or L̂(w, 0) ≠ L(w).
+
+    References
+    ----------
+    Shalova, Schlichting, Peletier, arXiv 2404.12293, Definition 3.1.
+    """
+
+    loss: sp.Expr
+    noisy_loss: sp.Expr | None
+    weights: tuple[sp.Symbol, ...]
+    noise: tuple[sp.Symbol, ...]
+    law: Law = field(default_factory=Gaussian)
+    constraints: tuple[sp.Expr, ...] | None = None
+    chart: Chart | None = None
+    near: tuple[sp.Expr, ...] | None = None
+    parameters: tuple[sp.Symbol, ...] = ()
+    noise_matrix: sp.ImmutableMatrix | None = None
+    """G(w), N × d, of a model stated by its gradient noise; Σ(w), N × N, when `noise` is empty."""
+    penalty: sp.Expr = sp.S.Zero
+
+    def __post_init__(self) -> None:
+        weights = read_symbols("weights", self.weights)
+        noise = read_symbols("noise", self.noise, may_be_empty=self.noise_matrix is not None)
+        parameters = read_symbols("parameters", self.parameters, may_be_empty=True)
+        refuse_overlap(weights=weights, noise=noise, parameters=parameters)
+        normal = {
+            "loss": read_expression("loss", self.loss),
+            "weights": weights,
+            "noise": noise,
+            "parameters": parameters,
+            "law": _law(self.law, noise),
+            "penalty": read_expression("penalty", self.penalty),
+        }
+        if (self.noisy_loss is None) == (self.noise_matrix is None):
+            raise ProblemError(
+                "noisy_loss: expected L̂(w, η); a model without L̂ is stated by its gradient "
+                "noise, with NoisyGradientDescent.from_gradient_noise"
+            )
+        if self.noisy_loss is not None:
+            normal["noisy_loss"] = read_expression("noisy_loss", self.noisy_loss)
+        if self.constraints is not None:
+            normal["constraints"] = tuple(
+                read_expression("constraints", c) for c in sequence(self.constraints)
+            )
+        if self.near is not None:
+            normal["near"] = read_point("near", self.near, weights)
+        if self.chart is not None:
+            normal["chart"] = _chart(self.chart, weights, parameters)
+        for name, value in normal.items():
+            object.__setattr__(self, name, value)
+        self._check_symbols()
+        self._check_noiseless()
+
+    @classmethod
+    def from_gradient_noise(
+        cls,
+        loss: sp.Expr,
+        noise_matrix: Any,
+        weights: Any,
+        noise: Any = (),
+        **options: Any,
+    ) -> NoisyGradientDescent:
+        """Model ∇L(w) + G(w) η of the stochastic gradient, for which no L̂ need exist.
+
+        Parameters
+        ----------
+        loss : Expr
+            L(w).
+        noise_matrix : matrix
+            G(w), shape (N, d), with d noise symbols in `noise`; or, with `noise` left out, the
+            covariance Σ(w) of the gradient noise in units of σ², shape (N, N).
+        weights, noise, **options
+            As for `NoisyGradientDescent`.
+
+        Raises
+        ------
+        ProblemError
+            If the shape does not fit, or a covariance is not symmetric positive semi-definite.
+        """
+        matrix = read_matrix("noise_matrix", noise_matrix)
+        n = len(read_symbols("weights", weights))
+        d = len(read_symbols("noise", noise, may_be_empty=True)) or n
+        if matrix.shape != (n, d):
+            raise ProblemError(
+                f"noise_matrix: expected shape {(n, d)} (weights × noise symbols, or weights × "
+                f"weights for a covariance without noise symbols), got {matrix.shape}"
+            )
+        if (
+            not read_symbols("noise", noise, may_be_empty=True)
+            and semidefinite_factor(matrix) is None
+        ):
+            raise ProblemError(
+                "noise_matrix: the covariance Σ(w) is not symmetric positive semi-definite; "
+                "a factor G(w) is given together with its noise symbols"
+            )
+        return cls(loss, None, weights, noise, noise_matrix=matrix, **options)
+
+    @property
+    def dimension(self) -> int:
+        """Number N of weights."""
+        return len(self.weights)
+
+    @cached_property
+    def stochastic_gradient(self) -> tuple[sp.Expr, ...]:
+        """∇_w (L̂(w, η) + U(w)), the vector that one step of the recursion subtracts α times.
+
+        A penalty U leaves `derive.alpha` and `derive.sigma` in it, to be bound to the step size
+        and the noise scale of the run.
+
+        Raises
+        ------
+        ProblemError
+            For a model that is given by its covariance Σ(w) only.
+        """
+        if self.noisy_loss is not None:
+            return tuple(gradient(self.noisy_loss + self.penalty, self.weights))
+        if not self.noise:
+            raise ProblemError(
+                "noise_matrix: a covariance Σ(w) does not say how to draw the noise; give a "
+                "factor G(w) with Σ = G Gᵀ and its noise symbols to simulate the recursion"
+            )
+        assert self.noise_matrix is not None
+        mean = sp.Matrix(gradient(self.loss + self.penalty, self.weights))
+        return tuple(mean + self.noise_matrix * sp.Matrix(self.noise))
+
+    @cached_property
+    def loss_gradient(self) -> tuple[sp.Expr, ...]:
+        """∇L(w)."""
+        return tuple(gradient(self.loss, self.weights))
+
+    @cached_property
+    def penalties(self) -> Penalty:
+        """The penalty by the size of its terms."""
+        return split_penalty(self.penalty)
+
+    @cached_property
+    def levy_pair(self) -> LevyPair:
+        """Lévy pair of the law, in the order of `noise`."""
+        dimension = len(self.noise) or self.dimension
+        pair = self.law.levy_pair(dimension)
+        if not isinstance(self.law, Independent):
+            return pair
+        order = [self.law.symbols.index(s) for s in self.noise]
+        jumps = tuple(Jump(j.displacement.extract(order, [0]), j.rate) for j in pair.jumps)
+        return LevyPair(pair.covariance.extract(order, order), jumps)
+
+    def subs(self, values: Mapping[sp.Symbol, Any]) -> NoisyGradientDescent:
+        """Bind parameters to numbers.
+
+        Parameters
+        ----------
+        values : mapping of Symbol to number
+            Values of some or all parameters.
+
+        Raises
+        ------
+        ProblemError
+            If a key is not a parameter of this problem.
+        """
+        if not isinstance(values, Mapping):
+            raise ProblemError(f"subs: expected {{parameter: number, ...}}, got {values!r}")
+        stray = set(values) - set(self.parameters)
+        if stray:
+            raise ProblemError(
+                f"subs: {names(stray)} not among the parameters "
+                f"({names(self.parameters) or 'there are none'})"
+            )
+        bound = {
+            symbol: read_expression(f"subs: {symbol}", value) for symbol, value in values.items()
+        }
+
+        def bind(item: Any) -> Any:
+            if isinstance(item, tuple):
+                return tuple(bind(entry) for entry in item)
+            return None if item is None else item.subs(bound)
+
+        chart = self.chart and Chart(self.chart.coordinates, bind(self.chart.embedding))
+        return replace(
+            self,
+            loss=bind(self.loss),
+            noisy_loss=bind(self.noisy_loss),
+            law=self.law.subs(bound),
+            constraints=bind(self.constraints),
+            near=bind(self.near),
+            noise_matrix=bind(self.noise_matrix),
+            penalty=bind(self.penalty),
+            chart=chart,
+            parameters=tuple(p for p in self.parameters if p not in bound),
+        )
+
+    def _check_symbols(self) -> None:
+        known = {
+            "loss": (self.loss, {*self.weights, *self.parameters}),
+            "noisy_loss": (self.noisy_loss, {*self.weights, *self.noise, *self.parameters}),
+            "noise_matrix": (self.noise_matrix, {*self.weights, *self.parameters}),
+            "penalty": (self.penalty, {*self.weights, *self.parameters, alpha, sigma}),
+        }
+        for name, (expression, allowed) in known.items():
+            if expression is not None:
+                refuse_stray(name, expression, allowed)
+        split_penalty(self.penalty)
+        for constraint in self.constraints or ():
+            refuse_stray("constraints", constraint, {*self.weights, *self.parameters})
+        for value in self.near or ():
+            refuse_stray("near", value, {*self.parameters})
+        refuse_stray("law", self.levy_pair.covariance, {*self.parameters})
+        for jump in self.levy_pair.jumps:
+            refuse_stray("law", jump.displacement, {*self.parameters})
+            refuse_stray("law", jump.rate, {*self.parameters})
+
+    def _check_noiseless(self) -> None:
+        if self.noisy_loss is None:
+            return
+        noiseless = Substitution(dict.fromkeys(self.noise, sp.S.Zero))(self.noisy_loss)
+        if noiseless.has(sp.nan, sp.zoo, sp.oo, -sp.oo):
+            raise ProblemError("noisy_loss: L̂(w, 0) must equal L(w), but it is not finite")
+        difference = noiseless - self.loss
+        verdict = vanishes_identically(difference)
+        if not verdict:
+            raise ProblemError(
+                f"noisy_loss: L̂(w, 0) must equal L(w); the difference L̂(w, 0) − L(w) is "
+                f"{sp.sstr(sp.expand(difference))}"
+                + ("" if verdict.value is False else " and could not be shown to vanish")
+            )
+
+
+def _chart(given: Any, weights: tuple[sp.Symbol, ...], parameters: tuple[sp.Symbol, ...]) -> Chart:
+    if isinstance(given, Chart):
+        coordinates, embedding = given.coordinates, given.embedding
+    elif isinstance(given, Mapping):
+        embedding = read_point("chart", given, weights)
+        free = set().union(*(e.free_symbols for e in embedding)) - set(parameters)
+        coordinates = tuple(sorted(free, key=str))
+    else:
+        try:
+            coordinates, embedding = given
+        except (TypeError, ValueError) as error:
+            raise ProblemError(
+                f"chart: expected a pair (coordinates, embedding), got {given!r}"
+            ) from error
+    coordinates = read_symbols("chart", coordinates)
+    embedding = read_point("chart", embedding, weights)
+    refuse_overlap(weights=weights, chart=coordinates)
+    for entry in embedding:
+        refuse_stray("chart", entry, {*coordinates, *parameters})
+    return Chart(coordinates, embedding)
+
+
+def _law(law: Any, noise: tuple[sp.Symbol, ...]) -> Law:
+    if not isinstance(law, Law):
+        raise ProblemError(f"law: expected a Law such as Gaussian(), got {law!r}")
+    if isinstance(law, Independent) and set(law.symbols) != set(noise):
+        raise ProblemError(
+            f"law: the groups hold {names(law.symbols)}, the noise is {names(noise)}; "
+            "every noise symbol belongs to exactly one group"
+        )
+    return law

@@ -1,0 +1,1 @@
+"""Formulas only, each with its citation, for any scalar type."""

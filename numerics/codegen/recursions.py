@@ -1,0 +1,207 @@
+"""A stochastic recursion w ← F(w, η), fused with its noise into one compiled loop over blocks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+from ..random.samplers import NoiseSampler
+from ..random.streams import LANES, Doubles
+from .cache import load_generated
+from .functions import assignments, content_of, module_header, readable_names
+
+Names = tuple[list[str], list[str], list[str]]
+"""What state, noise and constants are called in the code."""
+
+
+@dataclass(frozen=True)
+class Recursion:
+    """The update w ← F(w, η; c) of many independent paths.
+
+    Attributes
+    ----------
+    name : str
+        A Python identifier; it names the generated module.
+    state, noise, constants : tuple of Symbol
+        w, η and the numbers c that a run holds fixed.
+    sampler : NoiseSampler
+        How η is drawn.
+    recorded : int
+        How many of the state coordinates, from the first, are recorded and watched.
+    update : callable
+        Makes F, one expression a state coordinate; called only if there is no compiled code yet.
+    content : str
+        Text that determines F, given the rest.
+    """
+
+    reserved: ClassVar[tuple[str, ...]] = ()
+    """Names in the code that no symbol may take."""
+
+    name: str
+    state: tuple[Any, ...]
+    noise: tuple[Any, ...]
+    constants: tuple[Any, ...]
+    sampler: NoiseSampler
+    recorded: int
+    update: Callable[[], Sequence[Any]]
+    content: str
+
+    @cached_property
+    def advance(self) -> Callable[..., None]:
+        """The compiled loop."""
+        return self._load(watched=False)
+
+    @cached_property
+    def advance_watched(self) -> Callable[..., None]:
+        """The compiled loop that also follows the largest distance from `home`."""
+        return self._load(watched=True)
+
+    def tables(self, sigma: float) -> tuple[Doubles, ...]:
+        """Numbers that the loop needs at noise scale σ: those of the draws first."""
+        return self.sampler.tables(sigma)
+
+    def statements(self, names: Names, watched: bool) -> list[str]:
+        """Code of one step of a block, given what state, noise and constants are called."""
+        return [f"for b in range({LANES}):", *(f"    {s}" for s in _step(self, names, watched))]
+
+    def source(self, watched: bool) -> str:
+        """Text of the generated module."""
+        header = module_header(f"{self.name}: steps of the recursion of ({_listed(self.state)}).")
+        return "\n".join([*header, *_function(self, watched)]) + "\n"
+
+    def _load(self, watched: bool) -> Callable[..., None]:
+        rest = (self.state, self.noise, self.constants, self.recorded, watched)
+        content = f"{content_of(*rest)} {self.sampler!r} {self.content}"
+        return load_generated(self.name, content, lambda: self.source(watched)).advance
+
+
+def _function(recursion: Recursion, watched: bool) -> list[str]:
+    own = {*recursion.reserved, *re.findall(r"\w+", "\n".join(_loop(recursion, [], [])))}
+    state = readable_names(recursion.state, "w", own)
+    noise = readable_names(recursion.noise, "eta", {*own, *state})
+    constants = readable_names(recursion.constants, "c", {*own, *state, *noise})
+    step = recursion.statements((state, noise, constants), watched)
+    loop = _loop(recursion, constants, step)
+    return [
+        "",
+        '@njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)',
+        "def advance(",
+        "    states, bits, noise, home, far, constants, tables, noisy,",
+        "    first, lengths, slots, record,",
+        "):",
+        *(f"    {line}" for line in (*_docstring(recursion), *loop)),
+    ]
+
+
+def _loop(recursion: Recursion, constants: Sequence[str], step: Sequence[str]) -> list[str]:
+    """Body of the compiled function, around the statements of one step of a block."""
+    n, sampler = len(recursion.state), recursion.sampler
+    return [
+        "vm.wide_vectors()",
+        # One array for all: compilers then see that no row of W is a row of E.
+        f"rows = np.empty(({n + sampler.rows}, {LANES}))",
+        f"W = rows[:{n}]",
+        f"E = rows[{n}:]",
+        f"S = np.empty((4, {LANES}), np.uint64)",
+        *(f"{name} = constants[{i}]" for i, name in enumerate(constants)),
+        *(f"table{i} = tables[{i}]" for i in range(len(sampler.draws))),
+        "for block in range(len(states)):",
+        *_copy(n, "W[i, b]", "states[block, i, b]"),
+        *_copy(4, "S[i, b]", "bits[block, i, b]"),
+        *_copy(sampler.rows, "E[i, b]", "noise[block, i, b]"),
+        "    begin = first",
+        "    for segment in range(len(lengths)):",
+        "        for k in range(begin, begin + lengths[segment]):",
+        *(f"            {line}" for line in _draw_lines(sampler)),
+        *(f"            {line}" for line in step),
+        "        begin += lengths[segment]",
+        "        if slots[segment] >= 0:",
+        f"            for b in range(min({LANES}, len(record) - {LANES} * block)):",
+        f"                for i in range({recursion.recorded}):",
+        f"                    record[{LANES} * block + b, slots[segment], i] = W[i, b]",
+        *_copy(n, "states[block, i, b]", "W[i, b]"),
+        *_copy(4, "bits[block, i, b]", "S[i, b]"),
+        *_copy(sampler.rows, "noise[block, i, b]", "E[i, b]"),
+    ]
+
+
+def _copy(rows: int, target: str, source: str) -> list[str]:
+    return [
+        f"    for i in range({rows}):",
+        f"        for b in range({LANES}):",
+        f"            {target} = {source}",
+    ]
+
+
+def _draw_lines(sampler: NoiseSampler) -> list[str]:
+    lines = []
+    for i, draw in enumerate(sampler.draws):
+        due = "noisy" if draw.period == 1 else f"noisy and k % {draw.period} == 0"
+        lines += [f"if {due}:", *(f"    {line}" for line in draw.code(f"table{i}"))]
+    return lines
+
+
+def _step(recursion: Recursion, names: Names, watched: bool) -> list[str]:
+    state, noise, constants = names
+    lines = [f"{name} = W[{i}, b]" for i, name in enumerate(state)]
+    for name, position in zip(noise, recursion.sampler.positions, strict=True):
+        lines.append(f"{name} = E[{row_of(position)}, b]")
+    lines += assignments(
+        (*recursion.state, *recursion.noise, *recursion.constants),
+        (*state, *noise, *constants),
+        recursion.update(),
+        [f"W[{i}, b]" for i in range(len(state))],
+    )
+    return [*lines, *watch_lines(recursion.recorded)] if watched else lines
+
+
+def row_of(position: tuple[int, int, int]) -> str:
+    """Row of the noise buffer at step k, as text."""
+    row, stride, period = position
+    return f"{row}" if period == 1 else f"{row} + {stride} * (k % {period})"
+
+
+def watch_lines(recorded: int) -> list[str]:
+    """Statements that follow the largest squared distance of a path from `home`."""
+    terms = [f"(W[{i}, b] - home[block, {i}, b])**2" for i in range(recorded)]
+    return [
+        f"distance = {' + '.join(terms)}",
+        # Written so that a distance that is not a number is taken over.
+        "far[block, b] = far[block, b] if distance <= far[block, b] else distance",
+    ]
+
+
+def _docstring(recursion: Recursion) -> list[str]:
+    n, rows = len(recursion.state), recursion.sampler.rows
+    return [
+        f'"""Advance every block of {LANES} paths by sum(lengths) steps.',
+        "",
+        "Parameters",
+        "----------",
+        f"states : float64 array, shape (blocks, {n}, {LANES})",
+        f"    Rows {_listed(recursion.state)}; changed in place, like the next two.",
+        f"bits : uint64 array, shape (blocks, 4, {LANES})",
+        "    States of the random number generators.",
+        f"noise : float64 array, shape (blocks, {rows}, {LANES})",
+        f"    Buffer of the noise {_listed(recursion.noise)}.",
+        f"home, far : float64 arrays, shapes (blocks, {n}, {LANES}) and (blocks, {LANES})",
+        "    Points, and the largest squared distance from them so far (if that is followed).",
+        f"constants : float64 array: {_listed(recursion.constants)}",
+        "tables : tuple of float64 matrices",
+        "    What the laws need to know.",
+        "noisy : bool",
+        "    Whether to draw noise; without, the buffer is left as it is.",
+        "first : int",
+        "    Index of the first step.",
+        "lengths, slots : int64 arrays",
+        "    Steps of each segment, and its place in `record` (−1: not recorded).",
+        f"record : float64 array, shape (paths, times, {recursion.recorded})",
+        '"""',
+    ]
+
+
+def _listed(symbols: Sequence[Any]) -> str:
+    return ", ".join(map(str, symbols))

@@ -1,0 +1,1 @@
+"""File formats and tables that results of every kind use."""

@@ -1,0 +1,1 @@
+"""Γ in floating point: frames, third derivatives, projections."""

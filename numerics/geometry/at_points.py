@@ -1,0 +1,309 @@
+"""Γ at one point, in floating point: normal frame, third derivatives, D²Φ[Σ], retraction.
+
+Each function is compiled once for all models. A model comes as a row of `values`, the numbers that
+its generated function gives at a point, with a `Layout` that says what they are. Every point is
+worked on by itself, so what runs beside it never changes a bit of the answer.
+
+The formulas are those of `derive.theory.katzenberger` and `derive.theory.second_order`, in an
+orthonormal eigenbasis of H and for Σ = S Sᵀ. Symmetric N × N matrices stay factored as
+X Yᵀ + Y Xᵀ, and N³ entries are never formed.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .small_matrices import ROUND_OFF, Array, add, apart, compiled, dot, put, singular_rows
+
+Indices = NDArray[np.int64]
+Frame = tuple[Array, Array]
+"""Non-zero eigenvalues of H (K,) and orthonormal eigenvectors as rows (K, N)."""
+
+
+class Layout(NamedTuple):
+    """What the row of values of a point holds, and the numbers of the equation.
+
+    The values are, in this order: `rows` vectors of length N, which span the normal space, the
+    derivatives of L that `second` and `thirds` speak of, S by rows, v, and, where κ₂ ≠ 0, ∇Reg,
+    the entries `bend` of ∇²Reg, and ∇Reg₂.
+
+    Attributes
+    ----------
+    dimension, rank : int
+        N and K.
+    rows : int
+        For L = ½ Σ ρ_a² the vectors are the ∇ρ_a, else the gradients of the constraints. They
+        may be redundant.
+    squares : bool
+        Whether L is such a sum.
+    second : ndarray of int, shape (·, 3)
+        (a, i, j), i ≤ j: the values are the ∂_i∂_jρ_a, or the ∂_i∂_jL (a = 0).
+    thirds : int
+        Number of values ∂_i∂_j∂_kL; none for squares.
+    terms : ndarray of int, shape (·, 4)
+        (e, a, b, c): the e-th of them times S_ab is part of (D³L[S])_c.
+    columns : int
+        Columns of S; N where it is Σ itself.
+    factored : bool
+        Whether it is S.
+    bend : ndarray of int, shape (·, 2)
+        (i, j), i ≤ j.
+    noise_at, slope_at, next_at : int
+        Where S, v and ∇Reg start.
+    ito, noise, second_weight : float
+        The factors q of D²Φ_α[Σ], c of P S and κ₂ of P r.
+    damping, dephasing : float
+        τ and γ of the operator ℒ, see `derive.theory.katzenberger.Relaxation`.
+    """
+
+    dimension: int
+    rank: int
+    rows: int
+    squares: bool
+    second: Indices
+    thirds: int
+    terms: Indices
+    columns: int
+    factored: bool
+    bend: Indices
+    noise_at: int
+    slope_at: int
+    next_at: int
+    ito: float
+    noise: float
+    second_weight: float
+    damping: float
+    dephasing: float
+
+
+@compiled
+def eigenframe(values: Array, lay: Layout) -> Frame:
+    """Non-zero eigenvalues of H (K,), descending, and orthonormal eigenvectors as rows (K, N)."""
+    apart()
+    rows = values[: lay.rows * lay.dimension].reshape(lay.rows, lay.dimension)
+    lengths, basis = singular_rows(rows, lay.rank)
+    if lay.squares:
+        return lengths * lengths, basis
+    image = np.zeros((lay.rank, lay.dimension))
+    start = lay.rows * lay.dimension
+    for e in range(len(lay.second)):
+        i, j = lay.second[e, 1], lay.second[e, 2]
+        for a in range(lay.rank):
+            image[a, i] += values[start + e] * basis[a, j]
+            if i != j:
+                image[a, j] += values[start + e] * basis[a, i]
+    restricted = np.empty((lay.rank, lay.rank))
+    for a in range(lay.rank):
+        for b in range(lay.rank):
+            restricted[a, b] = dot(image[a], basis[b])
+    curvatures, mixing = singular_rows(restricted, lay.rank)
+    turned = np.zeros_like(basis)
+    for a in range(lay.rank):
+        for b in range(lay.rank):
+            add(turned[a], mixing[a, b], basis[b])
+    return curvatures, turned
+
+
+@compiled
+def normal_part(basis: Array, columns: Array) -> Array:
+    """V S, shape (K, m)."""
+    apart()
+    part = np.zeros((len(basis), columns.shape[1]))
+    for a in range(len(basis)):
+        for i in range(len(columns)):
+            for m in range(columns.shape[1]):
+                part[a, m] += basis[a, i] * columns[i, m]
+    return part
+
+
+@compiled
+def from_normal(basis: Array, part: Array) -> Array:
+    """Vᵀ Y, shape (N, m)."""
+    apart()
+    columns = np.zeros((basis.shape[1], part.shape[1]))
+    for a in range(len(basis)):
+        for i in range(len(columns)):
+            for m in range(part.shape[1]):
+                columns[i, m] += basis[a, i] * part[a, m]
+    return columns
+
+
+@compiled
+def tangential(basis: Array, vector: Array) -> Array:
+    """P v."""
+    apart()
+    along = vector.copy()
+    for a in range(len(basis)):
+        add(along, -dot(basis[a], vector), basis[a])
+    return along
+
+
+@compiled
+def factor(values: Array, lay: Layout) -> Array:
+    """S with S Sᵀ = Σ, shape (N, m); the symmetric root where only Σ is known."""
+    apart()
+    n = lay.dimension
+    columns = values[lay.noise_at : lay.slope_at].reshape(n, lay.columns)
+    if lay.factored:
+        return columns
+    variances, axes = singular_rows(columns, n)
+    root = np.zeros((n, n))
+    for a in range(n):
+        # The root of round-off is not round-off.
+        if variances[a] > n * ROUND_OFF * variances[0]:
+            for i in range(n):
+                add(root[i], np.sqrt(variances[a]) * axes[a, i], axes[a])
+    return root
+
+
+@compiled
+def third(values: Array, lay: Layout, x: Array, y: Array) -> Array:
+    """D³L[T] for T = X Yᵀ + Y Xᵀ, with X and Y of shape (N, q)."""
+    apart()
+    out = np.zeros(lay.dimension)
+    start = lay.rows * lay.dimension
+    if not lay.squares:
+        start += len(lay.second)
+        for t in range(len(lay.terms)):
+            a, b = lay.terms[t, 1], lay.terms[t, 2]
+            entry = dot(x[a], y[b]) + dot(y[a], x[b])
+            out[lay.terms[t, 3]] += values[start + lay.terms[t, 0]] * entry
+        return out
+    # Σ_a (2 ∇²ρ_a T ∇ρ_a + tr(∇²ρ_a T) ∇ρ_a)
+    rows = values[:start].reshape(lay.rows, lay.dimension)
+    along_x, along_y = normal_part(rows, x), normal_part(rows, y)
+    image, trace = np.empty_like(rows), np.zeros(lay.rows)
+    for a in range(lay.rows):
+        for i in range(lay.dimension):
+            image[a, i] = dot(x[i], along_y[a]) + dot(y[i], along_x[a])
+    for e in range(len(lay.second)):
+        a, i, j = lay.second[e, 0], lay.second[e, 1], lay.second[e, 2]
+        value = 2 * values[start + e]
+        out[i] += value * image[a, j]
+        if i != j:
+            out[j] += value * image[a, i]
+            trace[a] += value * (dot(x[i], y[j]) + dot(y[i], x[j]))
+        else:
+            trace[a] += value * dot(x[i], y[i])
+    for a in range(lay.rows):
+        add(out, trace[a], rows[a])
+    return out
+
+
+@compiled
+def tangential_second_derivative(
+    values: Array, lay: Layout, frame: Frame, columns: Array, along: Array
+) -> Array:
+    """P D²Φ_α[Σ] = −P D³L[H⁺ΣP + PΣH⁺ + ℒ⁻¹(QΣQ)] for S = `columns`, P S = `along`."""
+    apart()
+    curvatures, basis = frame
+    m = lay.columns
+    across = normal_part(basis, columns)
+    scaled = np.zeros((lay.rank, m + lay.rank))
+    for a in range(lay.rank):
+        first = curvatures[a]
+        add(scaled[a, :m], 1 / (first + lay.dephasing * first * first), across[a])
+        for b in range(lay.rank):
+            second = curvatures[b]
+            rate = first + second - lay.damping * first * second
+            rate += lay.dephasing * (first - second) ** 2
+            scaled[a, m + b] = 0.5 * dot(across[a], across[b]) / rate
+    beside = np.empty((lay.dimension, m + lay.rank))
+    for i in range(lay.dimension):
+        for k in range(m):
+            beside[i, k] = along[i, k]
+        for b in range(lay.rank):
+            beside[i, m + b] = basis[b, i]
+    return -tangential(basis, third(values, lay, from_normal(basis, scaled), beside))
+
+
+@compiled
+def inverse_hessian(frame: Frame, vector: Array) -> Array:
+    """H⁺ v."""
+    apart()
+    curvatures, basis = frame
+    out = np.zeros(basis.shape[1])
+    for a in range(len(basis)):
+        add(out, dot(basis[a], vector) / curvatures[a], basis[a])
+    return out
+
+
+@compiled
+def normal_second_derivative(values: Array, lay: Layout, frame: Frame, along: Array) -> Array:
+    """Q D²Φ[Σ] = −H⁺ D³L[PΣP] for P S = `along`, shape (N,)."""
+    return -inverse_hessian(frame, third(values, lay, 0.5 * along, along))
+
+
+@compiled
+def second_order_drift(values: Array, lay: Layout, frame: Frame) -> Array:
+    """−P r, r = ∇Reg₂ + ∇²Reg δ + D³L[½ δδᵀ − sym(H⁺δ (P∇Reg)ᵀ)], δ = −H⁺∇Reg, shape (N,)."""
+    apart()
+    n = lay.dimension
+    slope = values[lay.next_at : lay.next_at + n]
+    offset = -inverse_hessian(frame, slope)
+    across, along = inverse_hessian(frame, offset), tangential(frame[1], slope)
+    x, y = np.empty((n, 2)), np.empty((n, 2))
+    for i in range(n):
+        x[i, 0], y[i, 0] = 0.25 * offset[i], offset[i]
+        x[i, 1], y[i, 1] = -0.5 * across[i], along[i]
+    rest = third(values, lay, x, y)
+    add(rest, 1.0, values[lay.next_at + n + len(lay.bend) :])
+    for e in range(len(lay.bend)):
+        i, j = lay.bend[e, 0], lay.bend[e, 1]
+        value = values[lay.next_at + n + e]
+        rest[i] += value * offset[j]
+        if i != j:
+            rest[j] += value * offset[i]
+    return -tangential(frame[1], rest)
+
+
+@compiled
+def tangential_drift(
+    values: Array, lay: Layout, frame: Frame, columns: Array, along: Array
+) -> Array:
+    """P b = −P v − κ₂ P r + q P D²Φ_α[Σ], shape (N,)."""
+    apart()
+    drift = -tangential(frame[1], values[lay.slope_at : lay.slope_at + lay.dimension])
+    if lay.ito != 0:
+        correction = tangential_second_derivative(values, lay, frame, columns, along)
+        add(drift, lay.ito, correction)
+    if lay.second_weight != 0:
+        add(drift, lay.second_weight, second_order_drift(values, lay, frame))
+    return drift
+
+
+@compiled
+def tangential_factor(frame: Frame, columns: Array) -> Array:
+    """P S, shape (N, m)."""
+    along = from_normal(frame[1], normal_part(frame[1], columns))
+    for i in range(along.shape[0]):
+        for m in range(along.shape[1]):
+            along[i, m] = columns[i, m] - along[i, m]
+    return along
+
+
+@compiled
+def equations(values: Array, lay: Layout, drift: Array, diffusion: Array) -> None:
+    """Itô drift b and diffusion s = c P S at each of many points."""
+    for p in range(len(values)):
+        frame = eigenframe(values[p], lay)
+        columns = factor(values[p], lay)
+        along = tangential_factor(frame, columns)
+        put(drift[p], tangential_drift(values[p], lay, frame, columns, along))
+        if lay.ito != 0:
+            add(drift[p], lay.ito, normal_second_derivative(values[p], lay, frame, along))
+        for i in range(lay.dimension):
+            for m in range(lay.columns):
+                diffusion[p, i, m] = lay.noise * along[i, m]
+
+
+@compiled
+def frames(values: Array, lay: Layout, curvatures: Array, bases: Array) -> None:
+    """Non-zero eigenvalues of H, descending, and their eigenvectors at each of many points."""
+    for p in range(len(values)):
+        eigenvalues, basis = eigenframe(values[p], lay)
+        put(curvatures[p], eigenvalues)
+        put(bases[p].ravel(), basis.ravel())

@@ -1,0 +1,1 @@
+"""A limit as fast functions of points."""

@@ -1,0 +1,1 @@
+"""Random numbers: streams that are keyed by path, and the laws drawn from them."""

@@ -1,0 +1,190 @@
+"""The noise laws in code: every law is drawn exactly as `derive.model.laws` defines it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from derive.model.laws import (
+    Bernoulli,
+    CustomLaw,
+    Gaussian,
+    Independent,
+    Law,
+    Minibatch,
+    Rademacher,
+    TwoPoint,
+    Uniform,
+)
+
+from .draws import (
+    SCRATCH_ROWS,
+    Clear,
+    Correlated,
+    Draw,
+    Dropout,
+    Flat,
+    Jumps,
+    Multiset,
+    Normal,
+    Signs,
+    Subset,
+    TwoValues,
+)
+from .streams import Doubles, PathStreams, Seed
+
+INDEPENDENT_COORDINATES: dict[type[Law], type[Draw]] = {
+    Rademacher: Signs,
+    Uniform: Flat,
+    Bernoulli: Dropout,
+}
+
+
+class NoiseError(ValueError):
+    """A law that cannot be drawn from as it stands."""
+
+
+@dataclass(frozen=True)
+class NoiseSampler:
+    """How the noise of one step is drawn.
+
+    Attributes
+    ----------
+    draws : tuple of Draw
+        In the order in which they are made.
+    positions : tuple of (row, stride, period)
+        For each noise coordinate: at step k it is row `row + stride·(k mod period)` of the buffer.
+        Copies of the coordinates follow each other.
+    """
+
+    draws: tuple[Draw, ...]
+    positions: tuple[tuple[int, int, int], ...]
+
+    @property
+    def rows(self) -> int:
+        """Rows of the buffer, the scratch rows included."""
+        return max(d.row + d.width * d.period for d in self.draws)
+
+    def tables(self, sigma: float) -> tuple[Doubles, ...]:
+        """Numbers each draw needs at noise scale σ."""
+        return tuple(np.ascontiguousarray(d.table(sigma), dtype=np.float64) for d in self.draws)
+
+    def reference(self, sigma: float, paths: int, seed: Seed, first: int = 0) -> Iterator[Doubles]:
+        """Noise of step 0, 1, … of each path by plain NumPy, shape (paths, d).
+
+        Parameters
+        ----------
+        sigma : float
+            Noise scale.
+        paths : int
+            Number of paths.
+        seed : int or sequence of int
+            Seed of the run.
+        first : int
+            Index of the first path.
+        """
+        streams = PathStreams(seed, paths, first)
+        buffer = np.zeros((self.rows, paths))
+        tables = self.tables(sigma)
+        step = 0
+        while True:
+            for draw, table in zip(self.draws, tables, strict=True):
+                if step % draw.period == 0:
+                    rows = buffer[draw.row : draw.row + draw.width * draw.period]
+                    draw.reference(streams, rows, table)
+            index = [row + stride * (step % period) for row, stride, period in self.positions]
+            yield buffer[index].T
+            step += 1
+
+
+def sampler_for(
+    law: Law, noise: Sequence[Any], *, copies: int = 1, first_row: int = SCRATCH_ROWS
+) -> NoiseSampler:
+    """Draws of a law.
+
+    Parameters
+    ----------
+    law : Law
+        With every parameter bound to a number.
+    noise : sequence of Symbol
+        The noise coordinates.
+    copies : int
+        Independent draws in each step.
+    first_row : int
+        First row of the buffer that the draws may fill.
+
+    Raises
+    ------
+    NoiseError
+        If the law has a symbol without a value, or no sampler.
+    """
+    groups = law.groups if isinstance(law, Independent) else ((tuple(noise), law),)
+    draws: list[Draw] = []
+    where: dict[tuple[int, Any], tuple[int, int, int]] = {}
+    row = first_row
+    for symbols, part in groups:
+        made = _draws(part, row, len(symbols), copies)
+        size, width, period = made[0].size, made[0].width, made[0].period
+        draws += made
+        where |= {
+            (copy, s): (row + size * copy + i, width, period)
+            for copy in range(copies)
+            for i, s in enumerate(symbols)
+        }
+        row += width * period
+    positions = (where[copy, s] for copy in range(copies) for s in noise)
+    return NoiseSampler(tuple(draws), tuple(positions))
+
+
+def _draws(law: Law, row: int, size: int, copies: int) -> list[Draw]:
+    if type(law) in INDEPENDENT_COORDINATES:
+        return [INDEPENDENT_COORDINATES[type(law)](row, size, copies=copies)]
+    if isinstance(law, Gaussian):
+        return [_gaussian(law.covariance, row, size, copies)]
+    if isinstance(law, TwoPoint):
+        return [TwoValues(row, size, copies=copies, positive=_number("skewness", law.value))]
+    if isinstance(law, Minibatch):
+        if copies > 1:
+            raise NoiseError("law: a minibatch is drawn of all samples at once, not for each")
+        kind = Multiset if law.replacement else Subset
+        return [kind(row, size, batch=int(_number("batch_size", law.batch_size)))]
+    if isinstance(law, CustomLaw):
+        return _custom(law, row, size, copies)
+    raise NoiseError(
+        f"law: no sampler for {type(law).__name__}; use one of those that derive exports"
+    )
+
+
+def _custom(law: CustomLaw, row: int, size: int, copies: int) -> list[Draw]:
+    still = law.covariance.is_zero_matrix
+    base: Draw = Clear(row, size, copies=copies)
+    if not still:
+        base = _gaussian(law.covariance, row, size, copies)
+    if not law.jumps:
+        return [base]
+    z = tuple(tuple(_number("jumps", x) for x in jump.displacement) for jump in law.jumps)
+    rates = tuple(_number("jumps", jump.rate) for jump in law.jumps)
+    return [base, Jumps(row, size, base.period, z, rates, copies=copies)]
+
+
+def _gaussian(covariance: Any, row: int, size: int, copies: int) -> Draw:
+    period = 1 + size * copies % 2
+    if covariance is None:
+        return Normal(row, size, period, copies=copies)
+    matrix = np.array([_number("covariance", c) for c in covariance]).reshape(size, size)
+    eigenvalues, vectors = np.linalg.eigh(matrix)
+    root = vectors * np.sqrt(np.maximum(eigenvalues, 0.0))
+    # C = root rootᵀ = RᵀR with the triangle R of rootᵀ; no pivots, so singular C are welcome.
+    factor = np.asarray(np.linalg.qr(root.T, mode="r")).T
+    return Correlated(row, size, period, tuple(map(tuple, factor.tolist())), copies=copies)
+
+
+def _number(name: str, expression: Any) -> float:
+    if not expression.is_number:
+        raise NoiseError(
+            f"{name}: {expression} has no value; bind it with problem.subs({{...}}) to simulate"
+        )
+    return float(expression)

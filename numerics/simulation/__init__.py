@@ -1,0 +1,1 @@
+"""The recursion and the limit, run."""

@@ -1,0 +1,241 @@
+"""The limit as a stochastic equation: steps that stay on Γ, fused with their noise.
+
+A step injects the tangential increment c P S ΔB, then the tangential drift, and retracts by
+Gauss-Newton. The retraction itself makes the normal Itô drift, half the second fundamental form of
+the noise, so that is left out. Weak order one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm.auto import tqdm
+
+from ..arguments import MAX_COUNT
+from ..geometry.at_points import (
+    Frame,
+    Layout,
+    eigenframe,
+    factor,
+    tangential_drift,
+    tangential_factor,
+)
+from ..geometry.projections import Generated, Size, settle
+from ..geometry.small_matrices import Array, add, bound, compiled, dot, largest
+from ..models.compiled_limit import CompiledLimit
+from ..random.streams import Bits, Seed, initial_states, normal_pair
+from .paths import Status
+from .runner import PROGRESS_DELAY, SLICE_SECONDS, TASKS_PER_THREAD
+
+COLLAPSE = 1e-6
+"""Fall of the smallest positive eigenvalue of H since the start that ends a path."""
+
+DIVERGED, LEFT = int(Status.DIVERGED), int(Status.LEFT_NEIGHBOURHOOD)
+
+Integers = NDArray[np.int64]
+
+
+@compiled
+def draw(bits: Bits, path: int, kick: Array, scale: float) -> None:
+    """Independent normals of standard deviation `scale`; one is left over of an odd number."""
+    s0, s1, s2, s3 = bits[path]
+    for m in range(0, len(kick), 2):
+        first, second, s0, s1, s2, s3 = normal_pair(s0, s1, s2, s3)
+        kick[m] = scale * first
+        if m + 1 < len(kick):
+            kick[m + 1] = scale * second
+    bits[path, 0], bits[path, 1], bits[path, 2], bits[path, 3] = s0, s1, s2, s3
+
+
+@compiled
+def increment(row: Array, lay: Layout, frame: Frame, kick: Array, span: float) -> Array:
+    """Tangential increment c P S ΔB + P b h, for ΔB = `kick` and h = `span`, shape (N,)."""
+    columns = factor(row, lay)
+    along = tangential_factor(frame, columns)
+    drift = tangential_drift(row, lay, frame, columns, along)
+    for i in range(lay.dimension):
+        drift[i] = lay.noise * dot(along[i], kick) + span * drift[i]
+    return drift
+
+
+@compiled
+def advance(  # noqa: PLR0917 (a kernel takes its arrays by position)
+    values: Generated,
+    constraints: Generated,
+    size: Size,
+    lay: Layout,
+    points: Array,
+    bits: Bits,
+    floors: Array,
+    ends: Integers,
+    schedule: tuple[int, int, float],
+) -> None:
+    """Take steps with some paths.
+
+    Parameters
+    ----------
+    values, constraints, size, lay
+        The model, see `geometry` and `flow`.
+    points : float64 array, shape (paths, N)
+        Where the paths are; changed in place, like the next and `ends`.
+    bits : uint64 array, shape (paths, 4)
+        Their generators.
+    floors : float64 array, shape (paths,)
+        Eigenvalue of H below which a path has left the regular part of Γ.
+    ends : int64 array, shape (paths, 2)
+        Status, and the step at which a path stopped.
+    schedule : (first, count, span)
+        Steps taken before, steps to take, and their length.
+    """
+    first, count, span = schedule
+    kick = np.empty(lay.columns)
+    rows = np.empty((1, values_width(lay)))
+    for p in range(len(points)):
+        point = points[p]
+        for k in range(first, first + count):
+            if ends[p, 0] != 0:
+                break
+            values(points[p : p + 1], rows)
+            draw(bits, p, kick, np.sqrt(span))
+            frame = eigenframe(rows[0], lay)
+            regular = frame[0][lay.rank - 1] > floors[p]
+            if regular:
+                add(point, 1.0, increment(rows[0], lay, frame, kick, span))
+            if not (regular and settle(constraints, size, point)):
+                ends[p, 0] = LEFT if np.isfinite(largest(point)) else DIVERGED
+                ends[p, 1] = k + 1
+
+
+@compiled
+def values_width(lay: Layout) -> int:
+    """Length of the row of values of a point."""
+    if lay.second_weight == 0:
+        return lay.next_at
+    return lay.next_at + 2 * lay.dimension + len(lay.bend)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Steps between recorded times.
+
+    Attributes
+    ----------
+    times : ndarray, shape (T,)
+        Recorded times, increasing.
+    counts : ndarray of int, shape (T,)
+        Steps from the recorded time before (0 for the first) to each.
+    """
+
+    times: Array
+    counts: Integers
+
+    @classmethod
+    def of(cls, times: Array, step: float) -> Schedule:
+        """The fewest steps of at most `step` that end at the recorded times."""
+        gaps = np.diff(times, prepend=0.0)
+        counts = np.ceil(gaps / step * (1 - 1e-12))
+        if counts.sum() > MAX_COUNT:
+            raise ValueError(
+                f"step: {counts.sum():.3g} steps of {step:.3g} lead to the time {times[-1]:.3g}; "
+                "give a longer step or a shorter time"
+            )
+        return cls(times, counts.astype(np.int64))
+
+    @property
+    def span(self) -> float:
+        """Length of the steps if all are of one length, else not a number."""
+        gaps = np.diff(self.times, prepend=0.0)[self.counts > 0]
+        spans = gaps / self.counts[self.counts > 0]
+        return float(spans[0]) if np.ptp(spans) <= 1e-9 * spans[0] else np.nan
+
+    def slices(self, slot: int, budget: Callable[[], int]) -> Iterator[tuple[int, int, float]]:
+        """Steps that lead to a recorded time, in pieces: steps before, steps, their length."""
+        first = int(self.counts[:slot].sum())
+        left = int(self.counts[slot])
+        if not left:
+            return
+        span = float(np.diff(self.times, prepend=0.0)[slot]) / left
+        while left:
+            piece = min(left, budget())
+            yield first, piece, span
+            first, left = first + piece, left - piece
+
+
+class _Pace:
+    """Steps at a time such that Ctrl-C is heard and progress shown a few times a second."""
+
+    def __init__(self) -> None:
+        self.steps = 4
+        self._since = time.perf_counter()
+
+    def __call__(self) -> int:
+        now = time.perf_counter()
+        elapsed = max(now - self._since, 1e-6)
+        self.steps = max(1, int(self.steps * min(4.0, SLICE_SECONDS / elapsed)))
+        self._since = now
+        return self.steps
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How paths are run: see `constrained.simulate_limit`."""
+
+    seed: Seed
+    first_path: int
+    threads: int
+
+
+def diffuse(
+    fast: CompiledLimit, start: Array, schedule: Schedule, execution: Execution
+) -> tuple[Array, Integers, Integers]:
+    """Simulate the stochastic equation from points of Γ.
+
+    Parameters
+    ----------
+    fast : CompiledLimit
+        The equation.
+    start : ndarray, shape (paths, N)
+        Points of Γ; a path that starts at NaN has diverged.
+    schedule : Schedule
+        Recorded times and steps.
+    execution : Execution
+        Seed, index of the first path, number of threads.
+
+    Returns
+    -------
+    weights : ndarray, shape (paths, T, N)
+    status, stopped : ndarrays of int, shape (paths,)
+    """
+    paths, n = start.shape
+    points = start.copy()
+    bits = np.ascontiguousarray(initial_states(execution.seed, execution.first_path, paths).T)
+    floors = COLLAPSE * fast.spectrum(points)[:, 0]
+    ends = np.tile(np.array([0, -1]), (paths, 1))
+    ends[~np.isfinite(points).all(axis=1)] = DIVERGED, 0
+    model = (fast.values.batch, *fast.onto, fast.layout)
+    record = np.full((paths, len(schedule.times), n), np.nan)
+    moving = (points, bits, floors, ends)
+    code = bound(advance, *model, *moving, (0, 0, 0.0))
+    size = -(-paths // (TASKS_PER_THREAD * execution.threads))
+    parts = [slice(p, p + size) for p in range(0, paths, size)]
+
+    def piece(part: slice, steps: tuple[int, int, float]) -> None:
+        code(*model, *(x[part] for x in moving), steps)
+
+    total, pace = int(schedule.counts.sum()), _Pace()
+    with (
+        ThreadPoolExecutor(execution.threads) as pool,
+        tqdm(total=total, unit="step", delay=PROGRESS_DELAY, disable=None, leave=False) as bar,
+    ):
+        for slot in range(len(schedule.times)):
+            for steps in schedule.slices(slot, pace):
+                list(pool.map(piece, parts, [steps] * len(parts)))
+                bar.update(steps[1])
+            alive = ends[:, 0] == 0
+            record[alive, slot] = points[alive]
+    return record, ends[:, 0], ends[:, 1]

@@ -1,0 +1,1 @@
+"""Statistics and tests of one against the other."""

@@ -1,0 +1,213 @@
+"""What is asked of a limit: each question turns measurements into a finding."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..models.compiled_limit import CompiledLimit
+from .bursts import DISPLACEMENT, Burst, FastPhase, Scaling
+from .checks import Finding, compared
+from .comparison import Comparison, expansion_order
+from .statistics import (
+    Estimate,
+    covariance,
+    difference,
+    extrapolated,
+    first_order_squared,
+    kolmogorov_distance,
+    mean,
+    p_value,
+    remainder,
+    variance,
+)
+
+Array = NDArray[np.float64]
+Observables = Mapping[str, Callable[[Array], Array]]
+
+CHECKED = 4
+"""Number of equally spaced times at which paths are compared."""
+
+
+MAP_ERROR = 1e-10
+"""Relative error with which Φ_α is computed."""
+
+
+def survival(comparison: Comparison) -> Finding:
+    """Whether every path reached the end: a limit holds up to the time when paths leave."""
+    lost = sum(int(np.sum(~d.ok)) for d in comparison.descents)
+    lost += sum(
+        int(np.sum(np.isnan(paths).any(axis=(1, 2))))
+        for paths in (*comparison.projected, comparison.expected)
+    )
+    name = f"paths lost at α = {comparison.alpha:g}"
+    return Finding(name, lost, 0.0, 0.0, 0.0, 0.0 if lost else 1.0)
+
+
+def path_mean(comparison: Comparison, name: str, observable: Callable[[Array], Array]) -> Finding:
+    """Mean of an observable along the path."""
+    return _moment(comparison, f"mean of {name}", observable, mean, 1)
+
+
+def path_variance(
+    comparison: Comparison, name: str, observable: Callable[[Array], Array]
+) -> Finding:
+    """Variance of an observable along the path."""
+    return _moment(comparison, f"variance of {name}", observable, variance, 2)
+
+
+def _moment(
+    comparison: Comparison,
+    name: str,
+    observable: Callable[[Array], Array],
+    moment: Callable[[Array], Estimate],
+    degree: int,
+) -> Finding:
+    index = checked_times(comparison)
+    coarse, fine = (moment(observable(x[:, index])) for x in comparison.projected[-2:])
+    paths = observable(comparison.expected)
+    expected = moment(paths[:, index])
+    motion = np.sqrt(np.mean((paths - paths[:, :1]) ** 2, axis=0)) ** degree
+    origin = paths[0, 0] if degree == 1 else 0.0
+    ratio = comparison.ratio
+    own = remainder(
+        first_order_squared(coarse, fine, ratio),
+        ratio,
+        np.maximum(motion[index], np.abs(coarse.value - origin)),
+    )
+    return compared(
+        name,
+        [f"at t = {comparison.times[i]:.3g}, α = {comparison.alpha:g}" for i in index],
+        extrapolated(coarse, fine, ratio),
+        expected,
+        own + _carried(comparison)[index] * motion.max() + MAP_ERROR * (1 + np.abs(fine.value)),
+    )
+
+
+def _carried(comparison: Comparison) -> Array:
+    """Relative remainder of all weights, which every observable inherits, shape (T,)."""
+    coarse, fine = (mean(x) for x in comparison.projected[-2:])
+    squares = first_order_squared(coarse, fine, comparison.ratio).sum(axis=1)
+    return remainder(squares, comparison.ratio, comparison.motion**2)
+
+
+def distribution(
+    comparison: Comparison, name: str, observable: Callable[[Array], Array]
+) -> Finding:
+    """Distribution function of an observable at the end (two-sample Kolmogorov-Smirnov)."""
+    coarse, fine = (observable(x[:, -1]) for x in comparison.projected[-2:])
+    expected = observable(comparison.expected[:, -1])
+    distance, unit, p = kolmogorov_distance(coarse, fine, expected, comparison.ratio)
+    title = f"distribution of {name} at t = {comparison.times[-1]:.3g}, α = {comparison.alpha:g}"
+    return Finding(title, distance, 0.0, unit, 0.0, p)
+
+
+def checked_times(comparison: Comparison) -> NDArray[np.int64]:
+    """Indices of the times at which moments are compared; the start is none of them."""
+    return np.linspace(0, len(comparison.times) - 1, CHECKED + 1).astype(int)[1:]
+
+
+def local_drift(compiled: CompiledLimit, bursts: Sequence[tuple[Burst, Burst]]) -> Finding:
+    """Drift b at points of Γ, from pairs of bursts at a coarse and a fine σ."""
+    order = expansion_order(compiled.limit.problem)
+
+    def compare_at(coarse: Burst, fine: Burst, basis: Array) -> _Local:
+        means = [mean(b.displacements @ basis).scaled(1 / b.time) for b in (coarse, fine)]
+        return _local(coarse, fine, order, means, compiled.drift(coarse.point) @ basis)
+
+    return _joined("drift", [compare_at(*pair, _basis(compiled, pair)) for pair in bursts])
+
+
+def local_covariance(compiled: CompiledLimit, bursts: Sequence[tuple[Burst, Burst]]) -> Finding:
+    """Diffusion s sᵀ at points of Γ, all its entries, from pairs of bursts."""
+    order = expansion_order(compiled.limit.problem)
+
+    def compare_at(coarse: Burst, fine: Burst, basis: Array) -> _Local:
+        upper = np.triu_indices(len(basis))
+        spreads = [
+            covariance(b.displacements @ basis)[upper].scaled(1 / b.time) for b in (coarse, fine)
+        ]
+        s = basis.T @ compiled.diffusion(coarse.point)
+        return _local(coarse, fine, order, spreads, (s @ s.T)[upper])
+
+    return _joined("covariance", [compare_at(*pair, _basis(compiled, pair)) for pair in bursts])
+
+
+@dataclass(frozen=True)
+class _Local:
+    """Measured and expected values at one point."""
+
+    place: str
+    measured: Estimate
+    expected: Array
+    allowance: Array
+
+
+def _basis(compiled: CompiledLimit, pair: tuple[Burst, Burst]) -> Array:
+    """Orthonormal basis, columns, of the normal and then the tangent directions.
+
+    What happens across Γ is of higher order and more precise than what happens along it.
+    """
+    return np.asarray(np.linalg.eigh(compiled.projector(pair[0].point))[1])
+
+
+def _local(
+    coarse: Burst, fine: Burst, order: int, values: list[Estimate], expected: Array
+) -> _Local:
+    ratio = (coarse.sigma / fine.sigma) ** order
+    squares = first_order_squared(values[0], values[1], ratio)
+    size = np.maximum(np.abs(expected), np.abs(values[0].value))
+    # A component inherits from the others, so it is allowed its own remainder and theirs.
+    series = remainder(squares, ratio, size) + remainder(
+        np.full_like(size, squares.sum()), ratio, np.linalg.norm(size)
+    )
+    place = ", ".join(f"{x:.3g}" for x in coarse.point)
+    return _Local(
+        f"at ({place}), α = {coarse.alpha:g}",
+        extrapolated(values[0], values[1], ratio),
+        expected,
+        series + MAP_ERROR * (1 + np.linalg.norm(coarse.point)) / fine.time,
+    )
+
+
+def _joined(name: str, parts: Sequence[_Local]) -> Finding:
+    places = [p.place for p in parts for _ in p.expected]
+    measured = Estimate(
+        np.concatenate([p.measured.value for p in parts]),
+        np.concatenate([p.measured.error for p in parts]),
+    )
+    expected = np.concatenate([p.expected for p in parts])
+    exact = Estimate(expected, np.zeros_like(expected))
+    return compared(name, places, measured, exact, np.concatenate([p.allowance for p in parts]))
+
+
+def exponents(scaling: Scaling, expected: tuple[int, int]) -> list[Finding]:
+    """Exponents of α and σ in the speed along Γ."""
+    measured = scaling.law.exponents
+    exact = Estimate(np.array(expected, dtype=np.float64), np.zeros(2))
+    p = p_value(difference(measured, exact), scaling.law.allowance)
+    return [
+        Finding(
+            f"exponent of {letter} in the speed",
+            float(measured.value[i]),
+            float(expected[i]),
+            float(measured.error[i]),
+            float(scaling.law.allowance[i]),
+            float(p[i]),
+        )
+        for i, letter in enumerate("ασ")
+    ]
+
+
+def fast_phase(phase: FastPhase) -> Finding:
+    """Rate of the approach to Γ against the spectral gap (Proposition 3.9 of 2404.12293)."""
+    rate = Estimate(np.atleast_1d(phase.rate.value), np.atleast_1d(phase.rate.error))
+    expected = Estimate(np.array([phase.expected]), np.zeros(1))
+    # Two displacements leave a relative error of second order in their size.
+    allowance = np.array([DISPLACEMENT**2 * phase.expected])
+    return compared(
+        "rate of the approach to Γ", [f"at α = {phase.alpha:g}"], rate, expected, allowance
+    )

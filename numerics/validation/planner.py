@@ -1,0 +1,170 @@
+"""What a run at given (α, σ) would cost, how biased and how sharp it would be."""
+
+from __future__ import annotations
+
+import time as clock
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from derive import Limit, Outcome
+
+from ..arguments import check_counts, number, positive, starting_points
+from ..models.compiled_limit import compile_limit
+from ..simulation.descent import compile_descent, simulate_descent
+from .comparison import iterations_per_time
+
+PILOT_PATHS, PILOT_STEPS = 256, 2000
+OVERHEAD = 3.0
+"""Cost of a validation over that of its run at σ: the one at σ/√2 takes two more."""
+
+FEWEST, MOST = 100, 100_000
+"""Numbers of paths between which a budget may choose."""
+
+GENTLE = 0.2
+"""Value of αλ_max that is suggested: the limit α → 0 is then 10 % away."""
+
+CROSSOVER = 0.2
+"""Value of σ²/α that is suggested at most."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The small numbers of a run, its bias and its cost.
+
+    Attributes
+    ----------
+    alpha, sigma, time : float
+        Step size, noise scale, and slow time to be covered.
+    paths : int
+        Number of paths.
+    stiffness : float
+        αλ_max(H) where the run reaches Γ; it must be less than 2.
+    crossover, ratio : float
+        σ²/α and σ/α, which tend to zero in Theorem B.
+    bias : float
+        Relative distance αλ_max/2 of the limit α → 0, as far as it depends on the step size.
+    iterations : float
+        Iterations of each path.
+    seconds : float
+        Cost of the validation, extrapolated from a short run on this machine.
+    sharpness : float
+        Standard error of a mean over the paths, relative to their spread, after extrapolation.
+    """
+
+    alpha: float
+    sigma: float
+    time: float
+    paths: int
+    stiffness: float
+    crossover: float
+    ratio: float
+    bias: float
+    iterations: float
+    seconds: float
+    sharpness: float
+
+    @property
+    def suggestion(self) -> str:
+        """What to change, if anything."""
+        advice = []
+        if self.stiffness > 1:
+            gentle = self.alpha * GENTLE / self.stiffness
+            advice.append(f"α = {gentle:.2g} for αλ_max = {GENTLE:g}")
+        if self.crossover > CROSSOVER:
+            advice.append(f"σ = {np.sqrt(CROSSOVER * self.alpha):.2g} for σ²/α = {CROSSOVER:g}")
+        return "consider " + " and ".join(advice) if advice else "nothing to change"
+
+    def __str__(self) -> str:
+        return (
+            f"αλ_max = {self.stiffness:.3g}, σ²/α = {self.crossover:.3g}, σ/α = {self.ratio:.3g}\n"
+            f"the limit α → 0 is about {self.bias:.1%} away\n"
+            f"{self.paths} paths of {self.iterations:.3g} iterations, about {self.seconds:.2g} s; "
+            f"means are known to {self.sharpness:.1%} of the spread\n{self.suggestion}"
+        )
+
+
+def plan(
+    limit: Limit,
+    start: ArrayLike,
+    *,
+    alpha: float,
+    sigma: float,
+    time: float,
+    paths: int | None = None,
+    budget: float | None = None,
+) -> Plan:
+    """Foresee a validation, or choose its number of paths so that it fits a budget.
+
+    Parameters
+    ----------
+    limit : Limit
+        The limit α → 0.
+    start : array-like of shape (N,)
+        w₀.
+    alpha, sigma, time : float
+        Step size, noise scale and slow time.
+    paths : int, optional
+        Number of paths; chosen by the budget if not given.
+    budget : float, optional
+        Seconds that the validation may take.
+
+    Raises
+    ------
+    ValueError
+        If neither or both of `paths` and `budget` are given, or the budget is not positive.
+    """
+    if (paths is None) == (budget is None):
+        raise ValueError("paths, budget: expected one of the two")
+    alpha, sigma, time = (
+        number(name, given, positive)
+        for name, given in (("alpha", alpha), ("sigma", sigma), ("time", time))
+    )
+    if budget is not None:
+        budget = number("budget", budget, positive, "a positive number of seconds")
+    if paths is not None:
+        check_counts(paths=(paths, 1))
+    compiled = compile_limit(limit)
+    end = compiled.flow_limit(starting_points(start, limit.problem.weights, 1)[0])
+    stiffness = alpha * float(compiled.spectrum(end)[-1])
+    iterations = time * iterations_per_time(limit, alpha, sigma)
+    cost = OVERHEAD * iterations * seconds_per_step(limit, end, alpha, sigma)
+    if paths is None:
+        paths = int(np.clip(budget / cost, FEWEST, MOST))  # type: ignore[operator]
+    return Plan(
+        alpha,
+        sigma,
+        time,
+        paths,
+        stiffness,
+        crossover=sigma**2 / alpha,
+        ratio=sigma / alpha,
+        bias=0.0 if limit.outcome in (Outcome.TRIVIAL, Outcome.FROZEN) else stiffness / 2,
+        iterations=iterations,
+        seconds=cost * paths,
+        # 2 m(fine) − m(coarse) has five times the variance of one mean.
+        sharpness=float(np.sqrt(5 / paths)),
+    )
+
+
+def seconds_per_step(limit: Limit, start: ArrayLike, alpha: float, sigma: float) -> float:
+    """Time of one iteration of one path on this machine, measured."""
+    descent = compile_descent(limit.problem)
+
+    def run(steps: int) -> float:
+        began = clock.perf_counter()
+        simulate_descent(
+            descent,
+            start,
+            alpha=alpha,
+            sigma=sigma,
+            steps=steps,
+            paths=PILOT_PATHS,
+            seed=0,
+            record=2,
+        )
+        return clock.perf_counter() - began
+
+    run(1)
+    return run(PILOT_STEPS) / (PILOT_PATHS * PILOT_STEPS)

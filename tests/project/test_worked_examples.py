@@ -1,0 +1,49 @@
+"""Every worked example runs, `python worked_examples/NAME.py`, and leaves its picture."""
+
+from __future__ import annotations
+
+import ast
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parent.parent.parent / "worked_examples"
+MODELS = {"diagonal_net", "ellipse"}
+"""Model files for `python -m numerics`."""
+PARTS = {"pictures", "two_layer"}
+"""What the examples share."""
+QUICK = {"noise_geometry_cycles", "noise_geometry_escape"}
+NAMES = sorted({path.stem for path in FOLDER.glob("*.py")} - MODELS - PARTS)
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.py")), ids=lambda path: path.stem)
+def test_siblings_are_imported_as_a_script_finds_them(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, ast.unparse(node)
+            assert not str(node.module).startswith("worked_examples"), ast.unparse(node)
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[] if n in QUICK else pytest.mark.slow) for n in NAMES]
+)
+def test_example_runs(name: str, tmp_path: Path) -> None:
+    if "sklearn" in (FOLDER / f"{name}.py").read_text(encoding="utf-8"):
+        pytest.importorskip("sklearn", reason="needs .[examples]")
+    here = tmp_path / FOLDER.name
+    shutil.copytree(FOLDER, here, ignore=shutil.ignore_patterns("output", "__pycache__"))
+    done = subprocess.run(
+        [sys.executable, f"{FOLDER.name}/{name}.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=3600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    written = list((here / "output").iterdir())
+    assert written
+    assert all(path.stat().st_size for path in written)
