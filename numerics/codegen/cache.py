@@ -1,16 +1,19 @@
-"""Generated Python modules: files named by their content, in the user's cache directory.
+"""Generated Python modules, and where they and the machine code of all kernels are kept.
 
-Compiled code is cached by numba beside the module, so a model that was compiled once starts at
-once, in every later process.
+Both are executed when they are found, so the folder belongs to one user, and its files are read
+only whole: each holds a digest of its content. Their names hold a digest of all sources, so that
+no code outlives what it was made from.
 """
 
 from __future__ import annotations
 
 import hashlib
+import importlib.abc
 import importlib.util
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -24,23 +27,38 @@ from derive.files.atomic_write import write_atomically
 CACHE_VARIABLE = "SINGULAR_LIMIT_CACHE"
 """Environment variable that names another cache directory."""
 
+SEAL = b"\n# sha256 of the lines above: "
+
 
 def cache_directory() -> Path:
-    """Where generated modules live: `$SINGULAR_LIMIT_CACHE`, or the platform's user cache."""
+    """Where compiled code lives: `$SINGULAR_LIMIT_CACHE`, or the platform's user cache.
+
+    Raises
+    ------
+    OSError
+        If neither that variable nor the home directory names a folder.
+    """
     given = os.environ.get(CACHE_VARIABLE)
     if given:
-        return Path(given).expanduser()
-    if sys.platform == "win32":
+        base = given
+    elif sys.platform == "win32":
         base = os.environ.get("LOCALAPPDATA") or "~/AppData/Local"
     elif sys.platform == "darwin":
         base = "~/Library/Caches"
     else:
         base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "singular-limit"
+    try:
+        path = Path(base).expanduser()
+    except RuntimeError as error:  # no such user, or none in the list of users
+        raise OSError(
+            f"no home directory for {base!r}, where compiled code would be kept; set "
+            f"{CACHE_VARIABLE} to a directory of your own"
+        ) from error
+    return path if given else path / "singular-limit"
 
 
 def load_generated(name: str, content: str, source: Callable[[], str]) -> ModuleType:
-    """Import a generated module from its file, which is written first where it is missing.
+    """Import a generated module from its file, which is written first where it is not whole.
 
     Parameters
     ----------
@@ -50,7 +68,7 @@ def load_generated(name: str, content: str, source: Callable[[], str]) -> Module
         Everything that determines the text of the module but the generator itself; its hash ends
         the module's name.
     source : callable
-        Makes the text of the module; called only if there is no file yet.
+        Makes the text of the module; called only if there is no whole file yet.
 
     Returns
     -------
@@ -60,15 +78,18 @@ def load_generated(name: str, content: str, source: Callable[[], str]) -> Module
     Raises
     ------
     OSError
-        If the cache directory cannot be written; the message names the variable that moves it.
+        If the cache directory cannot be written, or others than its owner can write to it; the
+        message names the variable that moves it.
     """
     module_name = f"{name}_{_digest(content)}"
     if module_name in sys.modules:
         return sys.modules[module_name]
-    path = cache_directory() / f"{module_name}.py"
-    if not path.exists():
-        _write(path, source())
-    spec = importlib.util.spec_from_file_location(module_name, path)
+    path = private_directory() / f"{module_name}.py"
+    text, mark, seal = (read_own(path) or b"").rpartition(SEAL)
+    if not mark or seal.decode(errors="replace") != hashlib.sha256(text).hexdigest():
+        text = source().encode()
+        write_own(path, text + SEAL + hashlib.sha256(text).hexdigest().encode())
+    spec = importlib.util.spec_from_loader(module_name, _Text(path, text))
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     # numba finds the functions that it unpickles through this name.
@@ -77,29 +98,86 @@ def load_generated(name: str, content: str, source: Callable[[], str]) -> Module
     return module
 
 
-def _write(path: Path, source: str) -> None:
+class _Text(importlib.abc.SourceLoader):
+    """A module's text as it was read and checked; Python keeps no byte code of it."""
+
+    def __init__(self, path: Path, text: bytes) -> None:
+        self._path, self._text = path, text
+
+    def get_filename(self, fullname: str) -> str:
+        return str(self._path)
+
+    def get_data(self, path: str | bytes) -> bytes:
+        return self._text
+
+
+def private_directory() -> Path:
+    """The cache directory, made if it is missing, and refused if others could put code there.
+
+    Raises
+    ------
+    OSError
+        If it cannot be made, belongs to another user, or can be written to by others.
+    """
+    path = cache_directory()
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, lambda file: file.write(source.encode()))
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise OSError(
-            f"cannot write generated code to {path.parent}: {error}; "
-            f"set {CACHE_VARIABLE} to a directory that can be written"
-        ) from error
+        raise _unwritable(path, error) from error
+    status = path.stat()
+    if not _is_own(status) or (os.name == "posix" and status.st_mode & 0o022):
+        raise PermissionError(
+            f"{path}: code is executed from this directory, and it is not yours alone (owner "
+            f"{status.st_uid}, mode {status.st_mode & 0o7777:o}); expected a directory that you "
+            f"own and nobody else can write to: chmod 700 it, or set {CACHE_VARIABLE} to another"
+        )
+    return path
+
+
+def read_own(path: Path) -> bytes | None:
+    """Content of a file of the cache; None if there is none, or it belongs to another user."""
+    with suppress(FileNotFoundError), path.open("rb") as file:
+        return file.read() if _is_own(os.fstat(file.fileno())) else None
+    return None
+
+
+def write_own(path: Path, content: bytes) -> None:
+    """Write a file of the cache, whole or not at all.
+
+    Raises
+    ------
+    OSError
+        If that fails; the message names the variable that moves the cache.
+    """
+    try:
+        write_atomically(path, lambda file: file.write(content))
+    except OSError as error:
+        raise _unwritable(path.parent, error) from error
+
+
+def _is_own(status: os.stat_result) -> bool:
+    return os.name != "posix" or status.st_uid == os.geteuid()
+
+
+def _unwritable(path: Path, error: OSError) -> OSError:
+    return OSError(
+        f"cannot write generated code to {path}: {error}; "
+        f"set {CACHE_VARIABLE} to a directory of your own that can be written"
+    )
 
 
 @cache
-def _surroundings() -> bytes:
-    """The environment part of the cache key: every source that can matter, and versions.
+def code_version() -> str:
+    """Digest of every source that can matter, and of the versions of what compiles it.
 
     All of them, since a list by hand forgets one, and then old code runs under a new name.
     """
     root = Path(__file__).parents[2]
     sources = [p for name in ("derive", "numerics") for p in sorted((root / name).rglob("*.py"))]
-    texts = [path.read_bytes() for path in sources]
+    texts = [path.relative_to(root).as_posix().encode() + path.read_bytes() for path in sources]
     versions = (numba.__version__, np.__version__, version("sympy"), sys.version)
-    return b"".join(texts) + repr(versions).encode()
+    return hashlib.sha256(b"\0".join(texts) + repr(versions).encode()).hexdigest()
 
 
 def _digest(content: str) -> str:
-    return hashlib.sha256(_surroundings() + content.encode()).hexdigest()[:16]
+    return hashlib.sha256((code_version() + content).encode()).hexdigest()[:16]

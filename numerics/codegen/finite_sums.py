@@ -14,7 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 from ..random.draws import SCRATCH_ROWS
 from ..random.streams import LANES
 from .cache import load_generated
-from .functions import FAST, assignments, content_of, module_header, readable_names
+from .functions import assignments, content_of, module_header, readable_names
+from .kernels import FAST
 from .recursions import Names, Recursion, row_of, watch_lines
 
 Doubles = NDArray[np.float64]
@@ -215,7 +216,7 @@ class SampledFunction:
         lines = module_header(f"{self.name}: {self.width} values at points ({order}).")
         lines += [
             "",
-            '@njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)',
+            "@compiled",
             f"def {self.name}(data, points, values):",
             '    """Fill the rows of `values`.',
             "",

@@ -24,9 +24,6 @@ from ..arguments import doubles
 from .cache import load_generated
 from .deferred_sigint import compiling_to_the_end
 
-FAST = ("afn", "arcp", "contract", "nsz", "reassoc")
-"""Floating-point freedom of generated code: all but "nnan" and "ninf", so divergence is seen."""
-
 VECTOR_FUNCTIONS = ("exp", "log", "sin", "cos", "tan", "sinh", "cosh", "tanh")
 SCALAR_FUNCTIONS = {
     "asin": "math.asin",
@@ -255,7 +252,7 @@ def content_of(*parts: Any) -> str:
 
 
 def module_header(about: str) -> list[str]:
-    """First lines of every generated module: what it is, imports, compiler options."""
+    """First lines of every generated module: what it is, and imports."""
     return [
         f'"""{about}',
         "",
@@ -265,12 +262,10 @@ def module_header(about: str) -> list[str]:
         "import math",
         "",
         "import numpy as np",
-        "from numba import njit",
         "",
+        "from numerics.codegen.kernels import compiled",
         "from numerics.random import elementary_functions as vm",
         "from numerics.random import streams",
-        "",
-        f"FAST = {{{', '.join(map(repr, FAST))}}}",
         "",
     ]
 
@@ -386,7 +381,7 @@ def _function_source(function: CompiledFunction) -> str:
     lines = module_header(f"{function.name}: values of shape {function.shape} at points ({order}).")
     lines += [
         "",
-        '@njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)',
+        "@compiled",
         f"def {function.name}(points, values):",
         f'    """Fill the rows of `values` with flattened values of shape {function.shape}.',
         "",

@@ -87,7 +87,7 @@ def _function(recursion: Recursion, watched: bool) -> list[str]:
     loop = _loop(recursion, constants, step)
     return [
         "",
-        '@njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)',
+        "@compiled",
         "def advance(",
         "    states, bits, noise, home, far, constants, tables, noisy,",
         "    first, lengths, slots, record,",

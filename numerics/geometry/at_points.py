@@ -16,7 +16,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .small_matrices import ROUND_OFF, Array, add, apart, compiled, dot, put, singular_rows
+from ..codegen.kernels import compiled
+from .small_matrices import ROUND_OFF, Array, add, apart, dot, put, singular_rows
 
 Indices = NDArray[np.int64]
 Frame = tuple[Array, Array]

@@ -11,13 +11,13 @@ from collections.abc import Callable
 
 import numpy as np
 
+from ..codegen.kernels import compiled
 from .at_points import tangential
 from .small_matrices import (
     ROUND_OFF,
     Array,
     add,
     apart,
-    compiled,
     dot,
     largest,
     least_norm_solution,

@@ -1,4 +1,4 @@
-"""Linear algebra on small matrices inside compiled code, and the settings of that code.
+"""Linear algebra on small matrices inside compiled code.
 
 Loops of scalars: they compile faster than array expressions and round the same on every machine
 thread, whatever runs beside them.
@@ -10,12 +10,12 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numba import float64, njit, typeof, types, void
+from numba import float64, typeof, types, void
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from ..codegen.deferred_sigint import compiling_to_the_end
-from ..codegen.functions import FAST
+from ..codegen.kernels import compiled
 
 Array = NDArray[np.float64]
 
@@ -26,8 +26,6 @@ SWEEPS = 60
 """Bound on the sweeps of Jacobi's method, which needs fewer than ten."""
 
 ROUND_OFF = 4e-16
-
-compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath=set(FAST))
 
 
 def _apart(typing_context: Any) -> Any:

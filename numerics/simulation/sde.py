@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from ..arguments import MAX_COUNT
+from ..codegen.kernels import compiled
 from ..geometry.at_points import (
     Frame,
     Layout,
@@ -26,7 +27,7 @@ from ..geometry.at_points import (
     tangential_factor,
 )
 from ..geometry.projections import Generated, Size, settle
-from ..geometry.small_matrices import Array, add, bound, compiled, dot, largest
+from ..geometry.small_matrices import Array, add, bound, dot, largest
 from ..models.compiled_limit import CompiledLimit
 from ..random.streams import Bits, Seed, initial_states, normal_pair
 from .paths import Status
