@@ -124,7 +124,7 @@ def draw(paths: Paths, tests: dict[int, Stability]) -> Figure:
 
 if __name__ == "__main__":
     derived = sigmoid_limit(3)
-    print(derived.outcome.value, derived.special.text)
+    print(derived)
     compiled = compile_limit(derived)
     tests = {active: stability(compiled, balanced(3, active)) for active in (1, 2, 3)}
     print(save(draw(run(compiled, 3, starts=20, time=8.0), tests), "sigmoid_net_on_one_point"))

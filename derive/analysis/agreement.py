@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import mpmath
 import sympy as sp
 
+from ..derivation.limiting_equation import LimitingEquation
 from ..errors import DeriveError
 from ..manifold.manifold import LocalGeometry
 from ..model.reading import read_matrix
@@ -17,14 +18,11 @@ from ..symbolic.zero_tests import Proof, Verdict
 from ..symbols import alpha, sigma
 from ..theory.katzenberger import Relaxation, second_derivative
 
-if TYPE_CHECKING:
-    from ..limit import Limit
-
 GENERIC = {alpha: sp.Rational(37, 1000), sigma: sp.Rational(53, 1000)}
 """Values given to a symbolic step size and noise scale where two limits are compared."""
 
 
-def compare(limit: Limit, drift: Any, diffusion: Any = None) -> Verdict:
+def compare(limit: LimitingEquation, drift: Any, diffusion: Any = None) -> Verdict:
     """Whether a drift, and a diffusion by its s sᵀ, agree with those of the limit on Γ."""
     n = limit.problem.dimension
     b = _matrix("drift", drift, (n, 1), limit)
@@ -68,7 +66,7 @@ def compare(limit: Limit, drift: Any, diffusion: Any = None) -> Verdict:
 class PointwiseLimit:
     """Drift and diffusion of a limit at points of Γ."""
 
-    def __init__(self, limit: Limit) -> None:
+    def __init__(self, limit: LimitingEquation) -> None:
         self._limit = limit
         self._slope = self._evaluator(limit.slope)
         self._columns = self._evaluator(limit.moments.columns)
@@ -119,7 +117,9 @@ class PointwiseLimit:
         return s if self._limit.moments.factor is None else s * s.T
 
 
-def _matrix(name: str, given: Any, shape: tuple[int, int | None], limit: Limit) -> sp.Matrix:
+def _matrix(
+    name: str, given: Any, shape: tuple[int, int | None], limit: LimitingEquation
+) -> sp.Matrix:
     matrix = sp.Matrix(read_matrix(name, given))
     if matrix.rows != shape[0] or shape[1] not in (None, matrix.cols):
         raise DeriveError(f"{name}: expected {shape[0]} rows, got shape {matrix.shape}")

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import sympy as sp
 
 from ..derivation.classification import Outcome
-
-if TYPE_CHECKING:
-    from ..limit import Limit
+from ..derivation.limiting_equation import LimitingEquation
 
 READABLE = 300
 """Operations in a field up to which it is looked at."""
 
 
-def exceptional_values(limit: Limit) -> tuple[Mapping[sp.Symbol, sp.Expr], ...]:
+def exceptional_values(limit: LimitingEquation) -> tuple[Mapping[sp.Symbol, sp.Expr], ...]:
     """Values of the parameters at which the leading motion stops on all of Γ.
 
     While parameters are symbols, "P∇Reg ≠ 0", "PΣP ≠ 0" and "½ P D²Φ[Σ] ≠ 0" hold for generic
@@ -39,7 +36,7 @@ def exceptional_values(limit: Limit) -> tuple[Mapping[sp.Symbol, sp.Expr], ...]:
     return tuple(values for values in found if all(x.is_real is not False for x in values.values()))
 
 
-def _coefficients(entry: sp.Expr, limit: Limit) -> list[sp.Expr]:
+def _coefficients(entry: sp.Expr, limit: LimitingEquation) -> list[sp.Expr]:
     """What stands before each product of functions of w, the entry reduced on Γ, up to a factor."""
     numerator = sp.numer(sp.together(entry))
     remainder = limit.manifold.ideal.remainder(numerator)

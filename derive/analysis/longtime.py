@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import mpmath
 import sympy as sp
 
+from ..derivation.limiting_equation import LimitingEquation
 from ..errors import DeriveError, NotCoveredError
 from ..symbolic.roots import ARITHMETIC_FAILURES, WORKING_DIGITS, Point
 from .agreement import PointwiseLimit
-
-if TYPE_CHECKING:
-    from ..limit import Limit
 
 DIFFERENCE = mpmath.mpf(10) ** -18
 """Step of the central differences along Γ: their error is its square."""
@@ -56,12 +54,14 @@ class Equilibrium:
         return None if abs(largest) < FLAT else bool(largest < 0)
 
 
-def equilibria(limit: Limit, starts: Iterable[Sequence[Any]] | None = None) -> list[Equilibrium]:
+def equilibria(
+    limit: LimitingEquation, starts: Iterable[Sequence[Any]] | None = None
+) -> list[Equilibrium]:
     """Equilibria of a deterministic limit, by damped Newton iterations along Γ.
 
     Parameters
     ----------
-    limit : Limit
+    limit : LimitingEquation
         A limit without diffusion and without free parameters.
     starts : sequences of N numbers, optional
         Where to start, near Γ; the points of Γ found in the derivation if not given.
@@ -90,7 +90,7 @@ def equilibria(limit: Limit, starts: Iterable[Sequence[Any]] | None = None) -> l
 class _Search:
     """Newton's method for the drift in coordinates of Γ around the current point."""
 
-    def __init__(self, limit: Limit) -> None:
+    def __init__(self, limit: LimitingEquation) -> None:
         if limit.problem.parameters:
             raise DeriveError(
                 f"limit: bind the parameters {limit.problem.parameters} with subs() before "
@@ -154,12 +154,12 @@ class _Search:
         return self._field.drift(self._manifold.probe.geometry(at))
 
 
-def invariant_density(limit: Limit, origin: Any = 0) -> sp.Expr:
+def invariant_density(limit: LimitingEquation, origin: Any = 0) -> sp.Expr:
     """Density that a diffusion leaves invariant, up to a factor, where it is reversible.
 
     Parameters
     ----------
-    limit : Limit
+    limit : LimitingEquation
         A limit with diffusion.
     origin : number
         Where the integral over the coordinate of a chart starts; the diffusion must not vanish

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import mpmath
 import sympy as sp
 
 from ..derivation.coefficients import Equation
 from ..derivation.higher_moments import second_chaos, second_regularizer, third_regularizer
+from ..derivation.limiting_equation import LimitingEquation
 from ..errors import DeriveError, NotCoveredError
 from ..symbolic.roots import WORKING_DIGITS
 from .agreement import PointwiseLimit
-
-if TYPE_CHECKING:
-    from ..limit import Limit
 
 NOTHING = 1e-25
 """Size below which a coefficient, computed with 50 digits, is round-off."""
@@ -47,12 +45,12 @@ class Term:
         return self.coefficient * alpha**self.alpha_power * sigma**self.sigma_power
 
 
-def terms(limit: Limit, point: Sequence[Any] | None = None) -> tuple[Term, ...]:
+def terms(limit: LimitingEquation, point: Sequence[Any] | None = None) -> tuple[Term, ...]:
     """Sizes at a point of Γ of all terms that are covered, those that vanish left out.
 
     Parameters
     ----------
-    limit : Limit
+    limit : LimitingEquation
         Any limit of the problem; only its Γ and its moments are used.
     point : sequence of N numbers, optional
         A point close to Γ; the base point of the derivation if not given.
@@ -73,7 +71,7 @@ def terms(limit: Limit, point: Sequence[Any] | None = None) -> tuple[Term, ...]:
         at = found
     geometry = limit.manifold.probe.geometry(at)
 
-    def size(name: str, part: Limit, i: int, j: int) -> Term:
+    def size(name: str, part: LimitingEquation, i: int, j: int) -> Term:
         with mpmath.workdps(WORKING_DIGITS):
             field = PointwiseLimit(part)
             speed = mpmath.norm(geometry.frame.tangential(field.drift(geometry)))
@@ -90,10 +88,10 @@ def ruling(candidates: Sequence[Term], alpha: float, sigma: float) -> Term | Non
     return max(candidates, key=lambda term: term.speed(alpha, sigma), default=None)
 
 
-def _parts(limit: Limit) -> list[tuple[str, Limit, int, int]]:
+def _parts(limit: LimitingEquation) -> list[tuple[str, LimitingEquation, int, int]]:
     problem, moments = limit.problem, limit.moments
 
-    def alone(**fields: Any) -> Limit:
+    def alone(**fields: Any) -> LimitingEquation:
         return replace(limit, equation=Equation("one term", **fields))
 
     noise = {"ito_weight": sp.Rational(1, 2), "noise_weight": sp.Integer(1)}

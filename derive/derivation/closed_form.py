@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cached_property
 
 import sympy as sp
 
@@ -11,9 +11,11 @@ from ..manifold.charts import stratonovich_drift
 from ..manifold.manifold import Manifold
 from ..symbolic.calculus import gradient
 from ..theory.katzenberger import NormalFrame, normal_term, second_derivative
-
-if TYPE_CHECKING:
-    from ..limit import Limit
+from ..theory.second_order import SecondOrder
+from .classification import Classification
+from .coefficients import Equation
+from .noise_moments import NoiseMoments
+from .special_forms import SpecialForm, special_form
 
 WEIGHTS = 6
 """Number of weights up to which the drift of Theorem B is written in closed form."""
@@ -22,76 +24,141 @@ OPERATIONS = 600
 """Operations up to which a closed form is worth reading."""
 
 
-def drift(limit: Limit) -> sp.Matrix | None:
+@dataclass(frozen=True)
+class Terms:
+    """The terms of the equation with their weights, for one problem on its Γ.
+
+    Attributes
+    ----------
+    manifold : Manifold
+        Γ.
+    moments : NoiseMoments
+        Reg and Σ.
+    classification : Classification
+        The outcome.
+    equation : Equation
+        Which terms act, with which weights, at which step size.
+    """
+
+    manifold: Manifold
+    moments: NoiseMoments
+    classification: Classification
+    equation: Equation
+
+    @property
+    def ito_weight(self) -> sp.Expr:
+        """Factor of D²Φ_α[Σ] in the drift: ½ on the degenerate scale, α/2 beside −P∇Reg."""
+        return self.equation.at(self.equation.ito_weight)
+
+    @property
+    def noise_weight(self) -> sp.Expr:
+        """Factor of P S in the diffusion: 1 on the diffusive scale, √α beside −P∇Reg."""
+        return self.equation.at(self.equation.noise_weight)
+
+    @property
+    def second_weight(self) -> sp.Expr:
+        """Factor κ₂ of the drift −P r of the next order in σ²; 0 in the theorems."""
+        return self.equation.at(self.equation.second_weight)
+
+    @cached_property
+    def slope(self) -> tuple[sp.Expr, ...]:
+        """Vector field v, shape (N,), whose −P v is the part of the drift at first order."""
+        potential = self.equation.at(self.equation.potential)
+        return tuple(gradient(potential, self.manifold.problem.weights))
+
+    @cached_property
+    def second_order(self) -> SecondOrder:
+        """What the drift −κ₂ P r of the next order is made of."""
+        return SecondOrder.of(
+            self.moments.regularizer,
+            self.equation.second_regularizer,
+            self.manifold.problem.weights,
+        )
+
+    @cached_property
+    def special(self) -> SpecialForm | None:
+        """The named form of the drift, if it has one."""
+        return special_form(
+            self.manifold,
+            self.moments,
+            self.classification.outcome,
+            self.classification.hessian_multiple,
+            self.equation.relaxation.damping,
+        )
+
+
+def drift(terms: Terms) -> sp.Matrix | None:
     """Itô drift b on Γ, shape (N, 1), in slow time; None where it is too long to read."""
-    total = sp.zeros(limit.problem.dimension, 1)
-    if limit.time_scale is None:
+    total = sp.zeros(terms.manifold.problem.dimension, 1)
+    if terms.equation.time_scale is None:
         return total
-    frame = limit.manifold.frame
+    frame = terms.manifold.frame
     if frame is None:
         return None
-    if any(limit.slope):
-        total -= frame.tangential(sp.Matrix(limit.slope))
-    for weight, term in ((limit.ito_weight, _correction), (limit.second_weight, _second_drift)):
+    if any(terms.slope):
+        total -= frame.tangential(sp.Matrix(terms.slope))
+    for weight, term in ((terms.ito_weight, _correction), (terms.second_weight, _second_drift)):
         if weight != 0:
-            part = term(limit, frame)
+            part = term(terms, frame)
             if part is None:
                 return None
             total += part
-    return _readable(limit, total)
+    return _readable(terms, total)
 
 
-def diffusion(limit: Limit) -> sp.Matrix | None:
+def diffusion(terms: Terms) -> sp.Matrix | None:
     """Diffusion matrix s = P S on Γ, shape (N, m); None where it is too long to read."""
-    if limit.noise_weight == 0 or not limit.moments.columns.cols:
-        return sp.zeros(limit.problem.dimension, max(1, limit.moments.columns.cols))
-    if limit.moments.factor is None or limit.manifold.frame is None:
+    if terms.noise_weight == 0 or not terms.moments.columns.cols:
+        return sp.zeros(terms.manifold.problem.dimension, max(1, terms.moments.columns.cols))
+    if terms.moments.factor is None or terms.manifold.frame is None:
         return None
-    along = limit.manifold.frame.tangential(sp.Matrix(limit.moments.factor))
-    return _readable(limit, limit.noise_weight * along)
+    along = terms.manifold.frame.tangential(sp.Matrix(terms.moments.factor))
+    return _readable(terms, terms.noise_weight * along)
 
 
-def stratonovich(limit: Limit) -> sp.Matrix | None:
+def stratonovich(
+    terms: Terms, drift: sp.Matrix | None, diffusion: sp.Matrix | None
+) -> sp.Matrix | None:
     """Drift of the ambient Stratonovich form, shape (N, 1); None where it is too long to read."""
-    if limit.drift is None or limit.diffusion is None:
+    if drift is None or diffusion is None:
         return None
-    weights = limit.problem.weights
-    return _readable(limit, stratonovich_drift(limit.drift, limit.diffusion, weights))
+    weights = terms.manifold.problem.weights
+    return _readable(terms, stratonovich_drift(drift, diffusion, weights))
 
 
-def _second_drift(limit: Limit, frame: NormalFrame) -> sp.Matrix | None:
+def _second_drift(terms: Terms, frame: NormalFrame) -> sp.Matrix | None:
     """−κ₂ P r in closed form."""
-    if not _is_small(limit, frame):
+    if not _is_small(terms, frame):
         return None
-    short = limit.second_order.map(limit.manifold.shortest)
-    return limit.second_weight * short.drift(frame, _Third(limit.manifold))
+    short = terms.second_order.map(terms.manifold.shortest)
+    return terms.second_weight * short.drift(frame, _Third(terms.manifold))
 
 
-def _correction(limit: Limit, frame: NormalFrame) -> sp.Matrix | None:
+def _correction(terms: Terms, frame: NormalFrame) -> sp.Matrix | None:
     """Q D²Φ_α[Σ] in closed form."""
-    special, third = limit.special, _Third(limit.manifold)
+    special, third = terms.special, _Third(terms.manifold)
     if special is not None and special.potential is not None:
-        slope = sp.Matrix(gradient(special.potential, limit.problem.weights))
-        along = -2 * limit.ito_weight * frame.tangential(slope)
-        if limit.noise_weight == 0:
+        slope = sp.Matrix(gradient(special.potential, terms.manifold.problem.weights))
+        along = -2 * terms.ito_weight * frame.tangential(slope)
+        if terms.noise_weight == 0:
             return along
-        return along + limit.ito_weight * normal_term(frame, third, _short_covariance(limit))
-    if not _is_small(limit, frame):
+        return along + terms.ito_weight * normal_term(frame, third, _short_covariance(terms))
+    if not _is_small(terms, frame):
         return None
-    covariance = _short_covariance(limit)
+    covariance = _short_covariance(terms)
     if sum(x.count_ops() for x in covariance) > OPERATIONS:
         return None
-    return limit.ito_weight * second_derivative(frame, third, covariance, limit.equation.relaxation)
+    return terms.ito_weight * second_derivative(frame, third, covariance, terms.equation.relaxation)
 
 
-def _is_small(limit: Limit, frame: NormalFrame) -> bool:
+def _is_small(terms: Terms, frame: NormalFrame) -> bool:
     """Whether the formulas with third derivatives are worth writing in closed form."""
-    few = limit.problem.dimension <= WEIGHTS and limit.manifold.codimension <= 2
+    few = terms.manifold.problem.dimension <= WEIGHTS and terms.manifold.codimension <= 2
     return few and sum(x.count_ops() for x in frame.inverse) <= OPERATIONS
 
 
-def _short_covariance(limit: Limit) -> sp.Matrix:
-    return limit.moments.covariance.applyfunc(limit.manifold.shortest)
+def _short_covariance(terms: Terms) -> sp.Matrix:
+    return terms.moments.covariance.applyfunc(terms.manifold.shortest)
 
 
 @dataclass(frozen=True)
@@ -105,8 +172,8 @@ class _Third:
         return [short(sp.S(x)) for x in self.manifold.jet.third(matrix.applyfunc(short))]
 
 
-def _readable(limit: Limit, matrix: sp.Matrix) -> sp.Matrix | None:
+def _readable(terms: Terms, matrix: sp.Matrix) -> sp.Matrix | None:
     if sum(x.count_ops() for x in matrix) > 20 * OPERATIONS:
         return None
-    short = matrix.applyfunc(limit.manifold.shortest)
+    short = matrix.applyfunc(terms.manifold.shortest)
     return short if sum(x.count_ops() for x in short) <= OPERATIONS else None

@@ -208,7 +208,7 @@ def _flat_second_order(manifold: Manifold, reg: sp.Expr, reg2: sp.Expr) -> Verdi
     if manifold.frame is not None:
         potential = second_potential(manifold.frame, reg, reg2, weights)
         return manifold.vanishes_along(gradient(potential, weights))
-    terms = SecondOrder.of(reg, reg2, manifold.problem)
+    terms = SecondOrder.of(reg, reg2, weights)
     value = evaluator(manifold.symbols, terms.scalars)
 
     def size(g: LocalGeometry) -> Any:

@@ -10,10 +10,10 @@ gradient −P∇V of V = Σ_a F(λ_a), F' = f/2, over the non-zero eigenvalues �
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 
 import sympy as sp
 
-from ..display.notation import Formula
 from ..manifold.manifold import Manifold
 from .classification import Outcome
 from .noise_moments import NoiseMoments
@@ -22,26 +22,34 @@ DETERMINANT_LIMIT = 3
 """Number of constraints up to which det₊H is written out."""
 
 
+class Kind(Enum):
+    """What Σ is on Γ."""
+
+    HYPERSURFACE = "s n nᵀ"
+    HESSIAN = "cH"
+    ADDITIVE = "cI"
+
+
 @dataclass(frozen=True)
 class SpecialForm:
     """A named form of the drift.
 
     Attributes
     ----------
-    name : str
+    kind : Kind
         What Σ is on Γ.
-    text : str
-        The tangential drift in terms of H and L.
-    statement : Formula
-        The same as LaTeX.
+    multiple : Expr
+        The constant s or c in it.
+    step : Expr
+        α, 0 in the limit α → 0.
     potential : Expr or None
         V with drift −P∇V (and Brownian motion on Γ where the noise is additive), on Γ; None where
         it is not worth writing.
     """
 
-    name: str
-    text: str
-    statement: Formula
+    kind: Kind
+    multiple: sp.Expr
+    step: sp.Expr
     potential: sp.Expr | None
 
 
@@ -67,53 +75,26 @@ def special_form(
 
 def _unit_normal_form(manifold: Manifold, s: sp.Expr, step: sp.Expr) -> SpecialForm:
     laplacian = manifold.shortest(sp.sympify(manifold.jet.trace()))
-    text = "ΔL"
-    tex: tuple[str | sp.Expr, ...] = (r"\Delta L",)
-    if step != 0:
-        text = f"(ΔL / (1 − {step} ΔL/2))"
-        tex = (r"\frac{\Delta L}{1 - \tfrac{1}{2} ", step, r" \Delta L}")
     potential = s * sp.log(manifold.shortest(laplacian / (1 - step * laplacian / 2))) / 4
-    return SpecialForm(
-        f"hypersurface with Σ = {s} n nᵀ on Γ",
-        f"−{_factor(s / 4)}P∇ log {text}",
-        _times(-s / 4, r"P\nabla \log ", *tex),
-        potential,
-    )
+    return SpecialForm(Kind.HYPERSURFACE, s, step, potential)
 
 
 def _hessian_form(manifold: Manifold, c: sp.Expr, step: sp.Expr) -> SpecialForm:
-    name = f"Σ = {_factor(c)}H on Γ"
     if step == 0:
         trace = manifold.shortest(sp.sympify(manifold.jet.trace()))
-        text = f"−{_factor(c / 4)}P∇ΔL"
-        return SpecialForm(name, text, _times(-c / 4, r"P\nabla\Delta L"), c * trace / 4)
-    scale = c / (2 * step)
-    text = f"{_factor(scale)}P∇ log det(1 − {step} H/2)"
-    tex = _times(scale, r"P\nabla \log\det\left(1 - \tfrac{1}{2} ", step, r" H\right)")
+        return SpecialForm(Kind.HESSIAN, c, step, c * trace / 4)
     damping = _damping(manifold, step)
-    potential = None if damping is None else -scale * sp.log(damping)
-    return SpecialForm(name, text, tex, potential)
+    potential = None if damping is None else -c / (2 * step) * sp.log(damping)
+    return SpecialForm(Kind.HESSIAN, c, step, potential)
 
 
 def _additive_form(manifold: Manifold, c: sp.Expr, step: sp.Expr) -> SpecialForm:
-    name = f"additive noise, Σ = {_factor(c)}I"
-    text = "det₊ H"
-    tex: tuple[str | sp.Expr, ...] = (r"\det\nolimits_+ H",)
-    if step != 0:
-        text = f"det₊(H (1 − {step} H/2)⁻¹)"
-        inner = (r"\left(1 - \tfrac{1}{2} ", step, r" H\right)^{-1}")
-        tex = (r"\det\nolimits_+\left(H ", *inner, r"\right)")
     operator, damping = _spectrum(manifold), _damping(manifold, step)
     potential = None
     if operator is not None:
         ratio = manifold.shortest(operator.det(method="berkowitz") / damping)
         potential = c * sp.log(ratio) / 4
-    return SpecialForm(
-        name,
-        f"−{_factor(c / 4)}P∇ log {text}, and Brownian motion P∘dB on Γ",
-        _times(-c / 4, r"P\nabla\log ", *tex),
-        potential,
-    )
+    return SpecialForm(Kind.ADDITIVE, c, step, potential)
 
 
 def _constant_normal_variance(manifold: Manifold, moments: NoiseMoments) -> sp.Expr | None:
@@ -149,15 +130,3 @@ def _damping(manifold: Manifold, step: sp.Expr) -> sp.Expr | None:
         return None
     determinant = (sp.eye(operator.rows) - step * operator / 2).det(method="berkowitz")
     return manifold.shortest(determinant)
-
-
-def _factor(c: sp.Expr) -> str:
-    return "" if c == 1 else f"{c} "
-
-
-def _times(c: sp.Expr, *pieces: str | sp.Expr) -> Formula:
-    """A multiple of a formula."""
-    if abs(c) == 1:
-        return Formula(("-" if c == -1 else "", *pieces))
-    factor = (r"\left(", c, r"\right)") if c.is_Add else (c, r"\, ")
-    return Formula((*factor, *pieces))

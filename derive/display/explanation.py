@@ -5,20 +5,16 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import sympy as sp
 
 from ..analysis.exceptional_values import exceptional_values
 from ..derivation.classification import Outcome
+from ..derivation.limiting_equation import LimitingEquation
 from ..symbolic.zero_tests import Basis
 from .latex_layout import Page
 from .notation import Formula, Words, phrase
 from .statements import Statement, equations, question
-
-if TYPE_CHECKING:
-    from ..limit import Limit
-
 
 KINKED = (sp.Abs, sp.sign, sp.Max, sp.Min, sp.Heaviside, sp.Piecewise, sp.floor, sp.ceiling)
 """Functions that are not of class C³."""
@@ -91,7 +87,7 @@ class Explanation:
         return "\n\n".join(parts)
 
 
-def explain(limit: Limit) -> Explanation:
+def explain(limit: LimitingEquation) -> Explanation:
     """Derivation of a limit in steps, with the hypotheses it rests on."""
     by_label = {s.label: s for s in equations(limit)}
 
@@ -114,7 +110,7 @@ def explain(limit: Limit) -> Explanation:
     return Explanation(sections, tuple(_hypotheses(limit)))
 
 
-def _spectral_gap(limit: Limit) -> Statement:
+def _spectral_gap(limit: LimitingEquation) -> Statement:
     """Range of the non-zero eigenvalues of H over a few points of Γ."""
     probe = limit.manifold.probe
     few = list(itertools.islice(limit.manifold.local(), FEW))
@@ -128,7 +124,7 @@ def _spectral_gap(limit: Limit) -> Statement:
     return Statement("spectrum of H", text, (Words(text),))
 
 
-def _definitions(limit: Limit) -> Iterator[Statement]:
+def _definitions(limit: LimitingEquation) -> Iterator[Statement]:
     pair = limit.problem.levy_pair
     tex = (
         r"\mathrm{Reg} = \tfrac{1}{2} C : \nabla_\eta^2 \hat L(w, 0)",
@@ -141,12 +137,12 @@ def _definitions(limit: Limit) -> Iterator[Statement]:
         yield Statement("jump measure", text, (Words(text),))
 
 
-def _questions(limit: Limit) -> Iterator[Statement]:
+def _questions(limit: LimitingEquation) -> Iterator[Statement]:
     for number, step in enumerate(limit.evidence.steps, start=1):
         yield Statement(f"question {number}", f"{step.question}? {step.verdict}", question(step))
 
 
-def _theorem(limit: Limit) -> Iterator[Statement]:
+def _theorem(limit: LimitingEquation) -> Iterator[Statement]:
     """Theorem A or B as it reads, with the correction D²Φ of the second."""
     if limit.time_scale is None:
         return
@@ -175,7 +171,7 @@ def _theorem(limit: Limit) -> Iterator[Statement]:
     )
 
 
-def _hypotheses(limit: Limit) -> Iterator[Hypothesis]:
+def _hypotheses(limit: LimitingEquation) -> Iterator[Hypothesis]:
     m = limit.manifold
     found = len(list(itertools.islice(m.local(), FEW)))
     points = f"at {found} points of Γ, to 50 digits"
@@ -217,7 +213,7 @@ def _hypotheses(limit: Limit) -> Iterator[Hypothesis]:
         yield Hypothesis(f"{names} take generic values", _exceptions(limit), False)
 
 
-def _exceptions(limit: Limit) -> str:
+def _exceptions(limit: LimitingEquation) -> str:
     found = [
         " and ".join(f"{symbol} = {value}" for symbol, value in values.items())
         for values in exceptional_values(limit)
@@ -227,6 +223,6 @@ def _exceptions(limit: Limit) -> str:
     return f"the motion stops at {' and at '.join(found)}; there may be other exceptional values"
 
 
-def _noisy(limit: Limit) -> sp.Basic:
+def _noisy(limit: LimitingEquation) -> sp.Basic:
     problem = limit.problem
     return problem.noise_matrix if problem.noisy_loss is None else problem.noisy_loss

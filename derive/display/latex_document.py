@@ -9,18 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import sympy as sp
 
+from ..derivation.limiting_equation import LimitingEquation
 from ..errors import NotCoveredError
 from .explanation import explain
 from .latex_layout import PREAMBLE, Page
 from .notation import phrase
 from .statements import equations
-
-if TYPE_CHECKING:
-    from ..limit import Limit
 
 
 @dataclass(frozen=True)
@@ -106,12 +103,12 @@ B rests on \cite{Katzenberger1991}, and was found for label noise in \cite{LiWan
 """.strip()
 
 
-def document(limit: Limit, names: Mapping[sp.Symbol, str] | None = None) -> str:
+def document(limit: LimitingEquation, names: Mapping[sp.Symbol, str] | None = None) -> str:
     r"""A standalone LaTeX document on a limit: the model, how it was derived, and the result.
 
     Parameters
     ----------
-    limit : Limit
+    limit : LimitingEquation
         What was derived.
     names : mapping of Symbol to str, optional
         How symbols are to be written, as in ``{w1: r"\theta_1"}``.
@@ -147,7 +144,7 @@ def bibtex() -> str:
     return "\n\n".join(reference.bibtex for reference in REFERENCES) + "\n"
 
 
-def _slower(limit: Limit, page: Page) -> Iterator[str]:
+def _slower(limit: LimitingEquation, page: Page) -> Iterator[str]:
     """What acts after the limit itself."""
     try:
         scales = limit.scales()

@@ -7,18 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import mpmath
 import sympy as sp
 
 from ..derivation.classification import Outcome, Step
+from ..derivation.limiting_equation import LimitingEquation
+from ..manifold.charts import IntrinsicForm
 from ..model.laws import Bernoulli, CustomLaw, Gaussian, Independent, Law, Minibatch, Rademacher
 from .notation import Equality, Formula, Notation, Part, Words, is_too_long
-
-if TYPE_CHECKING:
-    from ..limit import Limit
-    from ..manifold.charts import IntrinsicForm
+from .special_forms import drift_form
 
 SHOWN_COORDINATES = 8
 """Coordinates of a witness that are shown."""
@@ -56,7 +55,7 @@ class Statement:
         return Notation().line(self.parts)
 
 
-def equations(limit: Limit) -> list[Statement]:
+def equations(limit: LimitingEquation) -> list[Statement]:
     """What the derivation found, in the order in which it is read."""
     return [
         *_setting(limit),
@@ -67,7 +66,7 @@ def equations(limit: Limit) -> list[Statement]:
     ]
 
 
-def as_text(limit: Limit) -> str:
+def as_text(limit: LimitingEquation) -> str:
     """The result as plain text, one statement a line."""
     statements = equations(limit)
     width = max(len(s.label) for s in statements)
@@ -75,7 +74,7 @@ def as_text(limit: Limit) -> str:
     return "\n".join(f"{s.label:<{width}}  " + s.text.replace("\n", margin) for s in statements)
 
 
-def as_latex(limit: Limit, notation: Notation | None = None) -> str:
+def as_latex(limit: LimitingEquation, notation: Notation | None = None) -> str:
     """The result as one LaTeX array, to be set in mathematics mode."""
     write = (notation or Notation()).line
     rows = [rf"{write((Words(s.label),))} & {write(s.parts)}" for s in equations(limit)]
@@ -83,7 +82,7 @@ def as_latex(limit: Limit, notation: Notation | None = None) -> str:
     return f"\\begin{{array}}{{ll}}\n{body}\n\\end{{array}}"
 
 
-def _setting(limit: Limit) -> list[Statement]:
+def _setting(limit: LimitingEquation) -> list[Statement]:
     p = limit.problem
     statements = [Statement("loss", f"L = {_text(p.loss)}", (Equality("L", p.loss),))]
     if p.noisy_loss is not None:
@@ -143,7 +142,7 @@ def _law_parts(law: Law) -> Iterator[Part]:
             yield Words(repr(law))
 
 
-def _manifold(limit: Limit) -> list[Statement]:
+def _manifold(limit: LimitingEquation) -> list[Statement]:
     m = limit.manifold
     chosen = [m.constraints[i] for i in m.independent]
     zero = ", ".join(f"{_text(c)} = 0" for c in chosen)
@@ -158,7 +157,7 @@ def _manifold(limit: Limit) -> list[Statement]:
     return [*statements, Statement("projector on Γ", _text(p), (Equality("P", p),))]
 
 
-def _noise(limit: Limit) -> list[Statement]:
+def _noise(limit: LimitingEquation) -> list[Statement]:
     reg = limit.regularizer
     on_gamma = limit.regularizer_on_manifold
     statements = [Statement("Reg", _text(reg), (Equality(r"\mathrm{Reg}", reg),))]
@@ -168,7 +167,7 @@ def _noise(limit: Limit) -> list[Statement]:
     return statements
 
 
-def _outcome(limit: Limit) -> list[Statement]:
+def _outcome(limit: LimitingEquation) -> list[Statement]:
     beyond = limit.equation.name not in ("Theorem A", "Theorem B", "at rest")
     meaning = limit.equation.name if beyond else MEANINGS[limit.outcome]
     name = limit.outcome.value
@@ -208,7 +207,7 @@ def _decimal(value: Any) -> str:
     return rf"{mantissa}\cdot 10^{{{int(exponent)}}}" if exponent else mantissa
 
 
-def _equation(limit: Limit) -> list[Statement]:
+def _equation(limit: LimitingEquation) -> list[Statement]:
     statements = [_general_form(limit)]
     shows_v2 = limit.second_weight != 0 and not _flows_by_reg(limit)
     if shows_v2 and limit.second_potential is not None:
@@ -216,8 +215,9 @@ def _equation(limit: Limit) -> list[Statement]:
         statements.append(Statement("V₂", _text(v2), (Equality("V_2", v2),)))
     special = limit.special if limit.equation.name == "Theorem B" else None
     if special is not None:
-        part = Formula((r"b_\parallel = ", *special.statement.pieces))
-        statements.append(Statement("special form", special.text, (part,)))
+        form = drift_form(special)
+        part = Formula((r"b_\parallel = ", *form.formula.pieces))
+        statements.append(Statement("special form", form.text, (part,)))
     if special is not None and special.potential is not None:
         v = special.potential
         statements.append(Statement("potential", f"V = {_text(v)}", (Equality("V", v),)))
@@ -245,7 +245,7 @@ def _in_chart(form: IntrinsicForm) -> Statement:
     return Statement("in the chart", text, (equation, Equality("a", a), Equality(r"\tau", tau)))
 
 
-def _general_form(limit: Limit) -> Statement:
+def _general_form(limit: LimitingEquation) -> Statement:
     """The equation in the letters of the theory, each term with its weight."""
     if limit.time_scale is None:
         return Statement("limit", "dW = 0", (Formula(("dW = 0",)),))
@@ -280,7 +280,7 @@ def _general_form(limit: Limit) -> Statement:
     return Statement("limit", text, (Formula(tuple(tex)),))
 
 
-def _flows_by_reg(limit: Limit) -> bool:
+def _flows_by_reg(limit: LimitingEquation) -> bool:
     return limit.outcome is Outcome.NON_DEGENERATE
 
 

@@ -13,15 +13,15 @@ from collections.abc import Mapping
 from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import sympy as sp
 
 from ..derivation.classification import Classification, Evidence, Outcome, Step
 from ..derivation.coefficients import Equation
+from ..derivation.limiting_equation import LimitingEquation
 from ..derivation.noise_moments import NoiseMoments
-from ..derivation.special_forms import SpecialForm
-from ..display.notation import Formula
+from ..derivation.special_forms import Kind, SpecialForm
 from ..errors import SavedFileError
 from ..manifold.charts import IntrinsicForm
 from ..manifold.discovery import known_manifold
@@ -31,16 +31,13 @@ from ..symbolic.zero_tests import Basis, Verdict
 from .atomic_write import write_atomically
 from .codec import Decoder, Encoder, Types
 
-if TYPE_CHECKING:
-    from ..limit import Limit
-
 FORMAT = "singular-limit limit"
 VERSION = 1
 
 TYPES: Types = {
     kind.__name__: kind
     for kind in (
-        *(Basis, Chart, Classification, Equation, Evidence, Formula, IntrinsicForm),
+        *(Basis, Chart, Classification, Equation, Evidence, IntrinsicForm, Kind),
         *(NoisyGradientDescent, Outcome, SpecialForm, Step, Verdict),
         *(laws.Gaussian, laws.Rademacher, laws.Uniform, laws.TwoPoint, laws.Bernoulli),
         *(laws.Minibatch, laws.CustomLaw, laws.Independent, laws.Jump),
@@ -56,7 +53,7 @@ MALFORMED = (
 """What reading a file of another kind may raise; JSON and text errors are ValueErrors."""
 
 
-def save(limit: Limit, path: str | PathLike[str]) -> None:
+def save(limit: LimitingEquation, path: str | PathLike[str]) -> None:
     """Write a limit as JSON, whole or not at all.
 
     Raises
@@ -88,7 +85,7 @@ def load(path: str | PathLike[str]) -> dict[str, Any]:
         ) from error
 
 
-def to_json(limit: Limit) -> dict[str, Any]:
+def to_json(limit: LimitingEquation) -> dict[str, Any]:
     """A limit as a JSON document."""
     encoder = Encoder(TYPES)
     problem = encoder.encode(limit.problem)  # first, to refuse it before any work is done

@@ -8,13 +8,12 @@ along Γ by −ασ²P∇Reg − ασ⁴P r with r as in `SecondOrder`. Where P�
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import sympy as sp
 
-from ..model.problem import NoisyGradientDescent
 from ..symbolic.calculus import gradient, symmetric_derivatives
 from .jets import Entries
 from .katzenberger import Contraction, Matrix, NormalFrame
@@ -46,14 +45,14 @@ class SecondOrder:
 
     @classmethod
     def of(
-        cls, regularizer: sp.Expr, second_regularizer: sp.Expr, problem: NoisyGradientDescent
+        cls, regularizer: sp.Expr, second_regularizer: sp.Expr, weights: Sequence[sp.Symbol]
     ) -> SecondOrder:
         """The derivatives of Reg and Reg₂."""
-        slope = gradient(regularizer, problem.weights)
+        slope = gradient(regularizer, weights)
         return cls(
             tuple(slope),
-            tuple(symmetric_derivatives(slope, problem.weights)),
-            tuple(gradient(second_regularizer, problem.weights)),
+            tuple(symmetric_derivatives(slope, weights)),
+            tuple(gradient(second_regularizer, weights)),
         )
 
     @property

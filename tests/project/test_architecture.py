@@ -29,17 +29,6 @@ ORDER = {
 """Rooms from the ground up: an import goes down, or stays in its room."""
 
 UPWARD = {
-    ("derive.analysis.agreement", "limit"),
-    ("derive.analysis.exceptional_values", "limit"),
-    ("derive.analysis.longtime", "limit"),
-    ("derive.analysis.phases", "limit"),
-    ("derive.derivation.closed_form", "limit"),
-    ("derive.derivation.special_forms", "display"),
-    ("derive.display.explanation", "limit"),
-    ("derive.display.latex_document", "limit"),
-    ("derive.display.statements", "limit"),
-    ("derive.files.limit_file", "limit"),
-    ("derive.theory.second_order", "model"),
     ("numerics.formats.tables", "simulation"),
     ("numerics.formats.tables", "validation"),
     ("numerics.models.sampled", "simulation"),
