@@ -11,13 +11,13 @@ from .simulation.ensembles import Ensemble, EnsembleError, simulate_grid
 from .simulation.integrate import simulate_limit
 from .simulation.matrix_flow import simulate_matrix_descent, simulate_matrix_limit
 from .simulation.paths import Paths, Status
-from .validate import validate
 from .validation.noise_geometry import (
     directional_alignment,
     effective_dimension,
     loss_alignment,
     principal_alignments,
 )
+from .validator import validate
 
 __all__ = [
     "CodeGenerationError",

@@ -21,8 +21,8 @@ from derive.files.model_file import RunSettings, load_model
 from .reports.html import write_report
 from .reports.json import write_json
 from .reports.report import ValidationReport
-from .validate import LEVEL, validate
 from .validation.planner import Plan, plan
+from .validator import LEVEL, validate
 
 PATHS = 1000
 

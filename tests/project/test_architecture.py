@@ -23,7 +23,7 @@ ORDER = {
     ),
     "numerics": (
         "arguments formats random codegen geometry models simulation validation plots reports"
-        " validate"
+        " validator"
     ),
 }
 """Rooms from the ground up: an import goes down, or stays in its room."""

@@ -19,7 +19,14 @@ import sympy as sp
 
 from derive import Bernoulli, Gaussian, Limit, NoisyGradientDescent, derive_limit
 from derive import alpha as ALPHA
-from numerics import CompiledLimit, ValidationReport, compile_function, compile_limit, validate
+from numerics import (
+    CompiledLimit,
+    ValidationReport,
+    compile_function,
+    compile_limit,
+    validate,
+    validator,
+)
 from tests.truth.catalogue import CATALOGUE
 
 
@@ -235,7 +242,7 @@ def cell(wrong: str, example: Example) -> Cell:
 @contextlib.contextmanager
 def wrongly_compiled(kind: type[CompiledLimit]) -> Iterator[None]:
     """Validate with another compiled limit."""
-    with mock.patch.object(validate, "compile_limit", kind):
+    with mock.patch.object(validator, "compile_limit", kind):
         yield
 
 
