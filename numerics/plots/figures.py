@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from ..simulation.paths import Paths
 from ..validation.bursts import Scaling
 from ..validation.comparison import Comparison, Landscape
+from ..validation.distances import Gap
 from .panels import (
     Observable,
     draw_band,
@@ -33,9 +33,6 @@ from .style import (
     styled,
     symbol,
 )
-
-if TYPE_CHECKING:
-    from ..reports.report import ValidationReport
 
 Array = NDArray[np.float64]
 
@@ -167,11 +164,10 @@ def bands(comparison: Comparison, observables: Mapping[str, Observable]) -> Figu
 
 
 @styled
-def ladder(report: ValidationReport) -> Figure:
+def ladder(gaps: Sequence[Gap]) -> Figure:
     """Distance to the limits over the ladder: to the one at α it falls as σ², to α → 0 as α."""
     figure, axes = sheet(1, 1, 4.4, 2.9)
     panel = axes[0, 0]
-    gaps = report.gaps
     for i, alpha in enumerate(sorted({g.alpha for g in gaps}, reverse=True)):
         here = [g for g in gaps if g.alpha == alpha]
         sigma = np.array([g.sigma for g in here])
@@ -237,26 +233,34 @@ def exponents(scaling: Scaling) -> Figure:
 
 
 @styled
-def overview(report: ValidationReport, landscape: Landscape | None) -> Figure:
+def overview(
+    comparison: Comparison,
+    observables: Mapping[str, Observable],
+    landscape: Landscape | None,
+    title: str,
+) -> Figure:
     """The recursion and its limits side by side, for the eye.
 
     Parameters
     ----------
-    report : ValidationReport
-        What was run; the smallest step size is shown.
+    comparison : Comparison
+        What was run.
+    observables : mapping of str to callable
+        What is followed; the first few are drawn.
     landscape : Landscape or None
         Level sets, for problems with two weights.
+    title : str
+        What the limit is.
     """
-    comparison = report.comparisons[-1]
-    observables = list(report.observables.items())[: 2 if landscape else 3]
-    figure, axes = sheet(1, 1 + len(observables) if landscape else len(observables))
+    shown = list(observables.items())[: 2 if landscape else 3]
+    figure, axes = sheet(1, len(shown) + (landscape is not None))
     panels = list(axes[0])
     if landscape is not None:
         draw_plane(panels.pop(0), landscape, comparison)
-    for panel, (name, observable) in zip(panels, observables, strict=True):
+    for panel, (name, observable) in zip(panels, shown, strict=True):
         draw_band(panel, comparison, name, observable)
     figure.suptitle(
-        rf"{report.limit.outcome.value}, $\alpha = {comparison.alpha:g}$, "
+        rf"{title}, $\alpha = {comparison.alpha:g}$, "
         rf"$\sigma = {comparison.sigmas[-1]:.3g}$",
         fontsize=9,
     )

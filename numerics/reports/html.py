@@ -14,10 +14,11 @@ from derive.display.statements import Statement, equations
 from derive.files.atomic_write import write_atomically
 
 from .. import plots
-from ..formats.tables import checks_table, distances_table, orders_table, table
+from ..formats.tables import table
 from ..plots import Figure
 from .json import versions
 from .report import ValidationReport
+from .tables import checks_table, distances_table, orders_table
 
 VERBS = {"agrees": "follows", "contradicts": "contradicts"}
 
@@ -152,7 +153,9 @@ def _figures(report: ValidationReport) -> Iterable[str]:
             plots.exponents(report.scaling),
             "Speed along Γ, fitted without the predicted equation.",
         )
-    yield _figure(plots.ladder(report), "Distance to the limits over the ladder of noise scales.")
+    yield _figure(
+        plots.ladder(report.gaps), "Distance to the limits over the ladder of noise scales."
+    )
 
 
 def _figure(figure: Figure, caption: str) -> str:

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from derive import Limit
 
 from .. import plots
-from ..formats.tables import checks_table, distances_table, orders_table
 from ..models.compiled_limit import compile_limit
 from ..plots import Figure
 from ..validation.bursts import FastPhase, Scaling
@@ -22,6 +21,7 @@ from ..validation.checks import Check
 from ..validation.comparison import Comparison, Landscape, survey
 from ..validation.distances import Gap, Order, gap, orders
 from .npz import load_parts, save_parts
+from .tables import checks_table, distances_table, orders_table
 
 Array = NDArray[np.float64]
 Observables = Mapping[str, Callable[[Array], Array]]
@@ -101,7 +101,8 @@ class ValidationReport:
 
     def plot(self) -> Figure:
         """The recursion and its limits side by side."""
-        return plots.overview(self, self.landscape)
+        title = self.limit.outcome.value
+        return plots.overview(self.comparisons[-1], self.observables, self.landscape, title)
 
     @property
     def landscape(self) -> Landscape | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from html import escape
 from os import PathLike
 from typing import Any, Literal, get_args
 
@@ -14,11 +15,14 @@ from numpy.typing import NDArray
 from derive.errors import SavedFileError
 
 from ..formats.archive import read_archive, write_archive
-from ..formats.tables import paths_table
+from ..formats.tables import table
 
 FORMAT = "singular-limit paths"
 VERSION = 1
 FIELDS = ("times", "weights", "status", "stopped")
+
+SHOWN_WEIGHTS = 8
+"""Number of weights that a table of paths has a row for."""
 
 Unit = Literal["iterations", "slow time"]
 
@@ -95,7 +99,7 @@ class Paths:
         printer.text(str(self))
 
     def _repr_html_(self) -> str:
-        return paths_table(self)
+        return _table(self)
 
     @property
     def ok(self) -> NDArray[np.bool_]:
@@ -156,3 +160,23 @@ class Paths:
             return cls(**{name: content[name] for name in FIELDS}, unit=str(content["unit"]))  # type: ignore[arg-type]
         except (ValueError, TypeError, IndexError) as error:
             raise SavedFileError(f"{path}: damaged paths: {error}") from error
+
+
+def _table(paths: Paths) -> str:
+    """What the paths are, and where those that reach the end start and end, one row per weight."""
+    summary = f"<p>{escape(str(paths))}</p>"
+    reached = paths.weights[paths.ok]
+    if not len(reached):
+        return summary
+    start, end = reached[:, 0].mean(axis=0), reached[:, -1]
+    cells = zip(start, end.mean(axis=0), end.std(axis=0), strict=True)
+    rows = [
+        (f"<td>{i}</td>", *(f"<td>{x:.4g}</td>" for x in row))
+        for i, row in enumerate(cells)
+        if i < SHOWN_WEIGHTS
+    ]
+    hidden = paths.weights.shape[2] - len(rows)
+    more = f"<p>and {hidden} more weights</p>" if hidden else ""
+    times = [f"{t:g}" for t in np.asarray(paths.times)[[0, -1]]]
+    head = ("weight", f"mean at {times[0]}", f"mean at {times[1]}", "deviation")
+    return summary + table(head, rows) + more

@@ -42,7 +42,7 @@ def test_every_axis_is_labelled(report):
     figures = [
         plots.rows({"ring": comparison}, report.observables, [report.landscape]),
         plots.bands(comparison, report.observables),
-        plots.ladder(report),
+        plots.ladder(report.gaps),
         plots.exponents(report.scaling),
     ]
     for figure in figures:

@@ -29,10 +29,7 @@ ORDER = {
 """Rooms from the ground up: an import goes down, or stays in its room."""
 
 UPWARD = {
-    ("numerics.formats.tables", "simulation"),
-    ("numerics.formats.tables", "validation"),
     ("numerics.models.sampled", "simulation"),
-    ("numerics.plots.figures", "reports"),
 }
 """Imports that still go up, as (module, room)."""
 
