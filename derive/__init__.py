@@ -13,6 +13,7 @@ from .errors import (
     NotCoveredError,
     ProblemError,
     SavedFileError,
+    SingularLimitError,
     UndecidedError,
 )
 from .files.model_file import load_model
@@ -56,6 +57,7 @@ __all__ = [
     "SampledDescent",
     "SampledLimit",
     "SavedFileError",
+    "SingularLimitError",
     "TwoPoint",
     "UndecidedError",
     "Uniform",

@@ -4,7 +4,11 @@ Every message says what was given, what was expected and how to mend it.
 """
 
 
-class DeriveError(ValueError):
+class SingularLimitError(Exception):
+    """Whatever this library refuses, in a derivation or in a simulation."""
+
+
+class DeriveError(SingularLimitError, ValueError):
     """A problem that cannot be derived as stated."""
 
 

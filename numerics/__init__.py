@@ -1,13 +1,14 @@
 """Fast simulation of noisy gradient descent and of its limit, and their comparison."""
 
-from .codegen.functions import CodeGenerationError, CompiledFunction, compile_function
+from .codegen.functions import CompiledFunction, compile_function
 from .codegen.matrices import CompiledMatrixLimit, compile_matrix_limit
+from .errors import ArgumentError, CacheError, CodeGenerationError, EnsembleError, NoiseError
 from .models.compiled_limit import CompiledLimit, compile_limit
 from .models.numpy_export import write_numpy
 from .models.sampled import compile_sampled
 from .reports.report import ValidationReport
 from .simulation.descent import CompiledDescent, StepSizeWarning, compile_descent, simulate_descent
-from .simulation.ensembles import Ensemble, EnsembleError, simulate_grid
+from .simulation.ensembles import Ensemble, simulate_grid
 from .simulation.integrate import simulate_limit
 from .simulation.matrix_flow import simulate_matrix_descent, simulate_matrix_limit
 from .simulation.paths import Paths, Status
@@ -20,6 +21,8 @@ from .validation.noise_geometry import (
 from .validator import validate
 
 __all__ = [
+    "ArgumentError",
+    "CacheError",
     "CodeGenerationError",
     "CompiledDescent",
     "CompiledFunction",
@@ -27,6 +30,7 @@ __all__ = [
     "CompiledMatrixLimit",
     "Ensemble",
     "EnsembleError",
+    "NoiseError",
     "Paths",
     "Status",
     "StepSizeWarning",

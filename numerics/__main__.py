@@ -18,6 +18,7 @@ from derive import Limit, derive_limit
 from derive.files.atomic_write import write_atomically
 from derive.files.model_file import RunSettings, load_model
 
+from .errors import ArgumentError
 from .reports.html import write_report
 from .reports.json import write_json
 from .reports.report import ValidationReport
@@ -92,7 +93,7 @@ def _settings(run: RunSettings, options: argparse.Namespace) -> dict[str, Any]:
         if value is not None:
             settings[name] = value
         elif name not in settings:
-            raise ValueError(
+            raise ArgumentError(
                 f"{name}: the model file does not give it; add it under [run], or give --{name}"
             )
     return settings

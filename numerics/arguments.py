@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .errors import ArgumentError
+
 MAX_TIMES = 10**7
 """Largest number of equally spaced times to record."""
 
@@ -36,25 +38,25 @@ def starting_points(
 
     Raises
     ------
-    ValueError
+    ArgumentError
         If the shape or the symbols do not fit, or a coordinate is not finite.
     """
     if isinstance(start, Mapping):
         odd = sorted(map(str, set(start) ^ set(weights)))
         if odd:
-            raise ValueError(
+            raise ArgumentError(
                 f"start: expected a value for each of {', '.join(map(str, weights))}; "
                 f"check {', '.join(odd)}"
             )
         start = [start[w] for w in weights]
     points = doubles("start", start)
     if points.shape not in {(len(weights),), (paths, len(weights))}:
-        raise ValueError(
+        raise ArgumentError(
             f"start: expected shape ({len(weights)},) or ({paths}, {len(weights)}), "
             f"got {points.shape}"
         )
     if not np.isfinite(points).all():
-        raise ValueError("start: expected finite numbers")
+        raise ArgumentError("start: expected finite numbers")
     return np.array(np.broadcast_to(points, (paths, len(weights))))
 
 
@@ -63,14 +65,14 @@ def recorded_steps(record: int | ArrayLike, steps: int) -> NDArray[np.int64]:
 
     Raises
     ------
-    ValueError
+    ArgumentError
         If fewer than two are asked for, or those given do not increase from 0 or more to `steps`
         or less.
     """
     given = equally_spaced(record, steps)
     times = given.round().astype(np.int64)
     if (np.diff(times) < 0).any() or times[0] < 0 or times[-1] > steps:
-        raise ValueError(
+        raise ArgumentError(
             f"record: expected iterations that increase within 0 … {steps}, "
             f"got {given[0]:g} … {given[-1]:g}"
         )
@@ -82,19 +84,19 @@ def equally_spaced(record: int | ArrayLike, end: float) -> Doubles:
 
     Raises
     ------
-    ValueError
+    ArgumentError
         If fewer than two are asked for, or what is given is no sequence of finite numbers.
     """
     if isinstance(record, Integral):
         if not 2 <= record <= MAX_TIMES:
-            raise ValueError(
+            raise ArgumentError(
                 f"record: expected at least 2 times (first and last), at most {MAX_TIMES}; "
                 f"got {record}"
             )
         return np.linspace(0.0, end, int(record))
     times = doubles("record", record)
     if times.ndim != 1 or not times.size or not np.isfinite(times).all():
-        raise ValueError(
+        raise ArgumentError(
             f"record: expected a number of times, or an increasing sequence of them; got {record!r}"
         )
     return times
@@ -105,13 +107,13 @@ def doubles(name: str, given: Any) -> Doubles:
 
     Raises
     ------
-    ValueError
+    ArgumentError
         If they are no numbers, or not of one shape.
     """
     try:
         return np.array(given, dtype=np.float64)
     except (TypeError, ValueError, OverflowError) as error:
-        raise ValueError(f"{name}: expected numbers, got {given!r}") from error
+        raise ArgumentError(f"{name}: expected numbers, got {given!r}") from error
 
 
 def number(
@@ -121,7 +123,7 @@ def number(
 
     Raises
     ------
-    ValueError
+    ArgumentError
         If it is no number, or does not fit.
     """
     try:
@@ -130,7 +132,7 @@ def number(
     except (TypeError, ValueError, OverflowError):
         value = math.nan
     if math.isnan(value) or not fits(value):
-        raise ValueError(f"{name}: expected {expected}, got {given!r}")
+        raise ArgumentError(f"{name}: expected {expected}, got {given!r}")
     return value
 
 
@@ -143,9 +145,9 @@ def check_counts(**counts: tuple[int, int]) -> None:
     """Refuse what is not an integer of at least the second number; keywords name the arguments."""
     for name, (value, least) in counts.items():
         if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
-            raise ValueError(f"{name}: expected an integer, at least {least}; got {value!r}")
+            raise ArgumentError(f"{name}: expected an integer, at least {least}; got {value!r}")
         if value > MAX_COUNT:
-            raise ValueError(f"{name}: expected at most {MAX_COUNT}, got {value}")
+            raise ArgumentError(f"{name}: expected at most {MAX_COUNT}, got {value}")
 
 
 def check_seed(seed: Any) -> None:
@@ -153,11 +155,13 @@ def check_seed(seed: Any) -> None:
     try:
         np.random.SeedSequence(seed)
     except (TypeError, ValueError) as error:
-        raise ValueError(
+        raise ArgumentError(
             f"seed: expected a non-negative integer, or a sequence of them; got {seed!r}"
         ) from error
     if seed is None:  # NumPy would draw one from the operating system
-        raise ValueError("seed: expected a non-negative integer, got None; a run has a fixed seed")
+        raise ArgumentError(
+            "seed: expected a non-negative integer, got None; a run has a fixed seed"
+        )
 
 
 def check_memory(paths: int, times: int, weights: int) -> None:
@@ -167,7 +171,7 @@ def check_memory(paths: int, times: int, weights: int) -> None:
     if all(size in getattr(os, "sysconf_names", {}) for size in sizes):
         there = math.prod(os.sysconf(size) for size in sizes)
         if needed > there:
-            raise ValueError(
+            raise ArgumentError(
                 f"paths, record: {paths} paths of {weights} weights at {times} times are "
                 f"{needed / 2**30:.3g} GiB, this machine has {there / 2**30:.3g} GiB; take fewer "
                 "paths or times, or an Ensemble, which keeps its paths on disk"

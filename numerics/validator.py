@@ -24,6 +24,7 @@ from derive import Limit, Outcome
 from derive.derivation.noise_moments import persistent_noise
 
 from .arguments import MAX_COUNT, check_counts, number, positive, starting_points
+from .errors import ArgumentError
 from .models.compiled_limit import CompiledLimit, compile_limit
 from .reports.report import Observables, Settings, ValidationReport, weight_observables
 from .simulation.descent import CompiledDescent, compile_descent
@@ -106,7 +107,7 @@ def validate(
 
     Raises
     ------
-    ValueError
+    ArgumentError
         If an argument is out of its range, a step size is unstable, or the start does not end on Γ.
     """
     given = limit.limit if isinstance(limit, CompiledLimit) else limit
@@ -124,7 +125,9 @@ def validate(
 
     names = weight_observables(given) if observables is None else observables
     if not isinstance(names, Mapping) or not names or not all(map(callable, names.values())):
-        raise ValueError(f"observables: expected {{name: function of the weights}}, got {names!r}")
+        raise ArgumentError(
+            f"observables: expected {{name: function of the weights}}, got {names!r}"
+        )
     bar = tqdm(total=len(settings.alphas) + 2, disable=not progress, unit="experiment")
     descent = compile_descent(given.problem)
     findings: list[Finding] = []
@@ -181,16 +184,18 @@ def _settings(
     time = number("time", time, positive)
     check_counts(paths=(paths, 1), seed=(seed, 0))
     if paths < 100:
-        raise ValueError(f"paths: expected at least 100 for standard errors to hold, got {paths}")
+        raise ArgumentError(
+            f"paths: expected at least 100 for standard errors to hold, got {paths}"
+        )
     iterations = time * iterations_per_time(limit, max(alphas), max(sigmas))
     most = time * iterations_per_time(limit, min(alphas), min(sigmas))
     if not most <= MAX_COUNT:
-        raise ValueError(
+        raise ArgumentError(
             f"time: {time:g} units of slow time are {most:.3g} iterations at α = {min(alphas):g}, "
             f"σ = {min(sigmas):g}; give a shorter time or larger α and σ"
         )
     if not iterations >= 100:
-        raise ValueError(
+        raise ArgumentError(
             f"time: {time:g} units of slow time are only {iterations:.3g} iterations at "
             f"α = {max(alphas):g}, σ = {max(sigmas):g}; give a longer time or smaller α and σ"
         )
@@ -200,27 +205,27 @@ def _settings(
 def _ladder(name: str, given: float | Sequence[float]) -> tuple[float, ...]:
     several = list(given) if np.iterable(given) and not isinstance(given, str) else [given]
     if not several:
-        raise ValueError(f"{name}: expected a positive number or several, got {given!r}")
+        raise ArgumentError(f"{name}: expected a positive number or several, got {given!r}")
     return tuple(sorted({number(name, value, positive) for value in several}, reverse=True))
 
 
 def _require_stable(predicted: CompiledLimit, alpha: float, settings: Settings) -> None:
     end = predicted.descent_limit(settings.start, alpha)
     if not np.isfinite(end).all():
-        raise ValueError(
+        raise ArgumentError(
             f"start: gradient descent with α = {alpha:g} does not end on Γ from {settings.start}; "
             "start closer to Γ or give a smaller alpha"
         )
     problem = predicted.limit.problem
     persistent = not problem.law.shrinks or bool(persistent_noise(problem))
     if persistent and not np.allclose(end, settings.start, rtol=0, atol=1e-7):
-        raise ValueError(
+        raise ArgumentError(
             f"start: noise that does not shrink with σ makes the arrival on Γ random; start on Γ, "
             f"as at {tuple(np.round(end, 9).tolist())}"
         )
     sharpest = float(predicted.spectrum(end)[-1])
     if alpha * sharpest >= 2:
-        raise ValueError(
+        raise ArgumentError(
             f"alpha: {alpha:g} is unstable, αλ = {alpha * sharpest:.3g} ≥ 2 where the run reaches "
             f"Γ; expected less than {2 / sharpest:.3g}"
         )

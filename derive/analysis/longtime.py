@@ -10,7 +10,7 @@ import mpmath
 import sympy as sp
 
 from ..derivation.limiting_equation import LimitingEquation
-from ..errors import DeriveError, NotCoveredError
+from ..errors import DeriveError, ManifoldError, NotCoveredError
 from ..symbolic.roots import ARITHMETIC_FAILURES, WORKING_DIGITS, Point
 from .agreement import PointwiseLimit
 
@@ -150,7 +150,7 @@ class _Search:
 
     def _drift(self, at: Point | None) -> Any:
         if at is None:
-            raise ValueError("left Γ")
+            raise ManifoldError("left Γ")
         return self._field.drift(self._manifold.probe.geometry(at))
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import sympy as sp
 
+from ..errors import ProblemError
 from ..model.problem import NoisyGradientDescent
 from ..symbolic.calculus import inverse
 
@@ -39,7 +40,7 @@ def intrinsic_form(
     """Pull an ambient Itô form back to the chart of the problem."""
     chart = problem.chart
     if chart is None:
-        raise ValueError("chart: the problem has no chart; give one to NoisyGradientDescent")
+        raise ProblemError("chart: the problem has no chart; give one to NoisyGradientDescent")
     theta = chart.coordinates
     gamma = sp.Matrix(chart.embedding)
     place = dict(zip(problem.weights, chart.embedding, strict=True))

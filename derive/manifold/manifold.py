@@ -16,6 +16,7 @@ import mpmath
 import sympy as sp
 from mpmath import fp
 
+from ..errors import ProblemError
 from ..model.problem import NoisyGradientDescent
 from ..symbolic.calculus import WithoutCaches, gradient, inverse
 from ..symbolic.ideals import Ideal
@@ -233,7 +234,7 @@ class Manifold(WithoutCaches):
         """The expression in the coordinates of the chart, simplified where it is short."""
         chart = self.problem.chart
         if chart is None:
-            raise ValueError("chart: the problem has no chart; give one to NoisyGradientDescent")
+            raise ProblemError("chart: the problem has no chart; give one to NoisyGradientDescent")
         moved = expression.xreplace(dict(zip(self.problem.weights, chart.embedding, strict=True)))
         return sp.simplify(moved) if moved.count_ops() <= CHART_LIMIT else moved
 

@@ -24,6 +24,8 @@ import numpy as np
 
 from derive.files.atomic_write import write_atomically
 
+from ..errors import CacheError
+
 CACHE_VARIABLE = "SINGULAR_LIMIT_CACHE"
 """Environment variable that names another cache directory."""
 
@@ -35,7 +37,7 @@ def cache_directory() -> Path:
 
     Raises
     ------
-    OSError
+    CacheError
         If neither that variable nor the home directory names a folder.
     """
     given = os.environ.get(CACHE_VARIABLE)
@@ -50,7 +52,7 @@ def cache_directory() -> Path:
     try:
         path = Path(base).expanduser()
     except RuntimeError as error:  # no such user, or none in the list of users
-        raise OSError(
+        raise CacheError(
             f"no home directory for {base!r}, where compiled code would be kept; set "
             f"{CACHE_VARIABLE} to a directory of your own"
         ) from error
@@ -77,7 +79,7 @@ def load_generated(name: str, content: str, source: Callable[[], str]) -> Module
 
     Raises
     ------
-    OSError
+    CacheError
         If the cache directory cannot be written, or others than its owner can write to it; the
         message names the variable that moves it.
     """
@@ -116,7 +118,7 @@ def private_directory() -> Path:
 
     Raises
     ------
-    OSError
+    CacheError
         If it cannot be made, belongs to another user, or can be written to by others.
     """
     path = cache_directory()
@@ -126,7 +128,7 @@ def private_directory() -> Path:
         raise _unwritable(path, error) from error
     status = path.stat()
     if not _is_own(status) or (os.name == "posix" and status.st_mode & 0o022):
-        raise PermissionError(
+        raise CacheError(
             f"{path}: code is executed from this directory, and it is not yours alone (owner "
             f"{status.st_uid}, mode {status.st_mode & 0o7777:o}); expected a directory that you "
             f"own and nobody else can write to: chmod 700 it, or set {CACHE_VARIABLE} to another"
@@ -146,7 +148,7 @@ def write_own(path: Path, content: bytes) -> None:
 
     Raises
     ------
-    OSError
+    CacheError
         If that fails; the message names the variable that moves the cache.
     """
     try:
@@ -159,8 +161,8 @@ def _is_own(status: os.stat_result) -> bool:
     return os.name != "posix" or status.st_uid == os.geteuid()
 
 
-def _unwritable(path: Path, error: OSError) -> OSError:
-    return OSError(
+def _unwritable(path: Path, error: OSError) -> CacheError:
+    return CacheError(
         f"cannot write generated code to {path}: {error}; "
         f"set {CACHE_VARIABLE} to a directory of your own that can be written"
     )

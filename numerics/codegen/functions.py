@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from sympy.printing.pycode import PythonCodePrinter
 
 from ..arguments import doubles
+from ..errors import ArgumentError, CodeGenerationError
 from .cache import load_generated
 from .deferred_sigint import compiling_to_the_end
 
@@ -42,10 +43,6 @@ SCALAR_FUNCTIONS = {
 }
 UNROLLED_POWER = 64
 """Integer powers up to this size become products."""
-
-
-class CodeGenerationError(ValueError):
-    """An expression that cannot be turned into code as it stands."""
 
 
 class _Printer(PythonCodePrinter):
@@ -330,7 +327,7 @@ class CompiledFunction:
         x = doubles(self.name, points)
         n = len(self.inputs)
         if x.ndim == 0 or x.shape[-1] != n:
-            raise ValueError(
+            raise ArgumentError(
                 f"{self.name}: expected points of shape (..., {n}), the last axis being "
                 f"({', '.join(map(str, self.inputs))}); got shape {x.shape}"
             )

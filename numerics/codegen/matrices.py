@@ -19,8 +19,9 @@ from numpy.typing import ArrayLike, NDArray
 from derive.matrix_model import MatrixLimit, SampleMean
 from derive.model.trace_polynomials import as_matrix, matrix_polynomial
 
+from ..errors import CodeGenerationError
 from .cache import load_generated
-from .functions import CodeGenerationError, readable_names
+from .functions import readable_names
 
 Array = NDArray[np.float64]
 

@@ -19,6 +19,7 @@ from ..arguments import doubles
 from ..codegen.deferred_sigint import compiling_to_the_end
 from ..codegen.finite_sums import SampledFunction
 from ..codegen.functions import CompiledFunction, compile_function
+from ..errors import ArgumentError
 from ..geometry import at_points, projections
 from ..geometry.at_points import Layout
 from ..geometry.small_matrices import Array, bound
@@ -194,7 +195,7 @@ class CompiledLimit:
         points = doubles("w", w)
         if points.ndim == 0 or points.shape[-1] != self.dimension:
             names = ", ".join(map(str, self.limit.problem.weights))
-            raise ValueError(
+            raise ArgumentError(
                 f"w: expected points of shape (..., {self.dimension}), the last axis being "
                 f"({names}); got shape {points.shape}"
             )
@@ -249,14 +250,14 @@ def compile_limit(limit: Limit | SampledLimit) -> CompiledLimit:
 
     Raises
     ------
-    ValueError
+    ArgumentError
         If a parameter or the step size is still a symbol.
     """
     if not isinstance(limit, Limit):
-        raise ValueError(f"limit: expected a Limit, as derive_limit gives it; got {limit!r}")
+        raise ArgumentError(f"limit: expected a Limit, as derive_limit gives it; got {limit!r}")
     parameters = ", ".join(map(str, limit.problem.parameters))
     if parameters:
-        raise ValueError(
+        raise ArgumentError(
             f"limit: {parameters} still stands for any value; bind it with "
             "limit.subs({...}) before compiling"
         )
@@ -269,7 +270,7 @@ def equation_numbers(limit: Limit | SampledLimit) -> dict[str, float]:
 
     Raises
     ------
-    ValueError
+    ArgumentError
         If one is a symbol still.
     """
     equation = limit.equation
@@ -282,7 +283,7 @@ def equation_numbers(limit: Limit | SampledLimit) -> dict[str, float]:
     }
     symbols = sorted(map(str, set().union(*(e.free_symbols for e in numbers.values()))))
     if symbols:
-        raise ValueError(
+        raise ArgumentError(
             f"limit: {', '.join(symbols)} is a symbol still; give numbers, as in "
             "limit.at_step(0.05) or limit.effective(0.05, 0.1), before compiling"
         )

@@ -21,7 +21,8 @@ from derive import Limit
 from derive.files.atomic_write import write_atomically
 from derive.theory.jets import SquaresJet
 
-from ..codegen.functions import CodeGenerationError, check_expressions, readable_names
+from ..codegen.functions import check_expressions, readable_names
+from ..errors import CodeGenerationError
 from .compiled_limit import compile_limit, equation_numbers
 
 Entries = NDArray[np.object_]
@@ -133,7 +134,7 @@ def write_numpy(limit: Limit, path: str | PathLike[str]) -> None:
 
     Raises
     ------
-    ValueError
+    ArgumentError
         If a parameter or the step size is still a symbol.
     CodeGenerationError
         If the model holds a function that NumPy lacks, or the limit is a next-order equation that

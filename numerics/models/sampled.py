@@ -21,6 +21,7 @@ from derive.theory.jets import Entries, Residual, SquaresJet
 from ..codegen.finite_sums import Output, Products, SampledFunction, SampledRecursion
 from ..codegen.functions import content_of
 from ..codegen.recursions import Recursion
+from ..errors import ArgumentError
 from ..geometry.at_points import Layout
 from ..geometry.small_matrices import Array
 from ..random.draws import SCRATCH_ROWS
@@ -251,7 +252,7 @@ def compile_sampled(limit: SampledLimit, near: ArrayLike | None = None) -> Compi
 
     Raises
     ------
-    ValueError
+    ArgumentError
         If the step size is a symbol, or no point of Γ is found.
     """
     equation_numbers(limit)
@@ -287,7 +288,7 @@ def _rank(problem: SampledDescent, starts: Array) -> int:
             sizes = np.linalg.svd(derivative(end), compute_uv=False)
             return int((sizes > GAP * sizes[0]).sum())
         left.append(np.sqrt(np.mean(residuals(end) ** 2)))
-    raise ValueError(
+    raise ArgumentError(
         f"near: no point where every residual vanishes was found, so there is no Γ to move on: "
         f"{n} samples leave {problem.dimension} weights with a root mean square of {min(left):.2g};"
         " give a point closer to Γ, or a model that can fit all samples (more weights than "

@@ -20,6 +20,7 @@ from derive.model.laws import (
     Uniform,
 )
 
+from ..errors import NoiseError
 from .draws import (
     SCRATCH_ROWS,
     Clear,
@@ -41,10 +42,6 @@ INDEPENDENT_COORDINATES: dict[type[Law], type[Draw]] = {
     Uniform: Flat,
     Bernoulli: Dropout,
 }
-
-
-class NoiseError(ValueError):
-    """A law that cannot be drawn from as it stands."""
 
 
 @dataclass(frozen=True)

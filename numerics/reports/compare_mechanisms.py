@@ -11,6 +11,7 @@ from derive import Limit
 from derive.display.statements import equations
 
 from .. import plots
+from ..errors import ArgumentError
 from ..models.compiled_limit import compile_limit
 from ..plots import Figure
 from ..validation.comparison import Comparison, compare_with_limit, iterations_per_time, survey
@@ -109,14 +110,16 @@ def compare_mechanisms(
 
     Raises
     ------
-    ValueError
+    ArgumentError
         If there is no limit, or the losses or weights differ.
     """
     problems = [limit.problem for limit in limits.values()]
     if not problems or any(
         (p.loss, p.weights) != (q.loss, q.weights) for p in problems for q in problems
     ):
-        raise ValueError("limits: expected at least one, all of problems with one loss and weights")
+        raise ArgumentError(
+            "limits: expected at least one, all of problems with one loss and weights"
+        )
     comparisons = {
         name: compare_with_limit(
             limit,

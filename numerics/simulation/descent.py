@@ -27,6 +27,7 @@ from ..arguments import (
 )
 from ..codegen.functions import CompiledFunction, compile_function, content_of
 from ..codegen.recursions import Recursion
+from ..errors import ArgumentError
 from ..random.samplers import NoiseSampler, sampler_for
 from ..random.streams import Seed
 from .paths import Paths
@@ -54,7 +55,7 @@ class CompiledDescent:
 
     Raises
     ------
-    ValueError
+    ArgumentError
         If a parameter of the problem has no value, or its gradient or law has no code.
     """
 
@@ -63,7 +64,7 @@ class CompiledDescent:
     def __post_init__(self) -> None:
         if self.problem.parameters:
             names = ", ".join(map(str, self.problem.parameters))
-            raise ValueError(
+            raise ArgumentError(
                 f"problem: {names} without a value; bind parameters with problem.subs({{...}}) "
                 "before simulating"
             )
@@ -161,11 +162,11 @@ def compile_descent(problem: NoisyGradientDescent | SampledDescent) -> CompiledD
 
     Raises
     ------
-    ValueError
+    ArgumentError
         If a parameter has no value, or the gradient or the law has no code.
     """
     if not isinstance(problem, NoisyGradientDescent):
-        raise ValueError(f"problem: expected a NoisyGradientDescent, got {problem!r}")
+        raise ArgumentError(f"problem: expected a NoisyGradientDescent, got {problem!r}")
     return CompiledDescent(problem)
 
 
@@ -224,7 +225,7 @@ def simulate_descent(
 
     Raises
     ------
-    ValueError
+    ArgumentError
         If an argument is out of its range or shape.
 
     Warns
@@ -256,7 +257,7 @@ class DescentSettings:
 
     Raises
     ------
-    ValueError
+    ArgumentError
         If one is out of its range.
     """
 

@@ -27,6 +27,7 @@ from derive.model.problem import NoisyGradientDescent
 
 from ..arguments import check_counts, doubles, processors, recorded_steps, starting_points
 from ..codegen.functions import content_of
+from ..errors import ArgumentError, EnsembleError
 from .descent import (
     CompiledDescent,
     DescentSettings,
@@ -40,10 +41,6 @@ from .paths import Paths
 MANIFEST = "ensemble.json"
 CHUNK_PATHS = 256
 """Paths in a chunk, if not told."""
-
-
-class EnsembleError(RuntimeError):
-    """An ensemble that cannot be started, continued or read as asked."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +145,7 @@ def simulate_grid(
     EnsembleError
         If `directory` holds an ensemble and `resume` is false, or another ensemble, or a worker
         was lost; chunks that were finished stay.
-    ValueError
+    ArgumentError
         If an argument is out of its range or shape.
     """
     compiled = problem if isinstance(problem, CompiledDescent) else compile_descent(problem)
@@ -156,10 +153,10 @@ def simulate_grid(
     points = starting_points(start, compiled.problem.weights, paths)
     pairs = doubles("grid", grid)
     if pairs.ndim != 2 or pairs.shape[1] != 2 or not len(pairs):
-        raise ValueError(f"grid: expected pairs (alpha, sigma), at least one; got {grid!r}")
+        raise ArgumentError(f"grid: expected pairs (alpha, sigma), at least one; got {grid!r}")
     lengths = list(steps) if isinstance(steps, Sequence | np.ndarray) else [steps] * len(pairs)
     if len(lengths) != len(pairs):
-        raise ValueError(f"steps: expected one number, or {len(pairs)}, one a grid point")
+        raise ArgumentError(f"steps: expected one number, or {len(pairs)}, one a grid point")
     settings = tuple(
         DescentSettings(float(alpha), float(sigma), length, (seed, i), momentum, neighbourhood)
         for i, ((alpha, sigma), length) in enumerate(zip(pairs, lengths, strict=True))

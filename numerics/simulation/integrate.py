@@ -25,6 +25,7 @@ from ..arguments import (
     processors,
     starting_points,
 )
+from ..errors import ArgumentError
 from ..geometry.small_matrices import Array
 from ..models.compiled_limit import CompiledLimit, compile_limit
 from ..random.streams import Seed
@@ -102,7 +103,7 @@ def simulate_limit(
 
     Raises
     ------
-    ValueError
+    ArgumentError
         If an argument is out of its range or shape, or the limit holds a symbol without a value.
 
     Warns
@@ -146,12 +147,12 @@ def recorded_times(record: int | ArrayLike, time: float) -> Array:
 
     Raises
     ------
-    ValueError
+    ArgumentError
         If fewer than two are asked for, or those given do not increase within 0 … `time`.
     """
     times = equally_spaced(record, time)
     if (np.diff(times) <= 0).any() or times[0] < 0 or times[-1] > time * (1 + 1e-12):
-        raise ValueError(
+        raise ArgumentError(
             f"record: expected times that increase within 0 … {time:g}, "
             f"got {times[0]:g} … {times[-1]:g}"
         )

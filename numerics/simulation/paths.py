@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from derive.errors import SavedFileError
 
+from ..errors import ArgumentError
 from ..formats.archive import read_archive, write_archive
 from ..formats.tables import table
 
@@ -56,7 +57,7 @@ class Paths:
 
     Raises
     ------
-    ValueError
+    ArgumentError
         If the shapes do not fit each other.
     """
 
@@ -71,13 +72,13 @@ class Paths:
         expected = {"times": (times,), "status": (paths,), "stopped": (paths,)}
         for name, shape in expected.items():
             if getattr(self, name).shape != shape:
-                raise ValueError(
+                raise ArgumentError(
                     f"{name}: shape {getattr(self, name).shape} does not fit weights of shape "
                     f"{self.weights.shape}; expected times (T,), weights (paths, T, N), "
                     "status and stopped (paths,)"
                 )
         if self.unit not in get_args(Unit):
-            raise ValueError(f"unit: expected one of {get_args(Unit)}, got {self.unit!r}")
+            raise ArgumentError(f"unit: expected one of {get_args(Unit)}, got {self.unit!r}")
         status = np.array(Status, dtype=object)[self.status.astype(np.int64)]
         object.__setattr__(self, "status", status)
 
@@ -129,12 +130,12 @@ class Paths:
 
         Raises
         ------
-        ValueError
+        ArgumentError
             If their times or units differ.
         """
         first = parts[0]
         if any(p.unit != first.unit or not np.array_equal(p.times, first.times) for p in parts):
-            raise ValueError("parts: expected runs recorded at the same times, in the same unit")
+            raise ArgumentError("parts: expected runs recorded at the same times, in the same unit")
         weights, status, stopped = (
             np.concatenate([getattr(p, name) for p in parts])
             for name in ("weights", "status", "stopped")

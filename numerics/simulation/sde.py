@@ -18,6 +18,7 @@ from tqdm.auto import tqdm
 
 from ..arguments import MAX_COUNT
 from ..codegen.kernels import compiled
+from ..errors import ArgumentError
 from ..geometry.at_points import (
     Frame,
     Layout,
@@ -141,7 +142,7 @@ class Schedule:
         gaps = np.diff(times, prepend=0.0)
         counts = np.ceil(gaps / step * (1 - 1e-12))
         if counts.sum() > MAX_COUNT:
-            raise ValueError(
+            raise ArgumentError(
                 f"step: {counts.sum():.3g} steps of {step:.3g} lead to the time {times[-1]:.3g}; "
                 "give a longer step or a shorter time"
             )

@@ -139,7 +139,7 @@ def measure_scaling(
 
     Raises
     ------
-    ValueError
+    ArgumentError
         If nothing moves.
     """
     grid = [(alpha / 2**i, sigma / 2 ** (j / 2)) for i in range(3) for j in range(3)]

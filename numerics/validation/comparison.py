@@ -14,6 +14,7 @@ from derive import sigma as SIGMA
 from derive.model.laws import ShrinkingLaw
 
 from ..codegen.functions import compile_function
+from ..errors import ArgumentError
 from ..models.compiled_limit import CompiledLimit, compile_limit
 from ..simulation.descent import compile_descent, simulate_descent
 from ..simulation.integrate import simulate_limit
@@ -265,11 +266,11 @@ def survey(
 
     Raises
     ------
-    ValueError
+    ArgumentError
         If the problem does not have two weights.
     """
     if compiled.dimension != 2:
-        raise ValueError(f"level sets need two weights, the problem has {compiled.dimension}")
+        raise ArgumentError(f"level sets need two weights, the problem has {compiled.dimension}")
     flat = points.reshape(-1, 2)
     low, high = np.nanmin(flat, axis=0), np.nanmax(flat, axis=0)
     pad = margin * float(np.max(high - low))

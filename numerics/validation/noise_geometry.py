@@ -19,6 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..errors import ArgumentError
+
 RELATIVE_RANK = 1e-10
 """Eigenvalues of 𝒢 below this multiple of the largest are taken for zero."""
 
@@ -61,13 +63,13 @@ def loss_alignment(jacobian: ArrayLike, residuals: ArrayLike) -> float:
 
     Raises
     ------
-    ValueError
+    ArgumentError
         If the shapes disagree, or the loss or 𝒢 is zero (μ is undefined there).
     """
     j, r = _checked(jacobian, residuals)
     curvature = _curvature_of_samples(j)
     if not curvature.any():
-        raise ValueError("jacobian: 𝒢 is zero, so that μ is undefined; use another point")
+        raise ArgumentError("jacobian: 𝒢 is zero, so that μ is undefined; use another point")
     slope = j @ (r @ j) / len(r)
     aligned = np.mean(r**2 * curvature) - np.mean(slope**2)
     return float(aligned / (np.mean(r**2) * np.mean(curvature)))
@@ -93,13 +95,13 @@ def directional_alignment(
 
     Raises
     ------
-    ValueError
+    ArgumentError
         If the shapes disagree or the loss is zero.
     """
     j, r = _checked(jacobian, residuals)
     v = np.asarray(directions, dtype=float)
     if v.shape[-1:] != j.shape[1:]:
-        raise ValueError(
+        raise ArgumentError(
             f"directions: expected shape (..., {j.shape[1]}), one entry a weight, got {v.shape}"
         )
     along = v @ j.T
@@ -130,7 +132,7 @@ def principal_alignments(jacobian: ArrayLike, residuals: ArrayLike) -> Principal
 
     Raises
     ------
-    ValueError
+    ArgumentError
         If the shapes disagree or the loss is zero.
     """
     j, r = _checked(jacobian, residuals)
@@ -161,12 +163,12 @@ def _checked(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     j, r = np.asarray(jacobian, dtype=float), np.asarray(residuals, dtype=float)
     if j.ndim != 2 or r.shape != j.shape[:1]:
-        raise ValueError(
+        raise ArgumentError(
             "jacobian, residuals: expected shapes (n, N) and (n,), a row a sample, "
             f"got {j.shape} and {r.shape}"
         )
     if not r.any():
-        raise ValueError(
+        raise ArgumentError(
             "residuals: all zero, and the alignments are undefined where the loss is zero; "
             "measure them away from the minimum"
         )

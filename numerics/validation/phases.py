@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from derive import Limit
 from derive.analysis.phases import Term
 
+from ..errors import ArgumentError
 from ..models.compiled_limit import compile_limit
 from ..simulation.descent import compile_descent
 from .bursts import burst
@@ -83,14 +84,16 @@ def phase_diagram(
 
     Raises
     ------
-    ValueError
+    ArgumentError
         If there is no term, or an axis is not positive and ascending.
     """
     if not terms:
-        raise ValueError("terms: expected at least one; nothing moves on a scale that is covered")
+        raise ArgumentError(
+            "terms: expected at least one; nothing moves on a scale that is covered"
+        )
     for name, (low, high) in (("alphas", alphas), ("sigmas", sigmas)):
         if not 0 < low < high:
-            raise ValueError(f"{name}: expected 0 < low < high, got {low:g}, {high:g}")
+            raise ArgumentError(f"{name}: expected 0 < low < high, got {low:g}, {high:g}")
     across, along = np.geomspace(*alphas, GRID), np.geomspace(*sigmas, GRID)
     speeds = _speeds(terms, across[None, :], along[:, None])
     found = (_border(terms, pair, across, along) for pair in itertools.combinations(terms, 2))

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from derive import Limit, Outcome
 
 from ..arguments import check_counts, number, positive, starting_points
+from ..errors import ArgumentError
 from ..models.compiled_limit import compile_limit
 from ..simulation.descent import compile_descent, simulate_descent
 from .comparison import iterations_per_time
@@ -112,11 +113,11 @@ def plan(
 
     Raises
     ------
-    ValueError
+    ArgumentError
         If neither or both of `paths` and `budget` are given, or the budget is not positive.
     """
     if (paths is None) == (budget is None):
-        raise ValueError("paths, budget: expected one of the two")
+        raise ArgumentError("paths, budget: expected one of the two")
     alpha, sigma, time = (
         number(name, given, positive)
         for name, given in (("alpha", alpha), ("sigma", sigma), ("time", time))

@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import chdtrc, kolmogorov, ndtr
 
+from ..errors import ArgumentError
+
 Array = NDArray[np.float64]
 
 
@@ -187,11 +189,13 @@ def power_law(
 
     Raises
     ------
-    ValueError
+    ArgumentError
         If a rate is not positive.
     """
     if np.any(rate.value <= 0):
-        raise ValueError("rate: expected positive rates; there is no motion to fit an exponent to")
+        raise ArgumentError(
+            "rate: expected positive rates; there is no motion to fit an exponent to"
+        )
     design = _design(alpha, sigma, correction)
     weight = rate.value / rate.error
     inverse = np.linalg.pinv(design * weight[:, None])

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from numerics import CacheError
 from numerics.codegen import cache
 from numerics.codegen.cache import CACHE_VARIABLE, cache_directory, load_generated
 from numerics.codegen.kernels import compiled
@@ -118,7 +119,7 @@ def test_a_folder_that_others_can_write_to_is_refused(folder, mode) -> None:
         lambda: compiled(twice)(1.0),
         lambda: load_generated("refused", "content", lambda: ""),
     ):
-        with pytest.raises(PermissionError, match=rf"{folder}: .* mode {mode:o}.*{CACHE_VARIABLE}"):
+        with pytest.raises(CacheError, match=rf"{folder}: .* mode {mode:o}.*{CACHE_VARIABLE}"):
             use()
     assert not list(folder.iterdir())
 
@@ -130,7 +131,7 @@ def test_what_belongs_to_another_user_is_not_executed(folder, monkeypatch) -> No
     assert cache.read_own(path)
     monkeypatch.setattr(os, "geteuid", lambda: folder.stat().st_uid + 1)
     assert cache.read_own(path) is None
-    with pytest.raises(PermissionError, match="not yours alone"):
+    with pytest.raises(CacheError, match="not yours alone"):
         compiled(twice)(1.0)
 
 
@@ -139,5 +140,5 @@ def test_what_belongs_to_another_user_is_not_executed(folder, monkeypatch) -> No
 def test_no_home_is_named(variable, monkeypatch) -> None:
     monkeypatch.delenv(CACHE_VARIABLE)
     monkeypatch.setenv(variable, "~no-such-user/x")
-    with pytest.raises(OSError, match=rf"~no-such-user/x.*set {CACHE_VARIABLE}"):
+    with pytest.raises(CacheError, match=rf"~no-such-user/x.*set {CACHE_VARIABLE}"):
         cache_directory()

@@ -20,7 +20,8 @@ from derive import (
     Uniform,
 )
 from numerics import Paths, Status, StepSizeWarning, compile_descent, simulate_descent
-from numerics.random.samplers import NoiseError, sampler_for
+from numerics.errors import NoiseError
+from numerics.random.samplers import sampler_for
 from numerics.simulation.descent import reference_descent
 
 w1, w2, eta = sp.symbols("w1 w2 eta", real=True)

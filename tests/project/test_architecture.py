@@ -22,8 +22,8 @@ ORDER = {
         " files matrix_model limit sampled"
     ),
     "numerics": (
-        "arguments formats random codegen geometry models simulation validation plots reports"
-        " validator"
+        "errors arguments formats random codegen geometry models simulation validation plots"
+        " reports validator"
     ),
 }
 """Rooms from the ground up: an import goes down, or stays in its room."""
@@ -79,6 +79,15 @@ def test_only_the_shells_print_and_exit(path: Path) -> None:
         if isinstance(node, ast.Call):
             called = ast.unparse(node.func)
             assert called not in {"print", "sys.exit", "exit", "eval", "exec"}, called
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_refusals_have_a_base_of_their_own(path: Path) -> None:
+    """Who catches `SingularLimitError` catches them all, and no fault of the code itself."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Raise) and node.exc is not None:
+            raised = ast.unparse(node.exc).partition("(")[0]
+            assert raised not in {"Exception", "OSError", "RuntimeError", "ValueError"}, raised
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
