@@ -75,7 +75,9 @@ class PointwiseLimit:
         self._second = self._number(limit.second_weight)
         relaxation = limit.equation.relaxation
         self._relaxation = Relaxation(
-            self._number(relaxation.damping), self._number(relaxation.dephasing)
+            self._number(relaxation.damping),
+            self._number(relaxation.dephasing),
+            relaxation.order,
         )
 
     def drift(self, g: LocalGeometry) -> Any:

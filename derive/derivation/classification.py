@@ -18,8 +18,11 @@ from ..symbolic.roots import evaluator
 from ..symbolic.zero_tests import Basis, Verdict, proved
 from ..symbols import alpha, sigma
 from ..theory.jets import SquaresJet
-from ..theory.katzenberger import tangential_covariance
+from ..theory.katzenberger import FLOW, Relaxation, tangential_covariance
 from .noise_moments import NoiseMoments
+
+AT_A_STEP = Relaxation(mpmath.mpf(37) / 1000)
+"""A generic step size: D²Φ_α[Σ] is rational in α."""
 
 
 class Outcome(Enum):
@@ -67,11 +70,25 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Classification:
-    """Outcome, evidence, and the constant c where Σ = cH on Γ."""
+    """Outcome, evidence, and what else was found on the way.
+
+    Attributes
+    ----------
+    outcome : Outcome
+        Which kind of limit it is as α → 0.
+    evidence : Evidence
+        The questions that led there.
+    hessian_multiple : Expr or None
+        The constant c where Σ = cH on Γ.
+    step_order : int or None
+        Where the limit is trivial as α → 0: the smallest j such that αʲ has a coefficient in
+        P D²Φ_α[Σ], so that it moves at a fixed step, on the scale 1/(α^(2+j) σ²).
+    """
 
     outcome: Outcome
     evidence: Evidence
     hessian_multiple: sp.Expr | None = None
+    step_order: int | None = None
 
     def subs(self, values: Mapping[sp.Symbol, Any]) -> Classification:
         """Bind parameters to numbers (the outcome is kept)."""
@@ -123,13 +140,16 @@ def classify(
     if not holds("PΣP = 0 on Γ", questions.no_diffusion, degenerate - {Outcome.DIFFUSIVE}):
         return result(Outcome.DIFFUSIVE)
     multiple = questions.hessian_multiple()
-    still = {Outcome.TRIVIAL, Outcome.FROZEN}
+    at_rest = {Outcome.TRIVIAL, Outcome.FROZEN}
     drift = "½ P D²Φ[Σ] = 0 on Γ" if moments.penalty == 0 else "½ P D²Φ[Σ] − P∇U = 0 on Γ"
-    if not holds(drift, lambda: questions.no_drift(multiple), still):
+    if not holds(drift, lambda: questions.no_drift(multiple), at_rest):
         return result(Outcome.DETERMINISTIC, multiple)
     if holds("∇_wL̂(w, η) = 0 on Γ for all η", questions.frozen, {Outcome.FROZEN}):
         return result(Outcome.FROZEN)
-    return result(Outcome.TRIVIAL)
+    still = questions.no_drift(None, AT_A_STEP)
+    steps.append(Step("½ P D²Φ_α[Σ] = 0 on Γ at a fixed step α", still))
+    order = None if still.value is not False else questions.step_order()
+    return replace(result(Outcome.TRIVIAL, multiple), step_order=order)
 
 
 @dataclass(frozen=True)
@@ -233,9 +253,10 @@ class _Questions:
             return None if free or ratio == 0 else ratio
         return None
 
-    def no_drift(self, multiple: sp.Expr | None) -> Verdict:
+    def no_drift(self, multiple: sp.Expr | None, relaxation: Relaxation = FLOW) -> Verdict:
         """½ P D³L[T] + P∇U = 0 with T the tangential covariance and U the penalty."""
-        slope = gradient(self.moments.penalty, self.manifold.problem.weights)
+        penalty = self.moments.penalty if relaxation.order == 0 else sp.S.Zero
+        slope = gradient(penalty, self.manifold.problem.weights)
         silent = self._silent()
         if silent:
             return silent if not any(slope) else self.manifold.vanishes_along(slope)
@@ -245,9 +266,10 @@ class _Questions:
         pull = evaluator(self.manifold.symbols, slope)
 
         def size(g: LocalGeometry) -> Any:
-            matrix, penalty = self._contracted(g, columns), mpmath.matrix(pull(g.point))
-            drift = g.frame.tangential(mpmath.matrix(g.jet.third(matrix)) / 2 + penalty)
-            scale = max(*g.jet.map(abs).third(matrix.apply(abs)), *penalty.apply(abs))
+            matrix = self._contracted(g, columns, relaxation)
+            pulled = mpmath.matrix(pull(g.point))
+            drift = g.frame.tangential(mpmath.matrix(g.jet.third(matrix)) / 2 + pulled)
+            scale = max(*g.jet.map(abs).third(matrix.apply(abs)), *pulled.apply(abs))
             return mpmath.norm(drift) / scale if scale else mpmath.mpf(0)
 
         return self.manifold.decide(size)
@@ -274,10 +296,20 @@ class _Questions:
 
         return self.manifold.decide(size, [("ΔL is constant on Γ", constant)])
 
-    def _contracted(self, g: LocalGeometry, columns: Callable[..., Any]) -> Any:
+    def step_order(self) -> int | None:
+        """The smallest j for which αʲ has a coefficient in P D²Φ_α[Σ]; None if none is clear."""
+        size = self.manifold.codimension
+        for order in range(1, size * (size + 1) // 2 + 1):  # as many as there are different rates
+            if self.no_drift(None, Relaxation(1, 0, order)).value is False:
+                return order
+        return None
+
+    def _contracted(
+        self, g: LocalGeometry, columns: Callable[..., Any], relaxation: Relaxation
+    ) -> Any:
         s = _reshape(columns(g.point), self.moments.columns.shape)
         covariance = s * s.T if self.moments.factor is not None else s
-        return tangential_covariance(g.frame, covariance)
+        return tangential_covariance(g.frame, covariance, relaxation)
 
     def frozen(self) -> Verdict:
         problem = self.manifold.problem

@@ -78,6 +78,8 @@ class Terms:
     @cached_property
     def special(self) -> SpecialForm | None:
         """The named form of the drift, if it has one."""
+        if self.equation.order:
+            return None
         return special_form(
             self.manifold,
             self.moments,

@@ -24,6 +24,9 @@ from .noise_moments import NoiseMoments
 
 ZERO = sp.Integer(0)
 
+AT_REST = "at rest"
+"""Name of the equation dW = 0."""
+
 
 @dataclass(frozen=True)
 class Equation:
@@ -48,6 +51,8 @@ class Equation:
         q, the factor of D²Φ_α[Σ] in the drift.
     noise_weight : Expr
         c, the factor of P S in the diffusion.
+    order : int
+        j ≥ 1 for the coefficient of αʲ in D²Φ_α[Σ] in place of its limit α → 0.
     step, momentum : Expr
         Step size α, 0 for the limit α → 0, and heavy-ball momentum β.
     """
@@ -59,6 +64,7 @@ class Equation:
     second_regularizer: sp.Expr = ZERO
     ito_weight: sp.Expr = ZERO
     noise_weight: sp.Expr = ZERO
+    order: int = 0
     step: sp.Expr = ZERO
     momentum: sp.Expr = ZERO
 
@@ -69,7 +75,16 @@ class Equation:
     @property
     def relaxation(self) -> Relaxation:
         """The operator ℒ of the step size and the momentum."""
+        if self.order:
+            return replace(Relaxation.of(sp.Integer(1), self.momentum), order=self.order)
         return Relaxation.of(self.step, self.momentum)
+
+    def at_step(self, step: sp.Expr, momentum: sp.Expr) -> Equation:
+        """The same scale at a fixed step size."""
+        weight = self.ito_weight / alpha**self.order
+        if step == 0:
+            return replace(self, momentum=momentum)
+        return replace(self, ito_weight=weight, order=0, step=step, momentum=momentum)
 
     @property
     def effective_time_scale(self) -> sp.Expr | None:
@@ -110,4 +125,4 @@ def leading_equation(outcome: Outcome, moments: NoiseMoments) -> Equation:
             ito_weight=sp.Rational(1, 2),
             noise_weight=sp.Integer(outcome is Outcome.DIFFUSIVE),
         )
-    return Equation("at rest")
+    return Equation(AT_REST)

@@ -20,7 +20,7 @@ from ..theory.second_order import SecondOrder, second_potential
 from . import closed_form
 from .classification import Classification, Evidence, Outcome
 from .closed_form import Terms
-from .coefficients import Equation
+from .coefficients import AT_REST, Equation, leading_equation
 from .noise_moments import NoiseMoments, persistent_noise
 from .scales import crossover, next_order, slower_scales
 from .special_forms import SpecialForm
@@ -165,7 +165,8 @@ class LimitingEquation:
         Returns
         -------
         LimitingEquation
-            With D²Φ_α in place of D²Φ. In the non-degenerate case it has the drift
+            With D²Φ_α in place of D²Φ, and the outcome at that step: what is trivial only as
+            α → 0 is deterministic there. In the non-degenerate case it has the drift
             −P∇Reg + (α/2) D²Φ_α[Σ] and the diffusion √α P S, in time t = kασ². For laws with
             rare jumps this is the next order in α, and exact where L̂ acts linearly on them.
 
@@ -187,14 +188,28 @@ class LimitingEquation:
                 f"step: {names} keep their size as σ → 0, for which no limit at a fixed step is "
                 "derived; compare with the limit α → 0, extrapolating in α"
             )
-        return replace(self, equation=replace(self.equation, step=size, momentum=beta))
+        moving = self._moving_at_a_step if size != 0 else self
+        return replace(moving, equation=moving.equation.at_step(size, beta))
+
+    @property
+    def _moving_at_a_step(self) -> Self:
+        """The limit whose outcome is that at a fixed step, where it is trivial only as α → 0."""
+        if self.equation.name != AT_REST or self.classification.step_order is None:
+            return self
+        outcome = Outcome.DETERMINISTIC
+        return replace(
+            self,
+            classification=replace(self.classification, outcome=outcome),
+            equation=leading_equation(outcome, self.moments),
+        )
 
     def scales(self) -> tuple[Self, ...]:
         """The slower scales, from fast to slow, each a limit with its own evidence.
 
-        Third moments (1/(ασ³)), the third scale (1/(ασ⁴)) and the second chaos (1/(α²σ⁴)); those
-        on which nothing moves are trivial limits. Empty where this limit is non-degenerate (the
-        next orders are then corrections, see `effective`) or frozen.
+        A higher order in the step (1/(α³σ²)), third moments (1/(ασ³)), the third scale (1/(ασ⁴))
+        and the second chaos (1/(α²σ⁴)); those on which nothing moves are trivial limits. Empty
+        where this limit is non-degenerate (the next orders are then corrections, see `effective`)
+        or frozen.
 
         Raises
         ------

@@ -3,6 +3,7 @@
 In a degenerate case the next terms of the averaged recursion and of its noise act on scales of
 their own, and each obeys Theorem A or B with other data:
 
+    1/(α³σ²)   −½ P D³L[X₁] where D²Φ_α[Σ] = α D³L[X₁] + …, though D²Φ[Σ] = 0
     1/(ασ³)    −P∇Reg₃      laws with third moments
     1/(ασ⁴)    −P∇V₂        V₂ = Reg₂ − ½ ∇Regᵀ H⁺ ∇Reg
     1/(α²σ⁴)   Theorem B with Σ₂ in place of Σ, where the noise acts through second order alone.
@@ -56,6 +57,8 @@ def slower_scales(
     if classification.outcome in (Outcome.NON_DEGENERATE, Outcome.FROZEN):
         return ()
     scales = []
+    if classification.step_order is not None:
+        scales.append(_step_scale(moments, classification, classification.step_order))
     third = _third_moment_scale(manifold, moments)
     if third is not None:
         scales.append(third)
@@ -124,6 +127,18 @@ def next_order(manifold: Manifold, moments: NoiseMoments, noise_scale: sp.Expr) 
         ito_weight=alpha / 2,
         noise_weight=sp.sqrt(alpha),
     )
+
+
+def _step_scale(moments: NoiseMoments, classification: Classification, order: int) -> Scale:
+    """The first order of D²Φ_α[Σ] in α that moves what D²Φ[Σ] leaves at rest."""
+    power = 2 + order
+    equation = Equation(
+        f"order {power} in the step",
+        1 / (alpha**power * sigma**2),
+        ito_weight=sp.Rational(1, 2),
+        order=order,
+    )
+    return Scale(moments, replace(classification, outcome=Outcome.DETERMINISTIC), equation)
 
 
 def _third_moment_scale(manifold: Manifold, moments: NoiseMoments) -> Scale | None:

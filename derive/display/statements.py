@@ -26,7 +26,7 @@ MEANINGS = {
     Outcome.NON_DEGENERATE: "constrained gradient flow of Reg (Theorem A)",
     Outcome.DIFFUSIVE: "constrained SDE on Γ (Theorem B)",
     Outcome.DETERMINISTIC: "constrained flow, no diffusion along Γ (Theorem B)",
-    Outcome.TRIVIAL: "no motion on either time scale; a slower scale may act",
+    Outcome.TRIVIAL: "no motion on either time scale as α → 0; a slower scale may act",
     Outcome.FROZEN: "∇L̂(w, η) = 0 on Γ for all η: nothing ever moves",
 }
 
@@ -170,6 +170,10 @@ def _noise(limit: LimitingEquation) -> list[Statement]:
 def _outcome(limit: LimitingEquation) -> list[Statement]:
     beyond = limit.equation.name not in ("Theorem A", "Theorem B", "at rest")
     meaning = limit.equation.name if beyond else MEANINGS[limit.outcome]
+    order = limit.classification.step_order
+    if limit.outcome is Outcome.TRIVIAL and order is not None:
+        power = str(2 + order).translate(SUPERSCRIPT)
+        meaning = f"no motion as α → 0; at a fixed step it moves, on 1/(α{power}σ²)"
     name = limit.outcome.value
     why = tuple(
         Words(f"{step.question}: {ANSWERS[step.verdict.value]}") for step in limit.evidence.steps
@@ -184,6 +188,8 @@ def _outcome(limit: LimitingEquation) -> list[Statement]:
         statements.append(Statement("time scale", text, (Formula((r"t = k\,", 1 / scale)),)))
     return statements
 
+
+SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 ANSWERS = {True: "yes", False: "no", None: "undecided"}
 

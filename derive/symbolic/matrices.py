@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import mpmath
@@ -11,6 +11,9 @@ from sympy.polys.matrices import DomainMatrix
 
 Matrix = Any
 """A `sympy.Matrix` or an `mpmath.matrix`."""
+
+Operator = Callable[[Matrix], Matrix]
+"""A linear map of matrices."""
 
 
 def like(matrix: Matrix, rows: Sequence[Sequence[Any]]) -> Matrix:
@@ -55,6 +58,30 @@ def solve(matrix: Matrix, right: Matrix) -> Matrix:
         for i in range(matrix.rows)
     ]
     return like(right, _gauss_jordan(rows))
+
+
+def solve_symmetric(operator: Operator, right: Matrix) -> Matrix:
+    """Symmetric Y with F(Y) = C for a linear F, as a linear system of its K(K + 1)/2 entries.
+
+    Raises
+    ------
+    ZeroDivisionError
+        If F is singular.
+    """
+    size = right.rows
+    places = [(i, j) for i in range(size) for j in range(i + 1)]
+    if not places:
+        return right
+    columns = []
+    for i, j in places:
+        unit = zeros(right, size, size)
+        unit[i, j] = unit[j, i] = 1
+        image = operator(unit)
+        columns.append([image[a, b] for a, b in places])
+    entries = solve(like(right, columns).T, like(right, [[right[a, b]] for a, b in places]))
+    found = {place: entries[k, 0] for k, place in enumerate(places)}
+    rows = [[found[max(i, j), min(i, j)] for j in range(size)] for i in range(size)]
+    return like(right, rows)
 
 
 def _gauss_jordan(rows: list[list[Any]]) -> list[list[Any]]:

@@ -23,9 +23,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import sympy as sp
-
-from ..symbolic.calculus import inverse
+from ..symbolic.matrices import solve_symmetric
 
 Matrix = Any
 Contraction = Callable[[Matrix], list[Any]]
@@ -47,20 +45,27 @@ class Relaxation:
         τ = α/(1 + β); 0 for the gradient flow.
     dephasing : scalar
         γ = αβ/((1 − β)²(1 + β)); 0 without momentum.
+    order : int
+        0 for ℒ⁻¹ itself; j ≥ 1 for its coefficient of αʲ as α → 0, with τ and γ per unit of α,
+        where noise has no part along Γ (PS = 0).
     """
 
     damping: Any = 0
     dephasing: Any = 0
+    order: int = 0
 
     @classmethod
     def of(cls, step: Any, momentum: Any = 0) -> Relaxation:
         """Relaxation of gradient descent with step α and momentum β."""
         return cls(step / (1 + momentum), step * momentum / ((1 - momentum) ** 2 * (1 + momentum)))
 
-    def rate(self, first: Any, second: Any) -> Any:
-        """Eigenvalue of ℒ for a pair of eigenvalues of H."""
-        product, gap = first * second, first - second
-        return first + second - self.damping * product + self.dephasing * gap**2
+    def response(self, first: Any, second: Any) -> Any:
+        """Eigenvalue of ℒ⁻¹ for a pair of eigenvalues of H."""
+        total = first + second
+        slowed = self.damping * first * second - self.dephasing * (first - second) ** 2
+        if self.order:
+            return (slowed / total) ** self.order / total
+        return 1 / (total - slowed)
 
 
 FLOW = Relaxation()
@@ -173,29 +178,35 @@ def second_derivative(
 def solve_lyapunov(operator: Matrix, right: Matrix, relaxation: Relaxation = FLOW) -> Matrix:
     """Symmetric Y with M Y + Y Mᵀ − τ M Y Mᵀ + γ (M²Y − 2 M Y Mᵀ + Y M²ᵀ) = B.
 
-    Entry by entry when M is diagonal (in an eigenbasis of H it is), else as a linear system of
-    the K(K+1)/2 unknown entries.
+    Entry by entry when M is diagonal (in an eigenbasis of H it is), else as a linear system.
     """
     size = operator.rows
     if all(operator[i, j] == 0 for i in range(size) for j in range(size) if i != j):
         values = [operator[i, i] for i in range(size)]
         return type(right)(
             [
-                [right[i, j] / relaxation.rate(values[i], values[j]) for j in range(size)]
+                [right[i, j] * relaxation.response(values[i], values[j]) for j in range(size)]
                 for i in range(size)
             ]
         )
-    unknown = [[sp.Dummy() for _ in range(i + 1)] for i in range(size)]
-    y = sp.Matrix(size, size, lambda i, j: unknown[max(i, j)][min(i, j)])
-    tau, gamma = relaxation.damping, relaxation.dephasing
-    residue = operator * y + y * operator.T - (tau + 2 * gamma) * operator * y * operator.T - right
-    if gamma != 0:
-        residue += gamma * (operator**2 * y + y * operator.T**2)
-    entries = [residue[i, j] for i in range(size) for j in range(i + 1)]
-    flat = [x for row in unknown for x in row]
-    system, rhs = sp.linear_eq_to_matrix(entries, flat)
-    solution = inverse(system) * rhs
-    return y.xreplace(dict(zip(flat, solution, strict=True)))
+    turned = relaxation.damping + 2 * relaxation.dephasing
+
+    def slowed(y: Matrix) -> Matrix:
+        """τ M Y Mᵀ − γ (M²Y − 2 M Y Mᵀ + Y M²ᵀ)."""
+        image = turned * operator * y * operator.T
+        if relaxation.dephasing != 0:
+            image -= relaxation.dephasing * (operator**2 * y + y * operator.T**2)
+        return image
+
+    def lyapunov(y: Matrix) -> Matrix:
+        return operator * y + y * operator.T
+
+    if relaxation.order == 0:
+        return solve_symmetric(lambda y: lyapunov(y) - slowed(y), right)
+    solution = solve_symmetric(lyapunov, right)
+    for _ in range(relaxation.order):
+        solution = solve_symmetric(lyapunov, slowed(solution))
+    return solution
 
 
 def _column(third: Contraction, matrix: Matrix) -> Matrix:

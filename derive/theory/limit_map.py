@@ -26,8 +26,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from ..symbolic.matrices import Matrix, identity, solve, zeros
-from .map_jets import MapJet, Operator
+from ..symbolic.matrices import Matrix, identity, solve, solve_symmetric
+from .map_jets import MapJet
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,8 @@ class SlowMotion:
     @cached_property
     def fluctuation(self) -> Matrix:
         """Y, shape (K, K): the stationary covariance of J x."""
-        return solve_stein(self.across, self.normals * self.jet.noise * self.normals.T)
+        noise = self.normals * self.jet.noise * self.normals.T
+        return solve_symmetric(lambda y: y - self.across(y), noise)
 
     @cached_property
     def correlation(self) -> Matrix:
@@ -111,23 +112,3 @@ class SlowMotion:
     def _stirred(self) -> Matrix:
         """E[DT₀ R Y Rᵀ DT₀ᵀ]: what randomness of fixed size makes of the fluctuation across 𝓜."""
         return self._moved(self.fluctuation)
-
-
-def solve_stein(operator: Operator, right: Matrix) -> Matrix:
-    """Symmetric Y with Y − 𝓑(Y) = C, as a linear system of its K(K + 1)/2 entries."""
-    size = right.rows
-    places = [(i, j) for i in range(size) for j in range(i + 1)]
-    if not places:
-        return right
-    columns = []
-    for i, j in places:
-        unit = zeros(right, size, size)
-        unit[i, j] = unit[j, i] = 1
-        rest = unit - operator(unit)
-        columns.append([rest[a, b] for a, b in places])
-    system = type(right)(columns).T
-    entries = solve(system, type(right)([[right[a, b]] for a, b in places]))
-    solution = zeros(right, size, size)
-    for k, (i, j) in enumerate(places):
-        solution[i, j] = solution[j, i] = entries[k, 0]
-    return solution

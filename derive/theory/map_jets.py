@@ -13,14 +13,11 @@ All matrices may hold sympy expressions (`sympy.Matrix`) or numbers (`mpmath.mat
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
-from ..symbolic.matrices import Matrix, blocks, identity, zeros
-
-Operator = Callable[[Matrix], Matrix]
+from ..symbolic.matrices import Matrix, Operator, blocks, identity, zeros
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,8 @@ class Layout(NamedTuple):
         The factors q of D²Φ_α[Σ], c of P S and κ₂ of P r.
     damping, dephasing : float
         τ and γ of the operator ℒ, see `derive.theory.katzenberger.Relaxation`.
+    order : float
+        j ≥ 1 for the coefficient of αʲ of ℒ⁻¹ in its place, else 0.
     """
 
     dimension: int
@@ -78,6 +80,7 @@ class Layout(NamedTuple):
     second_weight: float
     damping: float
     dephasing: float
+    order: float
 
 
 @compiled
@@ -211,7 +214,12 @@ def tangential_second_derivative(
             second = curvatures[b]
             rate = first + second - lay.damping * first * second
             rate += lay.dephasing * (first - second) ** 2
-            scaled[a, m + b] = 0.5 * dot(across[a], across[b]) / rate
+            noise = 0.5 * dot(across[a], across[b])
+            if lay.order > 0:
+                total = first + second
+                scaled[a, m + b] = noise * (1 - rate / total) ** lay.order / total
+            else:
+                scaled[a, m + b] = noise / rate
     beside = np.empty((lay.dimension, m + lay.rank))
     for i in range(lay.dimension):
         for k in range(m):

@@ -287,7 +287,7 @@ def equation_numbers(limit: Limit | SampledLimit) -> dict[str, float]:
             f"limit: {', '.join(symbols)} is a symbol still; give numbers, as in "
             "limit.at_step(0.05) or limit.effective(0.05, 0.1), before compiling"
         )
-    return {name: float(value) for name, value in numbers.items()}
+    return {name: float(value) for name, value in numbers.items()} | {"order": equation.order}
 
 
 class _LossValues(NamedTuple):

@@ -191,7 +191,7 @@ def _numbers(limit: Limit) -> dict[str, Any]:
 
 def _pointwise(limit: Limit, writer: _Writer) -> Iterator[str]:
     """Derivatives of the model, from which the equation is computed at each point."""
-    if limit.second_weight != 0:
+    if limit.second_weight != 0 or limit.equation.order:
         raise CodeGenerationError(
             f"limit: the equation {limit.equation.name!r} has no closed form here; export the "
             "limit itself, or one at a step, limit.at_step(...)"

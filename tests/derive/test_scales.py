@@ -36,6 +36,7 @@ from derive.analysis.phases import ruling, terms
 from derive.derivation.higher_moments import second_chaos, second_regularizer, third_regularizer
 from derive.errors import NotCoveredError
 from derive.model.laws import Law
+from numerics import compile_limit
 from tests.truth.oracles import (
     FIRST,
     OFFSETS,
@@ -365,6 +366,60 @@ def test_momentum_is_that_of_the_iterated_heavy_ball(beta):
     limit = derive_limit(problem).at_step(sp.Rational(1, 10), beta)
     assert drift_of(limit, w) == pytest.approx(truth, abs=1e-7)
     assert limit.time_scale == (1 - beta) ** 2 / (alpha**2 * sigma**2)
+
+
+# Trivial as α → 0, not at a step -----------------------------------------------------------------
+
+
+LEVEL = ((w1**2 + w2**2 - 1) / 2, w1 - w3)
+"""ΔL = 3 on Γ, while det₊(1 − αH/2) varies along it."""
+
+LEVEL_LABELS = NoisyGradientDescent(
+    sum(r**2 for r in LEVEL) / 2,
+    sum((r - e) ** 2 for r, e in zip(LEVEL, E, strict=True)) / 2,
+    W[:3],
+    E,
+)
+
+
+def test_trivial_limit_moves_at_a_step():
+    """Against ½ D²Φ_α[Σ] by iterating descent."""
+    limit = derive_limit(LEVEL_LABELS)
+    assert limit.outcome is Outcome.TRIVIAL
+    assert "1/(α³σ²)" in str(limit)
+    landscape, w = Landscape.of(LEVEL_LABELS.loss, W[:3]), np.array([0.6, 0.8, 0.6])
+    sigma_matrix = landscape.hessian(w)
+    for step in (0.2, 0.5):
+        truth = second_derivative(lambda x, a=step: landscape.descent_end(x, a), w, sigma_matrix)
+        there = limit.at_step(step)
+        assert there.outcome is Outcome.DETERMINISTIC
+        assert there.time_scale == 1 / (alpha**2 * sigma**2)
+        assert np.linalg.norm(truth) > 0.01
+        assert drift_of(there, w) == pytest.approx(truth / 2, abs=1e-7)
+        assert np.array(there.drift.subs(dict(zip(W, w, strict=False)))).astype(float)[
+            :, 0
+        ] == pytest.approx(truth / 2, abs=1e-7)
+
+
+def test_trivial_limit_names_the_scale_of_its_motion():
+    limit = derive_limit(LEVEL_LABELS)
+    scale, w = limit.scales()[0], np.array([0.6, 0.8, 0.6])
+    assert scale.time_scale == 1 / (alpha**3 * sigma**2)
+    small = sp.Rational(1, 10**6)
+    expected = drift_of(limit.at_step(small), w) * 1e6
+    assert np.linalg.norm(expected) > 0.01
+    assert drift_of(scale, w) == pytest.approx(expected, abs=1e-6)
+    assert compile_limit(scale).drift(w) == pytest.approx(expected, abs=1e-6)
+    closed = np.array(scale.drift.subs(dict(zip(W, w, strict=False)))).astype(float)[:, 0]
+    assert closed == pytest.approx(expected, abs=1e-6)
+    assert drift_of(scale.at_step(small), w) == pytest.approx(expected, abs=1e-6)
+
+
+def test_limit_that_is_trivial_at_every_step_stays_so():
+    limit = derive_limit(ring(RING**2 / 8 + RING * E1))
+    assert limit.outcome is Outcome.TRIVIAL
+    assert limit.at_step(sp.Rational(1, 5)).outcome is Outcome.TRIVIAL
+    assert all("alpha**3" not in str(scale.time_scale) for scale in limit.scales())
 
 
 # Closed forms, listing, refusals ---------------------------------------------------------------
