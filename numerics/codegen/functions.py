@@ -11,7 +11,7 @@ import hashlib
 import keyword
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from functools import cached_property
 from typing import Any
 
@@ -228,17 +228,30 @@ def readable_names(
 def content_of(*parts: Any) -> str:
     """Text that two models share only if they are the same, assumptions on symbols included.
 
+    Parts are expressions, numbers, texts, sequences of them, and dataclasses, of which every field
+    counts.
+
     Every subexpression is looked at once, however often it occurs: written out, those of a net
     with many masks fill a hundred megabytes.
     """
     digests: dict[sp.Basic, str] = {}
 
     def text(part: Any) -> str:
+        if part is None or isinstance(part, str | int | float):
+            return repr(part)
         if isinstance(part, sp.MatrixBase):
             return text((part.shape, tuple(part)))
         if isinstance(part, (tuple, list)):
             return f"({', '.join(map(text, part))})"
-        if not isinstance(part, sp.Basic) or not part.args:
+        if is_dataclass(part):
+            values = [(field.name, getattr(part, field.name)) for field in fields(part)]
+            return f"{type(part).__qualname__}{text(values)}"
+        if not isinstance(part, sp.Basic):
+            raise CodeGenerationError(
+                f"{part!r}: a {type(part).__name__} has no content to tell models apart by; "
+                "make it a dataclass"
+            )
+        if not part.args:
             return sp.srepr(part)
         if part not in digests:
             whole = f"{type(part).__name__}{text(part.args)}"

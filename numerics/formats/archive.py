@@ -15,7 +15,10 @@ from numpy.typing import NDArray
 from derive.errors import SavedFileError
 from derive.files.atomic_write import write_atomically
 
-MALFORMED = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, TypeError, KeyError)
+MALFORMED = (
+    *(zipfile.BadZipFile, zlib.error, EOFError, ValueError, TypeError, KeyError),
+    *(OSError, NotImplementedError, RuntimeError),
+)
 """What reading a file of another kind may raise."""
 
 
@@ -63,14 +66,15 @@ def read_archive(
     SavedFileError
         If the file is truncated, of another kind, or of a newer version.
     """
-    try:
-        with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            content = {name: archive[name] for name in archive.files}
-    except MALFORMED as error:
-        raise SavedFileError(
-            f"{path}: not a whole file written by {writer} (truncated, damaged or of another "
-            f"kind): {error}"
-        ) from error
+    with Path(path).open("rb") as file:
+        try:
+            with np.load(file, allow_pickle=False) as archive:
+                content = {name: archive[name] for name in archive.files}
+        except MALFORMED as error:
+            raise SavedFileError(
+                f"{path}: not a whole file written by {writer} (truncated, damaged or of another "
+                f"kind): {error}"
+            ) from error
     if str(content.get("format")) != format_ or not names | {"version"} <= content.keys():
         raise SavedFileError(f"{path}: a .npz file, but not one written by {writer}")
     if int(content["version"]) > version:

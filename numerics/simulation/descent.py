@@ -104,9 +104,7 @@ class CompiledDescent:
             sampler=self.sampler,
             recorded=problem.dimension,
             update=update,
-            content=content_of(
-                problem.loss, problem.noisy_loss, problem.noise_matrix, problem.penalty
-            ),
+            content=content_of(problem),
         )
 
     def _slope(self) -> Sequence[Any]:

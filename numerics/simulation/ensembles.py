@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, as_completed
 from dataclasses import dataclass
-from importlib.metadata import version
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -22,10 +20,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 from tqdm.auto import tqdm
 
+from derive.errors import SavedFileError
 from derive.files.atomic_write import write_atomically
 from derive.model.problem import NoisyGradientDescent
+from derive.sampled import SampledDescent
 
 from ..arguments import check_counts, doubles, processors, recorded_steps, starting_points
+from ..codegen.cache import code_version
 from ..codegen.functions import content_of
 from ..errors import ArgumentError, EnsembleError
 from .descent import (
@@ -39,6 +40,7 @@ from .descent import (
 from .paths import Paths
 
 MANIFEST = "ensemble.json"
+CHUNKS = "point*-paths*.npz"
 CHUNK_PATHS = 256
 """Paths in a chunk, if not told."""
 
@@ -71,12 +73,15 @@ class Ensemble:
         Paths at each grid point.
     chunk_paths : int
         Paths in a chunk.
+    digest : str
+        Of everything that determines the results.
     """
 
     directory: Path
     grid: tuple[tuple[float, float], ...]
     paths: int
     chunk_paths: int
+    digest: str
 
     def __len__(self) -> int:
         return len(self.grid)
@@ -84,7 +89,11 @@ class Ensemble:
     def __getitem__(self, point: int) -> Paths:
         """Read all paths at grid point number `point`."""
         chunks = [c for c in self.chunks() if c.point == range(len(self.grid))[point]]
-        return Paths.joined([Paths.load(self.directory / c.name) for c in chunks])
+        return Paths.joined([self._load(c) for c in chunks])
+
+    def origin(self, chunk: Chunk) -> str:
+        """What the file of a chunk says that it is: a name alone can be given to any file."""
+        return _digest(f"{self.digest} {chunk.name}".encode())
 
     def chunks(self) -> Iterator[Chunk]:
         """All chunks, in order."""
@@ -93,12 +102,22 @@ class Ensemble:
                 yield Chunk(point, first, min(self.chunk_paths, self.paths - first))
 
     def missing(self) -> list[Chunk]:
-        """Chunks that are not there yet."""
-        return [c for c in self.chunks() if not (self.directory / c.name).exists()]
+        """Chunks that are not there yet, or are damaged, or of another ensemble; each is read."""
+        return [c for c in self.chunks() if not self._is_whole(c)]
+
+    def _is_whole(self, chunk: Chunk) -> bool:
+        try:
+            self._load(chunk)
+        except (SavedFileError, OSError):
+            return False
+        return True
+
+    def _load(self, chunk: Chunk) -> Paths:
+        return Paths.load(self.directory / chunk.name, self.origin(chunk))
 
 
 def simulate_grid(
-    problem: NoisyGradientDescent | CompiledDescent,
+    problem: NoisyGradientDescent | SampledDescent | CompiledDescent,
     start: ArrayLike | Mapping[Any, float],
     directory: str | PathLike[str],
     *,
@@ -164,8 +183,10 @@ def simulate_grid(
     times = tuple(tuple(map(int, recorded_steps(record, s.steps))) for s in settings)
     job = DescentJob(compiled, points, settings, times, processors() if executor is None else 1)
     grid_points = tuple((s.alpha, s.sigma) for s in settings)
-    ensemble = Ensemble(Path(directory), grid_points, paths, chunk_paths)
-    _open(ensemble, job.manifest() | {"chunk_paths": chunk_paths}, resume)
+    manifest = job.manifest() | {"chunk_paths": chunk_paths}
+    digest = _digest(json.dumps(manifest, sort_keys=True).encode())
+    ensemble = Ensemble(Path(directory), grid_points, paths, chunk_paths, digest)
+    _open(ensemble, manifest, resume)
     warn_of_step_size(compiled, points[0], max(s.alpha for s in settings), momentum)
     _run_missing(ensemble, job, executor)
     return ensemble
@@ -209,42 +230,50 @@ class DescentJob:
 
     def manifest(self) -> dict[str, Any]:
         """Everything that determines the results, as JSON."""
-        problem = self.compiled.problem
-        model = content_of(
-            problem.weights, problem.noise, problem.loss, problem.noisy_loss, problem.noise_matrix
-        )
         return {
-            "model": _digest(f"{model} {self.compiled.sampler!r}".encode()),
+            "model": _digest(content_of(self.compiled.problem).encode()),
             "start": _digest(self.points.tobytes()),
             "paths": len(self.points),
             "settings": [[s.alpha, s.sigma, s.steps, *s.seed] for s in self.settings],  # type: ignore[misc]
             "momentum": self.settings[0].momentum,
             "neighbourhood": self.settings[0].neighbourhood,
             "times": [list(t) for t in self.times],
-            "versions": [sys.version, version("numba"), version("numpy"), version("sympy")],
+            "version": code_version(),
         }
 
 
 def _open(ensemble: Ensemble, manifest: dict[str, Any], resume: bool) -> None:
     """Start the ensemble's directory, or make sure that it is the same ensemble's."""
     path = ensemble.directory / MANIFEST
-    if not path.exists():
-        ensemble.directory.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, lambda file: file.write(json.dumps(manifest).encode()))
-        return
+    ensemble.directory.mkdir(parents=True, exist_ok=True)
+    # In this order: where there is a chunk, there was a manifest before.
+    if any(ensemble.directory.glob(CHUNKS)) and not path.exists():
+        raise EnsembleError(
+            f"{ensemble.directory} holds chunks of results, but not the {MANIFEST} that says of "
+            "what; name another directory"
+        )
+    text = json.dumps(manifest).encode()
+    try:
+        write_atomically(path, lambda file: file.write(text), exclusive=True)
+    except FileExistsError:
+        _check_same(path, manifest, resume)
+
+
+def _check_same(path: Path, manifest: dict[str, Any], resume: bool) -> None:
+    """Refuse to go on with another ensemble, or where that was not asked for."""
     if not resume:
         raise EnsembleError(
-            f"{ensemble.directory} already holds an ensemble; pass resume=True to go on with it, "
+            f"{path.parent} already holds an ensemble; pass resume=True to go on with it, "
             "or name another directory"
         )
     try:
-        stored = json.loads(path.read_text())
-    except ValueError as error:
+        stored = dict(json.loads(path.read_text()))
+    except (ValueError, TypeError, RecursionError) as error:
         raise EnsembleError(f"{path}: not a manifest of an ensemble: {error}") from error
-    different = sorted(k for k in manifest if stored.get(k) != manifest[k])
+    different = sorted(k for k in manifest | stored if stored.get(k) != manifest.get(k))
     if different:
         raise EnsembleError(
-            f"{ensemble.directory} holds another ensemble; it differs in {', '.join(different)}. "
+            f"{path.parent} holds another ensemble; it differs in {', '.join(different)}. "
             "Resume with the arguments and versions it was started with, or name another directory"
         )
 
@@ -256,7 +285,7 @@ def _run_missing(ensemble: Ensemble, job: DescentJob, executor: Executor | None)
     with tqdm(total=total, initial=done, unit="chunk", delay=2.0, disable=None) as bar:
 
         def keep(chunk: Chunk, paths: Paths) -> None:
-            paths.save(ensemble.directory / chunk.name)
+            paths.save(ensemble.directory / chunk.name, ensemble.origin(chunk))
             bar.update()
 
         if executor is None:

@@ -112,15 +112,17 @@ class Paths:
         failed = [(s, self.stopped[self.status == s]) for s in Status if s is not Status.OK]
         return [(status, len(steps), int(steps.min())) for status, steps in failed if len(steps)]
 
-    def save(self, path: str | PathLike[str]) -> None:
+    def save(self, path: str | PathLike[str], origin: str = "") -> None:
         """Write a compressed `.npz` file, whole or not at all.
 
         Parameters
         ----------
         path : path-like
             Name of the file, taken as it is.
+        origin : str
+            What the paths are a part of, for `load` to check.
         """
-        content = {name: getattr(self, name) for name in ("unit", *FIELDS)}
+        content = {name: getattr(self, name) for name in ("unit", *FIELDS)} | {"origin": origin}
         content["status"] = self.status.astype(np.int8)
         write_archive(path, FORMAT, VERSION, content)
 
@@ -143,20 +145,24 @@ class Paths:
         return cls(first.times, weights, first.unit, status, stopped)
 
     @classmethod
-    def load(cls, path: str | PathLike[str]) -> Paths:
+    def load(cls, path: str | PathLike[str], origin: str | None = None) -> Paths:
         """Read a file written by `save`.
 
         Parameters
         ----------
         path : path-like
             Name of the file.
+        origin : str, optional
+            What the paths have to be a part of.
 
         Raises
         ------
         SavedFileError
-            If the file is truncated, of another kind, or of a newer version.
+            If the file is truncated, of another kind, of a newer version, or of another origin.
         """
         content = read_archive(path, FORMAT, VERSION, {*FIELDS, "unit"}, "Paths.save")
+        if origin is not None and str(content.get("origin")) != origin:
+            raise SavedFileError(f"{path}: paths of another run than the one that is continued")
         try:
             return cls(**{name: content[name] for name in FIELDS}, unit=str(content["unit"]))  # type: ignore[arg-type]
         except (ValueError, TypeError, IndexError) as error:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import inspect
+import shutil
 import warnings
+from collections.abc import Callable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import replace
 from multiprocessing import get_context
+from pathlib import Path
 
 import numpy as np
 import pytest
 import sympy as sp
 
-from derive import NoisyGradientDescent
-from numerics import EnsembleError, compile_descent, simulate_descent, simulate_grid
+from derive import NoisyGradientDescent, SampledDescent, SavedFileError, sigma
+from numerics import EnsembleError, Paths, compile_descent, simulate_descent, simulate_grid
+from numerics.simulation import ensembles
 from numerics.simulation.ensembles import DescentJob
 
 w1, w2, eta = sp.symbols("w1 w2 eta", real=True)
@@ -110,14 +116,144 @@ def test_an_interrupted_run_resumes_with_the_same_bits(tmp_path, whole, monkeypa
     assert_same(simulate_grid(RING, START, tmp_path, **SETTINGS, resume=True), whole)
 
 
-def test_another_ensemble_is_not_mixed_in(tmp_path) -> None:
+def test_an_ensemble_is_not_begun_twice(tmp_path) -> None:
     simulate_grid(RING, START, tmp_path, **SETTINGS)
     with pytest.raises(EnsembleError, match="pass resume=True"):
         simulate_grid(RING, START, tmp_path, **SETTINGS)
-    with pytest.raises(EnsembleError, match="differs in settings"):
-        simulate_grid(RING, START, tmp_path, **(SETTINGS | {"seed": 5}), resume=True)
-    with pytest.raises(EnsembleError, match="differs in start"):
-        simulate_grid(RING, (0.8, 0.6), tmp_path, **SETTINGS, resume=True)
-    (tmp_path / "ensemble.json").write_text("{")
-    with pytest.raises(EnsembleError, match="not a manifest"):
+
+
+PENALIZED = replace(RING.problem, penalty=sigma**2 * w1**2)
+VARIED = {
+    "problem": PENALIZED,
+    "start": (0.8, 0.6),
+    "grid": [(0.05, 0.1), (0.025, 0.25)],
+    "steps": [40, 82],
+    "paths": 51,
+    "seed": 5,
+    "record": 4,
+    "momentum": 0.5,
+    "neighbourhood": 0.5,
+    "chunk_paths": 21,
+}
+INDIFFERENT = {"directory", "executor", "resume"}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    """The folder of an ensemble."""
+    folder = tmp_path_factory.mktemp("finished")
+    simulate_grid(RING, START, folder, **SETTINGS)
+    return folder
+
+
+@pytest.mark.parametrize("argument", inspect.signature(simulate_grid).parameters)
+def test_an_ensemble_is_not_resumed_with_another_argument(argument: str, finished) -> None:
+    if argument in INDIFFERENT:
+        return
+    same = {"problem": RING, "start": START, **SETTINGS}
+    with pytest.raises(EnsembleError, match="holds another ensemble; it differs in"):
+        simulate_grid(directory=finished, **(same | {argument: VARIED[argument]}), resume=True)
+
+
+def test_an_ensemble_is_not_resumed_by_another_release(finished, monkeypatch) -> None:
+    monkeypatch.setattr(ensembles, "code_version", lambda: "another")
+    with pytest.raises(EnsembleError, match="it differs in version"):
+        simulate_grid(RING, START, finished, **SETTINGS, resume=True)
+
+
+@pytest.mark.parametrize("manifest", ["{", "null", "[]", "3", '"x"', "[" * 100_000])
+def test_a_damaged_manifest_is_refused(manifest: str, tmp_path) -> None:
+    (tmp_path / "ensemble.json").write_text(manifest)
+    with pytest.raises(EnsembleError, match=r"not a manifest|differs in"):
         simulate_grid(RING, START, tmp_path, **SETTINGS, resume=True)
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_chunks_without_a_manifest_are_refused(resume: bool, finished, tmp_path) -> None:
+    folder = Path(shutil.copytree(finished, tmp_path / "lost"))
+    (folder / "ensemble.json").unlink()
+    with pytest.raises(EnsembleError, match=r"chunks of results, but not the ensemble\.json"):
+        simulate_grid(RING, START, folder, **(SETTINGS | {"seed": 999}), resume=resume)
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_of_two_that_start_at_once_one_is_refused(resume: bool, tmp_path, monkeypatch) -> None:
+    write = ensembles.write_atomically
+
+    def overtaken(*arguments, **options) -> None:
+        """The other starts between the look at the folder and the first file in it."""
+        monkeypatch.undo()
+        simulate_grid(RING, START, tmp_path, **(SETTINGS | {"seed": 2}))
+        write(*arguments, **options)
+
+    monkeypatch.setattr(ensembles, "write_atomically", overtaken)
+    with pytest.raises(EnsembleError, match="differs in settings" if resume else "resume=True"):
+        simulate_grid(RING, START, tmp_path, **(SETTINGS | {"seed": 1}), resume=resume)
+
+
+CHUNK = "point0001-paths00000020-00000040.npz"
+
+
+def foreign(folder: Path, name: str) -> bytes:
+    return (folder / name).read_bytes()
+
+
+def of_another_seed(folder: Path) -> bytes:
+    simulate_grid(RING, START, folder / "other", **(SETTINGS | {"seed": 5}))
+    return foreign(folder / "other", CHUNK)
+
+
+def short(folder: Path) -> bytes:
+    paths = Paths.load(folder / CHUNK)
+    status, stopped = paths.status[:3], paths.stopped[:3]
+    Paths(paths.times, paths.weights[:3], paths.unit, status, stopped).save(folder / "short")
+    return foreign(folder, "short")
+
+
+def flipped(folder: Path) -> bytes:
+    content = bytearray(foreign(folder, CHUNK))
+    content[len(content) // 2] ^= 1
+    return bytes(content)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        lambda _: b"",
+        lambda folder: foreign(folder, CHUNK)[:-40],
+        lambda folder: foreign(folder, "point0001-paths00000000-00000020.npz"),
+        lambda folder: foreign(folder, "point0000-paths00000020-00000040.npz"),
+        of_another_seed,
+        short,
+        flipped,
+    ],
+    ids=["empty", "truncated", "range", "point", "seed", "short", "flipped"],
+)
+def test_a_chunk_that_is_not_its_own_is_done_again(
+    content: Callable[[Path], bytes], finished, tmp_path, whole
+) -> None:
+    folder = Path(shutil.copytree(finished, tmp_path / "damaged"))
+    (folder / CHUNK).write_bytes(content(folder))
+    before = {p: p.stat().st_mtime_ns for p in folder.glob("point*") if p.name != CHUNK}
+    assert_same(simulate_grid(RING, START, folder, **SETTINGS, resume=True), whole)
+    assert all(p.stat().st_mtime_ns == time for p, time in before.items())
+
+
+def test_a_chunk_that_was_damaged_since_is_not_read(finished, tmp_path) -> None:
+    folder = Path(shutil.copytree(finished, tmp_path / "damaged"))
+    ensemble = simulate_grid(RING, START, folder, **SETTINGS, resume=True)
+    (folder / CHUNK).write_bytes(foreign(folder, "point0000-paths00000020-00000040.npz"))
+    assert [chunk.name for chunk in ensemble.missing()] == [CHUNK]
+    with pytest.raises(SavedFileError, match="paths of another run"):
+        _ = ensemble[1]
+
+
+def test_an_ensemble_of_a_mean_over_samples(tmp_path) -> None:
+    x, y = sp.symbols("x y", real=True)
+    loss = (w1 * x + w2 * x**2 - y) ** 2 / 2
+    noisy = (w1 * x + w2 * x**2 - y + eta) ** 2 / 2
+    problem = SampledDescent(loss, noisy - eta**2 / 2, (w1, w2), eta, (x, y), [[1, 2], [2, 3]])
+    settings = {"steps": 5, "paths": 3, "record": 2}
+    ensemble = simulate_grid(problem, START, tmp_path, grid=[(0.01, 0.1)], seed=4, **settings)
+    alone = simulate_descent(problem, START, alpha=0.01, sigma=0.1, seed=(4, 0), **settings)
+    np.testing.assert_array_equal(ensemble[0].weights, alone.weights)

@@ -5,18 +5,30 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 import sympy as sp
 from numba import njit
 
+from derive import (
+    CustomLaw,
+    Gaussian,
+    Independent,
+    Minibatch,
+    NoisyGradientDescent,
+    Rademacher,
+    TwoPoint,
+    sigma,
+)
+from derive.model.laws import Law
 from numerics import CodeGenerationError, compile_function
 from numerics.codegen.cache import CACHE_VARIABLE, cache_directory
 from numerics.codegen.functions import assignments, content_of, readable_names
 from numerics.random import elementary_functions
 
-x, y = sp.symbols("x y", real=True)
+x, y, z, a, eta = sp.symbols("x y z a eta", real=True)
 
 EXPRESSIONS = (
     sp.sqrt(x) + x**3 + x**-2 + x ** sp.Rational(3, 2) + x ** sp.Rational(-1, 2),
@@ -128,6 +140,52 @@ def test_content_is_what_tells_models_apart() -> None:
     ]
     assert len({content_of(*p) for p in parts}) == len(parts)
     assert content_of(sp.Matrix([x])) == content_of(sp.ImmutableMatrix([x]))
+
+
+def filled() -> NoisyGradientDescent:
+    """A problem with something in each of its fields."""
+    chart = ((z,), (sp.cos(z), sp.sin(z)))
+    loss = (x**2 + y**2 - a) ** 2
+    problem = NoisyGradientDescent(
+        loss, loss + x * eta, (x, y), eta, Gaussian([[2]]), [x**2 + y**2 - a], chart, (1, 0), a
+    )
+    object.__setattr__(problem, "noise_matrix", sp.ImmutableMatrix([[1], [0]]))
+    object.__setattr__(problem, "penalty", sigma**2 * x**2)
+    return problem
+
+
+@pytest.mark.parametrize("field", [field.name for field in fields(NoisyGradientDescent)])
+def test_every_field_of_a_problem_is_content(field: str) -> None:
+    problem, other = filled(), filled()
+    assert content_of(problem) == content_of(other)
+    assert getattr(problem, field) not in {None, ()}
+    object.__setattr__(other, field, sp.Symbol("other", real=True))
+    assert content_of(problem) != content_of(other)
+
+
+@pytest.mark.parametrize(
+    ("law", "other"),
+    [
+        (Gaussian([[2]]), Gaussian([[3]])),
+        (Gaussian(), Rademacher()),
+        (TwoPoint(1), TwoPoint(2)),
+        (CustomLaw([[1]], [((2,), 1)]), CustomLaw([[1]], [((2,), 2)])),
+        (CustomLaw([[1]], [((2,), 1)]), CustomLaw([[1]], [((3,), 1)])),
+        (CustomLaw([[1]], [((2,), 1)]), CustomLaw([[2]], [((2,), 1)])),
+        (Minibatch(9, 3), Minibatch(9, 3, replacement=True)),
+        (Minibatch(9, 3), Minibatch(9, 4)),
+        (Independent({eta: Gaussian()}), Independent({eta: Rademacher()})),
+    ],
+    ids=repr,
+)
+def test_every_field_of_a_law_is_content(law: Law, other: Law) -> None:
+    assert content_of(law) == content_of(replace(law))
+    assert content_of(law) != content_of(other)
+
+
+def test_what_has_no_content_is_refused() -> None:
+    with pytest.raises(CodeGenerationError, match="no content to tell models apart by"):
+        content_of(x, object())
 
 
 def test_content_is_read_in_time_that_grows_with_distinct_subexpressions() -> None:
