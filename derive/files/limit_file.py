@@ -1,13 +1,15 @@
 """Limits in files: JSON with the model, the evidence and the results, read without deriving again.
 
-    {"format": "singular-limit limit", "version": 1, "summary": […],
-     "expressions": […], "content": {…}}
+    {"format": "singular-limit limit", "version": 2, "summary": […],
+     "expressions": […], "content": {…}, "sha256": "…"}
 
-`summary` is for readers; `derive.files.codec` says how the rest is written.
+`summary` is for readers; `derive.files.codec` says how the rest is written. The digest is that of
+all the rest, so that no damaged file is read as another limit.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from functools import partial
@@ -32,7 +34,7 @@ from .atomic_write import write_atomically
 from .codec import Decoder, Encoder, Types
 
 FORMAT = "singular-limit limit"
-VERSION = 1
+VERSION = 2
 
 TYPES: Types = {
     kind.__name__: kind
@@ -105,18 +107,19 @@ def to_json(limit: LimitingEquation) -> dict[str, Any]:
     }
     encoded = {name: encoder.encode(value) for name, value in content.items()}
     encoded["problem"] = problem
-    return {
+    document = {
         "format": FORMAT,
         "version": VERSION,
         "summary": str(limit).splitlines(),
         "expressions": encoder.table,
         "content": encoded,
     }
+    return document | {"sha256": digest_of(document)}
 
 
 def from_json(document: Mapping[str, Any]) -> dict[str, Any]:
     """The parts of a limit: the fields of `Limit`, and under "results" what is known of it."""
-    check_header(document, FORMAT, VERSION)
+    _check(document)
     decoder = Decoder(TYPES, document["expressions"])
     given = {name: decoder.decode(value) for name, value in document["content"].items()}
     problem = _of_type(NoisyGradientDescent, given["problem"])
@@ -138,21 +141,35 @@ def from_json(document: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def check_header(document: Mapping[str, Any], expected: str, version: int) -> None:
-    """Refuse a file of another kind, or of a newer version than this release knows.
+def digest_of(document: Mapping[str, Any]) -> str:
+    """SHA-256 of a JSON document, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+
+
+def _check(document: Mapping[str, Any]) -> None:
+    """Refuse a file of another kind or version, or one that is not as it was written.
 
     Raises
     ------
     SavedFileError
         Without the name of the file.
     """
-    if document["format"] != expected:
-        raise SavedFileError(f"expected a file of the format {expected!r}")
-    if document["version"] > version:
+    version = document["version"]
+    if document["format"] != FORMAT:
+        raise SavedFileError(f"expected a file of the format {FORMAT!r}")
+    if version > VERSION:
         raise SavedFileError(
-            f"written in version {document['version']} of the format, this release reads up to "
-            f"{version}; update singular-limit"
+            f"written in version {version} of the format, this release reads up to {VERSION}; "
+            "update singular-limit"
         )
+    if version != VERSION:
+        raise SavedFileError(
+            f"written in version {version} of the format, which had no digest to check it by; "
+            "derive the limit again and save it"
+        )
+    rest = {name: value for name, value in document.items() if name != "sha256"}
+    if document["sha256"] != digest_of(rest):
+        raise SavedFileError("damaged since it was written: its content and its sha256 differ")
 
 
 def _of_type(kind: type, value: Any) -> Any:

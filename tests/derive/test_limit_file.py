@@ -3,8 +3,6 @@
 import io
 import json
 import math
-import os
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -24,8 +22,8 @@ from derive import (
     derive_limit,
 )
 from derive.errors import SavedFileError
-from derive.files.atomic_write import write_atomically
 from derive.files.codec import FUNCTIONS, Decoder, Encoder
+from derive.files.limit_file import digest_of
 from numerics import Paths, Status, ValidationReport, compile_limit
 from numerics.reports.report import Settings, weight_observables
 from numerics.validation.bursts import FastPhase, Scaling
@@ -189,6 +187,8 @@ def hostile(table: list[list[object]], tmp_path: Path) -> Path:
     derived(scalar()).save(tmp_path / "limit.json")
     document = json.loads((tmp_path / "limit.json").read_text())
     document["expressions"][: len(table)] = table
+    del document["sha256"]
+    document["sha256"] = digest_of(document)  # as who means harm would
     (tmp_path / "limit.json").write_text(json.dumps(document))
     return tmp_path / "limit.json"
 
@@ -307,6 +307,43 @@ def test_damaged_bytes_are_refused(tmp_path: Path) -> None:
         Paths.load(path)
 
 
+def test_no_flipped_bit_of_a_limit_is_read_as_another(tmp_path: Path) -> None:
+    path = tmp_path / "limit.json"
+    derived(scalar()).save(path)
+    whole = path.read_bytes().strip()
+    places = np.random.default_rng(0).integers(len(whole), size=300)
+    for k, place in enumerate(map(int, places)):
+        flipped = bytearray(whole)
+        flipped[place] ^= 1 << k % 8
+        path.write_bytes(flipped)
+        with pytest.raises(SavedFileError, match=r"limit\.json: "):
+            Limit.load(path)
+
+
+def test_no_flipped_bit_of_an_archive_is_read_as_another(tmp_path: Path) -> None:
+    """Some change nothing that is read, and zip tells the others by its own checksums."""
+    path, paths = tmp_path / "saved", some_paths()
+    paths.save(path)
+    whole, refused = path.read_bytes(), 0
+    for k, place in enumerate(range(0, len(whole), 3)):
+        flipped = bytearray(whole)
+        flipped[place] ^= 1 << k % 8
+        path.write_bytes(flipped)
+        try:
+            assert Paths.load(path).weights.tobytes() == paths.weights.tobytes()
+        except SavedFileError:
+            refused += 1
+    assert refused > len(whole) / 6
+
+
+def test_the_digest_is_of_the_content_not_of_the_order_of_keys(tmp_path: Path) -> None:
+    path, limit = tmp_path / "limit.json", derived(scalar())
+    limit.save(path)
+    document = json.loads(path.read_text())
+    path.write_text(json.dumps(document, sort_keys=True, indent=1))
+    assert_same(Limit.load(path), limit)
+
+
 def test_pickles_are_not_opened(tmp_path: Path) -> None:
     path = tmp_path / "saved"
     path.write_bytes(npz(format=np.array([print], dtype=object)))
@@ -317,9 +354,13 @@ def test_pickles_are_not_opened(tmp_path: Path) -> None:
 def test_newer_versions_are_refused(tmp_path: Path) -> None:
     derived(scalar()).save(tmp_path / "limit.json")
     document = json.loads((tmp_path / "limit.json").read_text())
-    (tmp_path / "limit.json").write_text(json.dumps({**document, "version": 2}))
-    with pytest.raises(SavedFileError, match="version 2 of the format, this release reads up to 1"):
+    (tmp_path / "limit.json").write_text(json.dumps({**document, "version": 3}))
+    with pytest.raises(SavedFileError, match="version 3 of the format, this release reads up to 2"):
         Limit.load(tmp_path / "limit.json")
+    for older in (1, -7):
+        (tmp_path / "limit.json").write_text(json.dumps({**document, "version": older}))
+        with pytest.raises(SavedFileError, match=f"version {older} .* derive the limit again"):
+            Limit.load(tmp_path / "limit.json")
     (tmp_path / "paths").write_bytes(
         npz(
             format="singular-limit paths",
@@ -348,7 +389,7 @@ def test_missing_file_is_named(tmp_path: Path) -> None:
             kind.load(tmp_path / "nothing")
 
 
-# Reports, and the files themselves ---------------------------------------------------------------
+# Reports -------------------------------------------------------------------------------------
 
 
 def test_report_survives(report: ValidationReport, tmp_path: Path) -> None:
@@ -372,34 +413,6 @@ def test_observables_that_are_functions_give_way_to_weights(report, tmp_path: Pa
     own = replace(report, observables={"radius": lambda w: np.hypot(*w.T).T})
     own.save(tmp_path / "report.npz")
     assert list(ValidationReport.load(tmp_path / "report.npz").observables) == ["w1", "w2"]
-
-
-def test_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    path.write_text("older")
-
-    def fail(file) -> None:
-        file.write(b"half")
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        write_atomically(path, fail)
-    assert path.read_text() == "older"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="permissions of POSIX")
-def test_files_get_the_usual_permissions(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    before = os.umask(0o027)
-    try:
-        write_atomically(path, lambda file: file.write(b"new"))
-    finally:
-        os.umask(before)
-    assert path.stat().st_mode & 0o777 == 0o640
-    path.chmod(0o604)
-    write_atomically(path, lambda file: file.write(b"newer"))
-    assert path.stat().st_mode & 0o777 == 0o604
 
 
 def test_functions_are_those_of_sympy() -> None:
