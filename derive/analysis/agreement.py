@@ -14,6 +14,7 @@ from ..errors import DeriveError
 from ..manifold.manifold import LocalGeometry
 from ..model.reading import read_matrix
 from ..symbolic.roots import WORKING_DIGITS, evaluator
+from ..symbolic.unknown_functions import as_losses, loss_names
 from ..symbolic.zero_tests import Proof, Verdict
 from ..symbols import alpha, sigma
 from ..theory.katzenberger import Relaxation, second_derivative
@@ -122,7 +123,7 @@ class PointwiseLimit:
 def _matrix(
     name: str, given: Any, shape: tuple[int, int | None], limit: LimitingEquation
 ) -> sp.Matrix:
-    matrix = sp.Matrix(read_matrix(name, given))
+    matrix = as_losses(sp.Matrix(read_matrix(name, given)), loss_names(limit.problem.loss))
     if matrix.rows != shape[0] or shape[1] not in (None, matrix.cols):
         raise DeriveError(f"{name}: expected {shape[0]} rows, got shape {matrix.shape}")
     stray = matrix.free_symbols - {*limit.manifold.symbols, *GENERIC}

@@ -16,6 +16,7 @@ from ..derivation.classification import Outcome, Step
 from ..derivation.limiting_equation import LimitingEquation
 from ..manifold.charts import IntrinsicForm
 from ..model.laws import Bernoulli, CustomLaw, Gaussian, Independent, Law, Minibatch, Rademacher
+from ..symbolic.unknown_functions import unknown_names
 from .notation import Equality, Formula, Notation, Part, Words, is_too_long
 from .special_forms import drift_form
 
@@ -144,7 +145,8 @@ def _law_parts(law: Law) -> Iterator[Part]:
 
 def _manifold(limit: LimitingEquation) -> list[Statement]:
     m = limit.manifold
-    chosen = [m.constraints[i] for i in m.independent]
+    by_loss = m.probe.squares is None and unknown_names(limit.problem.loss)
+    chosen = [limit.problem.loss] if by_loss else [m.constraints[i] for i in m.independent]
     zero = ", ".join(f"{_text(c)} = 0" for c in chosen)
     dims = f"dimension {m.dimension} in R^{limit.problem.dimension}"
     dims_tex = rf"\dim\Gamma = {m.dimension},\; w \in \mathbb{{R}}^{{{limit.problem.dimension}}}"
@@ -181,12 +183,25 @@ def _outcome(limit: LimitingEquation) -> list[Statement]:
     statements = [
         Statement("outcome", f"{name}: {meaning}", (Words(f"{name}: {meaning}"),)),
         Statement("because", str(limit.evidence), why),
+        *_generically(limit),
     ]
     if limit.time_scale is not None:
         scale = limit.time_scale
         text = f"one unit of slow time is {_text(scale)} iterations: t = k·{_text(1 / scale)}"
         statements.append(Statement("time scale", text, (Formula((r"t = k\,", 1 / scale)),)))
     return statements
+
+
+def _generically(limit: LimitingEquation) -> Iterator[Statement]:
+    """For which of the unknown functions the outcome is another one."""
+    unknowns = limit.problem.unknowns
+    if not unknowns:
+        return
+    conditions = [s.question for s in limit.evidence.steps if s.verdict.value is False]
+    text = f"for all {', '.join(unknowns)}"
+    if conditions:
+        text += f" but those with {' or '.join(conditions)}; a witness is a function at random"
+    yield Statement("holds", text, (Words(text),))
 
 
 SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")

@@ -9,8 +9,9 @@ from typing import Any
 
 import sympy as sp
 
-from ..errors import ProblemError
+from ..errors import NotCoveredError, ProblemError
 from ..symbolic.calculus import Substitution, gradient, semidefinite_factor
+from ..symbolic.unknown_functions import as_losses, loss_names, unknown_names
 from ..symbolic.zero_tests import vanishes_identically
 from ..symbols import alpha, sigma
 from .laws import Gaussian, Independent, Jump, Law, LevyPair
@@ -50,7 +51,10 @@ class NoisyGradientDescent:
     Parameters
     ----------
     loss : Expr
-        L(w) ≥ 0, zero on the manifold Γ. Floats are read as the decimals typed.
+        L(w) ≥ 0, zero on the manifold Γ. Floats are read as the decimals typed. It may hold
+        undefined functions, ``sp.Function("L")(w1, w2)``: one that is a term of the loss as it
+        stands is taken to be ≥ 0 and zero on a hypersurface, any other to be smooth; the limit
+        then holds for all such functions but exceptional ones.
     noisy_loss : Expr
         L̂(w, η).
     weights, noise : Symbol, sequence of Symbol or column matrix
@@ -120,6 +124,7 @@ class NoisyGradientDescent:
             normal["near"] = read_point("near", self.near, weights)
         if self.chart is not None:
             normal["chart"] = _chart(self.chart, weights, parameters)
+        normal = _with_losses(normal)
         for name, value in normal.items():
             object.__setattr__(self, name, value)
         self._check_symbols()
@@ -203,6 +208,26 @@ class NoisyGradientDescent:
         return tuple(gradient(self.loss, self.weights))
 
     @cached_property
+    def unknowns(self) -> tuple[str, ...]:
+        """Names of the functions of which nothing is said."""
+        return unknown_names(self.loss, self.noisy_loss, self.noise_matrix, self.penalty)
+
+    def require_known(self) -> None:
+        """Refuse unknown functions where numbers are asked for.
+
+        Raises
+        ------
+        NotCoveredError
+            If there are any.
+        """
+        if self.unknowns:
+            raise NotCoveredError(
+                f"problem: {self.unknowns[0]} is an unknown function; give one with "
+                f"problem.subs({{{self.unknowns[0]}: sp.Lambda((x, …), body)}}) and derive its "
+                "limit to compute with numbers"
+            )
+
+    @cached_property
     def penalties(self) -> Penalty:
         """The penalty by the size of its terms."""
         return split_penalty(self.penalty)
@@ -219,28 +244,30 @@ class NoisyGradientDescent:
         return LevyPair(pair.covariance.extract(order, order), jumps)
 
     def subs(self, values: Mapping[sp.Symbol, Any]) -> NoisyGradientDescent:
-        """Bind parameters to numbers.
+        """Bind parameters to numbers, and unknown functions to functions.
 
         Parameters
         ----------
-        values : mapping of Symbol to number
-            Values of some or all parameters.
+        values : mapping of Symbol to number, or of undefined Function to Lambda
+            Values of some or all parameters, ``sp.Lambda((x, y), body)`` for functions.
 
         Raises
         ------
         ProblemError
-            If a key is not a parameter of this problem.
+            If a key is neither a parameter nor an unknown function of this problem.
         """
         if not isinstance(values, Mapping):
             raise ProblemError(f"subs: expected {{parameter: number, ...}}, got {values!r}")
-        stray = set(values) - set(self.parameters)
+        unknown = {f for f in values if str(f) in self.unknowns}
+        stray = set(values) - set(self.parameters) - unknown
         if stray:
             raise ProblemError(
                 f"subs: {names(stray)} not among the parameters "
                 f"({names(self.parameters) or 'there are none'})"
             )
         bound = {
-            symbol: read_expression(f"subs: {symbol}", value) for symbol, value in values.items()
+            key: _function(key, value) if key in unknown else read_expression(f"subs: {key}", value)
+            for key, value in values.items()
         }
 
         def bind(item: Any) -> Any:
@@ -296,6 +323,24 @@ class NoisyGradientDescent:
                 f"{sp.sstr(sp.expand(difference))}"
                 + ("" if verdict.value is False else " and could not be shown to vanish")
             )
+
+
+def _function(key: Any, value: Any) -> sp.Lambda:
+    if not isinstance(value, sp.Lambda):
+        raise ProblemError(f"subs: {key}: expected sp.Lambda((x, …), body), got {value!r}")
+    return value
+
+
+def _with_losses(fields: dict[str, Any]) -> dict[str, Any]:
+    """Unknown functions that are terms of the loss as they stand are taken to be losses, ≥ 0."""
+    losses = loss_names(fields["loss"])
+
+    def known(item: Any) -> Any:
+        if isinstance(item, tuple):
+            return tuple(known(entry) for entry in item)
+        return as_losses(item, losses) if isinstance(item, sp.Basic) else item
+
+    return {name: known(value) for name, value in fields.items()} if losses else fields
 
 
 def _chart(given: Any, weights: tuple[sp.Symbol, ...], parameters: tuple[sp.Symbol, ...]) -> Chart:

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import sympy as sp
-from sympy.core.function import AppliedUndef
 
 from ..errors import ProblemError
 from ..symbolic.calculus import INFINITE
+from ..symbolic.unknown_functions import Unknown, with_unknowns
 from ..symbols import ScaleSymbol
 
 _TRIALS = sp.symbols("x:4", real=True)
@@ -35,6 +35,7 @@ def read_expression(name: str, given: Any) -> sp.Expr:
         raise ProblemError(f"{name}: expected a sympy expression, got {given!r}") from error
     if not isinstance(expression, sp.Expr) or expression.is_Matrix:
         raise ProblemError(f"{name}: expected a scalar sympy expression, got {given!r}")
+    expression = with_unknowns(expression)
     found = parts(expression)
     if sp.I in found:
         raise ProblemError(f"{name}: expected a real expression, got {expression}")
@@ -63,7 +64,6 @@ def parts(expression: sp.Basic) -> set[sp.Basic]:
 
 _UNKNOWN = (
     *(sp.Derivative, sp.Subs, sp.Order, sp.Lambda, sp.Wild, sp.DiracDelta, sp.UnevaluatedExpr),
-    AppliedUndef,
 )
 
 
@@ -71,7 +71,7 @@ def _trial(part: sp.Basic) -> sp.Basic | None:
     """What has to be tried out for a part: a function of the same symbols for all that varies."""
     if isinstance(part, (*_UNKNOWN, sp.Integral)):
         return part
-    if not isinstance(part, sp.Function) or isinstance(part, sp.Piecewise):
+    if not isinstance(part, sp.Function) or isinstance(part, sp.Piecewise | Unknown):
         return None
     symbols = (x if a.free_symbols else a for x, a in zip(_TRIALS, part.args, strict=False))
     return part.func(*symbols)

@@ -18,6 +18,7 @@ import sympy as sp
 
 from .calculus import Occurrence
 from .linear import dot
+from .unknown_functions import Unknown
 
 Derivative = Callable[[Any, Any, Any], Any]
 """(arithmetic, x, f(x)) ↦ f'(x)."""
@@ -159,6 +160,8 @@ class Program:
         return found
 
     def _compile(self, expression: sp.Expr) -> _Instruction:
+        if isinstance(expression, Unknown):
+            return _Linear((self._place(expression.instance()),), [sp.S.Zero, sp.S.One])
         if not self._occurrence(expression):
             return _Linear((), [expression])
         if expression.is_Add or expression.is_Mul:

@@ -12,6 +12,7 @@ import mpmath
 import sympy as sp
 
 from .calculus import expanded_terms
+from .unknown_functions import at_instance
 
 EXPANSION_LIMIT = 20_000
 """Terms up to which an expression is multiplied out."""
@@ -89,7 +90,8 @@ def vanishes_identically(expression: sp.Expr, tries: int = 4) -> Verdict:
     if expanded == 0:
         return proved("expansion")
     symbols = sorted(expanded.free_symbols, key=str)
-    value = sp.lambdify([symbols], sp.Add.make_args(expanded), modules="mpmath")
+    terms = sp.Add.make_args(at_instance(expanded))
+    value = sp.lambdify([symbols], terms, modules="mpmath")
     rng = random.Random(0)
     with mpmath.workdps(DIGITS):
         for _ in range(tries):

@@ -252,9 +252,12 @@ def compile_limit(limit: Limit | SampledLimit) -> CompiledLimit:
     ------
     ArgumentError
         If a parameter or the step size is still a symbol.
+    NotCoveredError
+        If the model holds unknown functions.
     """
     if not isinstance(limit, Limit):
         raise ArgumentError(f"limit: expected a Limit, as derive_limit gives it; got {limit!r}")
+    limit.problem.require_known()
     parameters = ", ".join(map(str, limit.problem.parameters))
     if parameters:
         raise ArgumentError(

@@ -62,6 +62,7 @@ class CompiledDescent:
     problem: NoisyGradientDescent
 
     def __post_init__(self) -> None:
+        self.problem.require_known()
         if self.problem.parameters:
             names = ", ".join(map(str, self.problem.parameters))
             raise ArgumentError(

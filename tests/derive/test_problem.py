@@ -145,8 +145,12 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
         r"noisy_loss: .* is Piecewise\(.* and could not be shown to vanish",
     ),
     "a function without derivatives": (
+        lambda: model(noisy_loss=NOISY + sp.UnevaluatedExpr(w1)),
+        "noisy_loss: w1 has no derivatives and values",
+    ),
+    "an unknown function without noise": (
         lambda: model(noisy_loss=NOISY + sp.Function("f")(w1)),
-        r"noisy_loss: f\(w1\) has no derivatives and values",
+        r"the difference L̂\(w, 0\) − L\(w\) is f\(w1\)$",
     ),
     "no L̂": (
         lambda: model(noisy_loss=None),
