@@ -31,17 +31,17 @@ class Unknown(sp.Function):
     @property
     def name(self) -> str:
         """What the user calls the function."""
-        return str(self.args[0].name)  # type: ignore[attr-defined]
+        return str(self.args[0].name)
 
     @property
     def orders(self) -> tuple[int, ...]:
         """How often it is differentiated in each slot."""
-        return tuple(int(k) for k in self.args[2])  # type: ignore[attr-defined]
+        return tuple(int(k) for k in self.args[2])
 
     @property
     def slots(self) -> tuple[sp.Expr, ...]:
         """Where it is taken."""
-        return self.args[3:]  # type: ignore[return-value]
+        return self.args[3:]
 
     def _eval_is_nonnegative(self) -> bool | None:
         return True if self.args[1] == LOSS and not any(self.orders) else None
