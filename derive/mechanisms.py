@@ -62,7 +62,7 @@ def parameter_noise(
     noise: Any = None,
     **setting: Unpack[Setting],
 ) -> NoisyGradientDescent:
-    """Noise on the weights: L̂(w, η) = L(w + η), one noise symbol a weight.
+    """Noise on the weights: L̂(w, η) = L(w + η), one noise symbol per weight.
 
     Reg = ½ ΔL, and ½ C:∇²L for a law of covariance σ²C: non-degenerate unless it is constant
     on Γ [1].
@@ -111,7 +111,7 @@ def dropconnect(
     noise: Any = None,
     **setting: Unpack[Setting],
 ) -> NoisyGradientDescent:
-    """Multiplicative noise on the weights: L̂(w, η) = L(w ⊙ (1 + η)), one noise symbol a weight.
+    """Multiplicative noise on the weights: L̂(w, η) = L(w ⊙ (1 + η)), one noise symbol per weight.
 
     Gaussian (any shrinking law): Reg = ½ Σ_i w_i² ∂_i²L [1]. With `law=Bernoulli()`, weights
     dropped with probability p: Reg = Σ_i L(w with w_i = 0) on Γ, non-local, in general another
@@ -158,7 +158,7 @@ def label_noise(
     half: bool = False,
     **setting: Unpack[Setting],
 ) -> NoisyGradientDescent:
-    """Noise on the labels: L̂ = (1/n) Σ_i (h(x_i; w) − y_i − η_i)², one noise symbol a sample.
+    """Noise on the labels: L̂ = (1/n) Σ_i (h(x_i; w) − y_i − η_i)², one noise symbol per sample.
 
     Reg is constant and Σ = (2/n) H: degenerate and deterministic, with drift −(1/2n) P∇ΔL =
     −(1/n) P∇ reg, reg = (1/n) Σ_i |∇_w h(x_i; w)|² [2]; with `half`, Σ = (1/n) H and the drift is

@@ -54,7 +54,7 @@ class SampledDescent:
     data : Symbol or sequence of Symbol
         Symbols of one sample, x: inputs and target.
     values : array, shape (n, len(data))
-        The data, a row a sample.
+        The data, one row per sample.
     law : Law
         Law of η.
     shared : bool

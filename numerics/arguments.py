@@ -30,7 +30,7 @@ def starting_points(
     Parameters
     ----------
     start : array-like of shape (N,) or (paths, N), or mapping of weight to number
-        One point for all paths, or one a path.
+        One point for all paths, or one per path.
     weights : sequence of Symbol
         The N weights.
     paths : int

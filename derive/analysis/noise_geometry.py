@@ -103,12 +103,12 @@ class NoiseGeometry:
         Raises
         ------
         ProblemError
-            If it does not have one entry a weight.
+            If it does not have one entry per weight.
         """
         v = sp.Matrix(list(direction))
         if len(v) != len(self.weights):
             raise ProblemError(
-                f"direction: expected {len(self.weights)} entries, one a weight, got {len(v)}"
+                f"direction: expected {len(self.weights)} entries, one per weight, got {len(v)}"
             )
         along = self.jacobian * v
         pairs = list(zip(self.residuals, along, strict=True))

@@ -210,7 +210,7 @@ def _with_open_question(scale: Scale) -> Scale:
 
 
 def _judged(question: str, flat: Verdict) -> Classification:
-    """A deterministic flow, or nothing. An undecided question counts as motion, and says so."""
+    """A deterministic flow, or nothing; undecided is treated as non-zero and recorded so."""
     outcome = Outcome.TRIVIAL if flat else Outcome.DETERMINISTIC
     return Classification(outcome, Evidence((Step(question, flat),)))
 

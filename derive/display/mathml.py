@@ -17,7 +17,7 @@ def statement_html(statement: Statement) -> str:
 
 
 def statements_table(statements: Iterable[Statement]) -> str:
-    """A row a statement, in the colours and the type of the page around it."""
+    """One row per statement, in the style of the page around it."""
     rows = "\n".join(
         f'<tr><th scope="row" style="text-align: left">{escape(s.label)}</th>'
         f'<td style="text-align: left">{statement_html(s)}</td></tr>'

@@ -64,7 +64,7 @@ def known_manifold(
 def _equations(
     problem: NoisyGradientDescent, squares: tuple[Square, ...] | None
 ) -> tuple[sp.Expr, ...]:
-    """The residuals, or ∇L = 0, whose Jacobian on Γ is H, for a loss that is no sum of squares."""
+    """The residuals, or, where L is not a sum of squares, ∇L = 0, whose Jacobian on Γ is H."""
     return problem.loss_gradient if squares is None else tuple(r for _, r in squares)
 
 
@@ -141,7 +141,7 @@ class _Search(WithoutCaches):
         return vanishes
 
     def starts(self) -> Iterator[Point]:
-        """Starting points: near the given point, or all over the place."""
+        """Starting points: near the given point, or random."""
         p, rng = self.problem, random.Random(1)
         for k in range(TRIES):
             parameters = random_values(p.parameters, rng)

@@ -41,7 +41,7 @@ class LocalGeometry:
     normals : sequence of rows
         Independent rows that span the normal space: gradients of constraints.
     clear : bool
-        Whether they are independent beyond doubt, and all the gradients there are.
+        Whether they are of full rank numerically, and none of the gradients is left out.
     evaluate_jet : callable
         Point ↦ derivatives of the loss.
     """

@@ -46,7 +46,7 @@ def mean(losses: Sequence[sp.Expr], half: bool = False) -> sp.Expr:
 
 
 def residuals(model: sp.Expr, inputs: Any, data: Any, targets: Any) -> list[sp.Expr]:
-    """h(x_i; w) − y_i, one a sample."""
+    """h(x_i; w) − y_i, one per sample."""
     model, inputs = read_expression("model", model), sequence(inputs)
     symbols = {x for x in inputs if isinstance(x, sp.Symbol)} & model.free_symbols
     if len(symbols) != len(inputs):
@@ -58,7 +58,7 @@ def residuals(model: sp.Expr, inputs: Any, data: Any, targets: Any) -> list[sp.E
     rows = samples(inputs, data)
     labels = [read_expression("targets", y) for y in sequence(targets)]
     if len(labels) != len(rows):
-        raise ProblemError(f"targets: expected {len(rows)}, one a sample, got {len(labels)}")
+        raise ProblemError(f"targets: expected {len(rows)}, one per sample, got {len(labels)}")
     return [
         Substitution(dict(zip(inputs, row, strict=True)))(model) - y
         for row, y in zip(rows, labels, strict=True)

@@ -1,4 +1,4 @@
-"""Derivatives, substitution and small matrix algebra; no ideas of the domain.
+"""Derivatives, substitution and small matrix algebra, independent of the domain.
 
 Expressions are walked part by part, each distinct part once, and parts that do not hold the symbols
 in question are left alone, so that the cost follows the sparsity of the model and not the square or
@@ -68,7 +68,7 @@ class Differentiator:
         }
 
     def gradient(self, expression: sp.Expr) -> list[sp.Expr]:
-        """Partial derivatives, one a variable."""
+        """Partial derivatives, one per variable."""
         slopes = self._slopes(expression)
         return [slopes.get(v, sp.S.Zero) for v in self._variables]
 

@@ -16,7 +16,7 @@ REDUCTION_LIMIT = 1500
 
 SHORTENING_LIMIT = 2500
 """Operations times the square of the number of unknowns up to which a shorter form is sought:
-factoring takes for ever on what is larger, and nobody would read the result."""
+above this size factoring is too slow, and the result too long to read."""
 
 BASIS_LIMIT = 3
 """Number of constraints up to which their Gröbner basis is computed."""

@@ -71,7 +71,7 @@ def _eliminate(rows: list[list[float]], i: int) -> None:
 
 
 def are_clearly_independent(rows: Rows) -> bool:
-    """Whether rows of floats are independent beyond doubt: by their Gram matrix's pivots."""
+    """Whether rows of floats are clearly independent, by the pivots of their Gram matrix."""
     if len(rows) > len(rows[0]):
         return False
     left = gram(rows)

@@ -47,7 +47,7 @@ Point = tuple[Any, ...]
 def evaluator(
     symbols: Sequence[sp.Symbol], expressions: Sequence[sp.Expr]
 ) -> Callable[[Sequence[Any]], list[Any]]:
-    """Compile expressions for mpmath; called with one value a symbol, returns a list of values."""
+    """Compile expressions for mpmath: a function of one value per symbol, with a list of values."""
     return Program(symbols, expressions).value
 
 

@@ -27,7 +27,7 @@ CLEAR_DIGITS = 20
 """A value above 10^-20 of its summands is clearly not zero; between the two nothing is decided."""
 
 PLAIN = 1e-6
-"""A witness below this, at a point of near symmetry, is shown only where no point has a larger."""
+"""A witness above this size is preferred; one below it may come from a point of near symmetry."""
 
 
 class Basis(Enum):

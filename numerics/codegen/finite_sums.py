@@ -38,7 +38,7 @@ class SampledRecursion(Recursion):
     sums : tuple of Symbol
         What `update` calls the sum.
     summand : callable
-        Makes g, one expression a sum; called only if there is no compiled code yet.
+        Makes g, one expression per sum; called only if there is no compiled code yet.
     """
 
     reserved: ClassVar[tuple[str, ...]] = ("sample", "data")

@@ -149,7 +149,7 @@ def assignments(
     outputs : sequence of Expr
         Scalar expressions.
     targets : sequence of str
-        What is assigned to, one an output.
+        What is assigned to, one per output.
 
     Returns
     -------
@@ -212,7 +212,7 @@ def readable_names(
 ) -> list[str]:
     """Choose the symbols' own names where Python can take them, else numbered ones.
 
-    All are numbered (w0, w1, …) as soon as one is no plain identifier, doubled or taken.
+    All are numbered (w0, w1, …) if any is not an identifier, duplicated or reserved.
     """
     names = [str(s) for s in symbols]
     reserved = {*taken, "abs", "math", "max", "min", "np", "range", "streams", "vm"}

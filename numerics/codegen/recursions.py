@@ -32,7 +32,7 @@ class Recursion:
     recorded : int
         How many of the state coordinates, from the first, are recorded and watched.
     update : callable
-        Makes F, one expression a state coordinate; called only if there is no compiled code yet.
+        Makes F, one expression per state coordinate; called only if there is no compiled code yet.
     content : str
         Text that determines F, given the rest.
     """
@@ -169,7 +169,7 @@ def watch_lines(recorded: int) -> list[str]:
     terms = [f"(W[{i}, b] - home[block, {i}, b])**2" for i in range(recorded)]
     return [
         f"distance = {' + '.join(terms)}",
-        # Written so that a distance that is not a number is taken over.
+        # Written so that a distance of NaN is kept.
         "far[block, b] = far[block, b] if distance <= far[block, b] else distance",
     ]
 

@@ -29,7 +29,7 @@ ROUND_OFF = 4e-16
 
 
 def _apart(typing_context: Any) -> Any:
-    """Keep the function it is called in out of its callers, which then compile much faster."""
+    """Mark the calling function `noinline`: its callers then compile much faster."""
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         builder.function.attributes.add("noinline")
@@ -70,7 +70,7 @@ def add(out: Array, scale: float, x: Array) -> None:
 
 @compiled
 def largest(x: Array) -> float:
-    """Largest absolute value; not a number if one of them is none."""
+    """Largest absolute value; NaN if any entry is NaN."""
     size = 0.0
     for i in range(len(x)):
         if np.isnan(x[i]):
@@ -91,7 +91,7 @@ def rotate_rows(rows: Array, carried: Array) -> Array:
     """Make rows orthogonal to each other by plane rotations (one-sided Jacobi), in place.
 
     They end up as σ_a v_aᵀ, with singular values σ_a and right singular vectors v_a, to high
-    relative accuracy. `carried`, one number a row, is rotated with them. Returns σ².
+    relative accuracy. `carried`, one number per row, is rotated with them. Returns σ².
     """
     apart()
     count = len(rows)
@@ -131,7 +131,7 @@ def rotate_rows(rows: Array, carried: Array) -> Array:
 def triangle(rows: Array, carried: Array) -> Array:
     """No more rows than columns with the same singular values, by reflections (Householder).
 
-    `carried`, one number a row, is reflected with them, in place. Rows that are few already are
+    `carried`, one number per row, is reflected with them, in place. Rows that are few already are
     copied.
     """
     apart()

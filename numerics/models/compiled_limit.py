@@ -144,7 +144,7 @@ class CompiledLimit:
 
     @cached_property
     def values(self) -> CompiledFunction:
-        """Everything that the geometry and the equation need at a point of Γ, as in `layout`."""
+        """Packed derivatives at a point of Γ, as `layout` says."""
         limit = self.limit
         parts = [*self._loss.values, *limit.moments.columns, *limit.slope]
         if self._has_second_order:

@@ -143,7 +143,7 @@ class CompiledSampledLimit(CompiledLimit):
 
     @cached_property
     def values(self) -> SampledFunction:  # type: ignore[override]
-        """Everything that the geometry and the equation need at a point of Γ, as in `layout`."""
+        """Packed derivatives at a point of Γ, as `layout` says."""
         n, size, lay, entries = self._samples, self.dimension, self.layout, self._hessian
         outputs = [Output(x, j, size) for j, x in enumerate(self._residual.gradient)]
         outputs += [

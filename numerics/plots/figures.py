@@ -118,7 +118,7 @@ def rows(
     landscapes: Sequence[Landscape] = (),
     targets: Sequence[Array] = (),
 ) -> Figure:
-    """One row a comparison: the plane if there are landscapes, then observables over iterations.
+    """One row per comparison: the plane if there are landscapes, then observables over iterations.
 
     Parameters
     ----------
@@ -127,7 +127,7 @@ def rows(
     observables : mapping of str to callable
         What to follow, one column each.
     landscapes : sequence of Landscape
-        None, or one a comparison.
+        None, or one per comparison.
     targets : sequence of ndarray
         None, or for each comparison the point of Γ that its slow motion seeks.
     """

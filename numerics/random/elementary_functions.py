@@ -124,7 +124,7 @@ def cosh(x: float) -> float:
 
 @njit(forceinline=True, fastmath=EXACT, error_model="numpy")
 def log(x: float) -> float:
-    """Natural logarithm; −∞ at 0, not a number below."""
+    """Natural logarithm; −∞ at 0, NaN below."""
     tiny = x < 2.2250738585072014e-308
     bits = to_bits(x * 18014398509481984.0 if tiny else x)
     # The exponent that leaves a mantissa in [√½, √2).

@@ -55,7 +55,7 @@ class SideBySide:
 
     @property
     def rows(self) -> tuple[Row, ...]:
-        """The table, one row a mechanism."""
+        """The table, one row per mechanism."""
         return tuple(_row(name, comparison) for name, comparison in self.comparisons.items())
 
     def plot(self) -> Figure:

@@ -56,7 +56,7 @@ class ValidationReport:
     checks : tuple of Check
         The tests, judged together at `settings.level`.
     comparisons : tuple of Comparison
-        The recursion beside its limits, one a step size.
+        The recursion beside its limits, one per step size.
     scaling : Scaling or None
         The measured exponents; None where nothing moves.
     fast : FastPhase

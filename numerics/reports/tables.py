@@ -11,7 +11,7 @@ from ..validation.distances import Gap, Order
 
 
 def checks_table(checks: Iterable[Check]) -> str:
-    """A row a check, with its verdict."""
+    """One row per check, with its verdict."""
     rows = [
         (
             f"<td>{escape(c.name)}</td>",
@@ -27,7 +27,7 @@ def checks_table(checks: Iterable[Check]) -> str:
 
 
 def distances_table(gaps: Iterable[Gap]) -> str:
-    """A row a pair (α, σ): the distance between recursion and limits."""
+    """One row per pair (α, σ): the distance between recursion and limits."""
     rows = [
         (
             f"<td>{g.alpha:g}</td><td>{g.sigma:.4g}</td>",
@@ -39,7 +39,7 @@ def distances_table(gaps: Iterable[Gap]) -> str:
 
 
 def orders_table(orders: Iterable[Order]) -> str:
-    """A row a ladder: the order at which recursion and limit approach; nothing without ladders."""
+    """One row per ladder: the measured order of convergence; empty without ladders."""
     rows = [
         (f"<td>{escape(o.name)}</td>", f"<td>{o.value:.2f}</td><td>{o.error:.2f}</td>")
         for o in orders

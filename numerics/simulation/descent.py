@@ -133,7 +133,7 @@ class CompiledDescent:
     def sharpness(self, weights: ArrayLike) -> float:
         """Largest eigenvalue of ∇²L at `weights`, shape (N,), by central differences of ∇L.
 
-        Not a number where ∇L is none.
+        NaN where ∇L is NaN.
         """
         w = np.asarray(weights, dtype=np.float64)
         step = 1e-5 * (1.0 + np.abs(w))

@@ -175,7 +175,7 @@ def simulate_grid(
         raise ArgumentError(f"grid: expected pairs (alpha, sigma), at least one; got {grid!r}")
     lengths = list(steps) if isinstance(steps, Sequence | np.ndarray) else [steps] * len(pairs)
     if len(lengths) != len(pairs):
-        raise ArgumentError(f"steps: expected one number, or {len(pairs)}, one a grid point")
+        raise ArgumentError(f"steps: expected one number, or {len(pairs)}, one per grid point")
     settings = tuple(
         DescentSettings(float(alpha), float(sigma), length, (seed, i), momentum, neighbourhood)
         for i, ((alpha, sigma), length) in enumerate(zip(pairs, lengths, strict=True))
@@ -203,7 +203,7 @@ class DescentJob:
     points : ndarray, shape (paths, N)
         Starting points.
     settings : tuple of DescentSettings
-        One a grid point.
+        One per grid point.
     times : tuple of tuples of int
         Recorded iterations at each grid point.
     threads : int

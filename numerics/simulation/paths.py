@@ -33,7 +33,7 @@ class Status(IntEnum):
 
     OK = 0
     DIVERGED = 1
-    """Its weights became infinite or not a number."""
+    """Its weights became infinite or NaN."""
     LEFT_NEIGHBOURHOOD = 2
     """It went further from its start than allowed, or left the regular part of Γ."""
 

@@ -150,7 +150,7 @@ class Schedule:
 
     @property
     def span(self) -> float:
-        """Length of the steps if all are of one length, else not a number."""
+        """Length of the steps if all are equal, else NaN."""
         gaps = np.diff(self.times, prepend=0.0)[self.counts > 0]
         spans = gaps / self.counts[self.counts > 0]
         return float(spans[0]) if np.ptp(spans) <= 1e-9 * spans[0] else np.nan

@@ -99,7 +99,7 @@ def diffuse_in_closed_form(
     status = ends.astype(np.int64)
     weights = fast.retract(weights)
     smallest = fast.spectrum(weights)[..., 0]
-    # Written so that what is not a number counts as left.
+    # Written so that NaN counts as left.
     gone = ~(smallest > COLLAPSE * fast.spectrum(start)[:, :1])
     left = gone.any(axis=1) & (status == 0)
     status[left] = LEFT

@@ -77,7 +77,7 @@ def compared(
     name : str
         What is compared.
     places : sequence of str
-        Where, one a value.
+        Where, one per value.
     measured, expected : Estimate
         Flattened arrays of the same length.
     allowance : array_like

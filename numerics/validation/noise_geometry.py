@@ -52,7 +52,7 @@ def loss_alignment(jacobian: ArrayLike, residuals: ArrayLike) -> float:
     Parameters
     ----------
     jacobian : array_like, shape (n, N)
-        Gradients of the model in its weights, a row a sample.
+        Gradients of the model in its weights, one row per sample.
     residuals : array_like, shape (n,)
         Model values minus targets; not all zero.
 
@@ -102,7 +102,7 @@ def directional_alignment(
     v = np.asarray(directions, dtype=float)
     if v.shape[-1:] != j.shape[1:]:
         raise ArgumentError(
-            f"directions: expected shape (..., {j.shape[1]}), one entry a weight, got {v.shape}"
+            f"directions: expected shape (..., {j.shape[1]}), one entry per weight, got {v.shape}"
         )
     along = v @ j.T
     noise = np.mean(r**2 * along**2, axis=-1) - np.mean(r * along, axis=-1) ** 2
@@ -164,7 +164,7 @@ def _checked(
     j, r = np.asarray(jacobian, dtype=float), np.asarray(residuals, dtype=float)
     if j.ndim != 2 or r.shape != j.shape[:1]:
         raise ArgumentError(
-            "jacobian, residuals: expected shapes (n, N) and (n,), a row a sample, "
+            "jacobian, residuals: expected shapes (n, N) and (n,), one row per sample, "
             f"got {j.shape} and {r.shape}"
         )
     if not r.any():

@@ -90,7 +90,7 @@ def remainder(first_squared: Array, ratio: float, scale: ArrayLike) -> Array:
 def p_value(gap: Estimate, allowance: ArrayLike = 0.0) -> Array:
     """Two-sided normal p-value of the part of a difference that exceeds the allowance.
 
-    It is zero where the difference is not a number.
+    It is 0 where the difference is NaN.
     """
     excess = np.maximum(np.abs(gap.value) - allowance, 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):

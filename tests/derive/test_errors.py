@@ -315,7 +315,7 @@ RUNS = {
         lambda _: simulate_grid(
             model(), (1, 0), "x", grid=[(0.1, 0.1)], steps=[1, 2], paths=4, seed=0
         ),
-        "steps: expected one number, or 1, one a grid point",
+        "steps: expected one number, or 1, one per grid point",
     ),
     "a law without sampler": (
         lambda _: compile_descent(model(law=Unheard())),

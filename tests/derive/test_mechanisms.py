@@ -201,7 +201,7 @@ REFUSED = {
     ),
     "targets for other samples": (
         lambda: mechanisms.squared_loss(w1 * x, x, [1, 2], [1]),
-        "targets: expected 2, one a sample, got 1",
+        "targets: expected 2, one per sample, got 1",
     ),
     "an input the model does not have": (
         lambda: mechanisms.squared_loss(w1 * sp.Symbol("x"), x, [1], [1]),
