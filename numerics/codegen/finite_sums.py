@@ -12,7 +12,7 @@ from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from ..random.draws import SCRATCH_ROWS
-from ..random.streams import LANES
+from ..random.lanes import LANES
 from .cache import load_generated
 from .functions import assignments, content_of, module_header, readable_names
 from .kernels import FAST

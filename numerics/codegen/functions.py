@@ -215,7 +215,7 @@ def readable_names(
     All are numbered (w0, w1, …) if any is not an identifier, duplicated or reserved.
     """
     names = [str(s) for s in symbols]
-    reserved = {*taken, "abs", "math", "max", "min", "np", "range", "streams", "vm"}
+    reserved = {*taken, "abs", "lanes", "math", "max", "min", "np", "range", "streams", "vm"}
     usable = len(set(names)) == len(names) and all(
         re.fullmatch(r"[A-Za-z_]\w*", n, re.ASCII)
         and not keyword.iskeyword(n)
@@ -275,7 +275,7 @@ def module_header(about: str) -> list[str]:
         "",
         "from numerics.codegen.kernels import compiled",
         "from numerics.random import elementary_functions as vm",
-        "from numerics.random import streams",
+        "from numerics.random import lanes, streams",
         "",
     ]
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
+from ..random.lanes import LANES
 from ..random.samplers import NoiseSampler
-from ..random.streams import LANES, Doubles
+from ..random.streams import Doubles
 from .cache import load_generated
 from .functions import assignments, content_of, module_header, readable_names
 
@@ -100,12 +101,12 @@ def _loop(recursion: Recursion, constants: Sequence[str], step: Sequence[str]) -
     """Body of the compiled function, around the statements of one step of a block."""
     n, sampler = len(recursion.state), recursion.sampler
     return [
-        "vm.wide_vectors()",
-        # One array for all: compilers then see that no row of W is a row of E.
-        f"rows = np.empty(({n + sampler.rows}, {LANES}))",
+        "lanes.wide_vectors()",
+        # One array for all: compilers then see that they do not overlap.
+        f"rows = lanes.rows({n + sampler.rows + 4})",
         f"W = rows[:{n}]",
-        f"E = rows[{n}:]",
-        f"S = np.empty((4, {LANES}), np.uint64)",
+        f"E = rows[{n}:{n + sampler.rows}]",
+        f"S = rows[{n + sampler.rows}:].view(np.uint64)",
         *(f"{name} = constants[{i}]" for i, name in enumerate(constants)),
         *(f"table{i} = tables[{i}]" for i in range(len(sampler.draws))),
         "for block in range(len(states)):",

@@ -1,11 +1,29 @@
-"""Pictures. Each function takes results and returns a Figure; nothing is computed or shown here."""
+"""Pictures. Each function takes results and returns a Figure; nothing is computed or shown here.
 
-from matplotlib.figure import Figure
+Matplotlib is loaded with the first picture, not with the package (PEP 562).
+"""
 
-from .figures import bands, exponents, ladder, motion_along, overview, planes, rows
-from .phases import phase_diagram
-from .side_by_side import side_by_side
-from .style import INK, ITERATES, SERIES, styled, symbol
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from .figures import bands, exponents, ladder, motion_along, overview, planes, rows
+    from .mechanisms import side_by_side
+    from .phases import phase_diagram
+    from .style import INK, ITERATES, SERIES, styled, symbol
+else:
+
+    def __getattr__(name: str) -> Any:
+        """A public name, from the module that has it."""
+        if name in __all__:
+            for module in ("figures", "mechanisms", "phases", "style"):
+                home = import_module(f".{module}", __name__)
+                if hasattr(home, name):
+                    return getattr(home, name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __all__ = [
     "INK",

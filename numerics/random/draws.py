@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.special import pdtr
 
-from .streams import LANES, SIGN, Doubles, PathStreams
+from .lanes import LANES
+from .streams import SIGN, Doubles, PathStreams
 
 SCRATCH_ROWS = 2
 """Rows at the start of the buffer that any draw may use."""
@@ -42,9 +43,9 @@ def _uniform_into(target: str) -> list[str]:
 
 def _normals_into(row: int, count: int, scale: str) -> list[str]:
     lane = _lane_loop(
-        f"one, other, {STATE} = streams.normal_pair({STATE})",
-        f"E[row, b] = {scale} * one",
-        f"E[row + 1, b] = {scale} * other",
+        f"one, other, {STATE} = streams.normal_pair({scale}, {STATE})",
+        "E[row, b] = one",
+        "E[row + 1, b] = other",
     )
     return _row_loop(f"{row}, {row + count}, 2", *lane)
 

@@ -9,11 +9,9 @@ reassociation, rounding by a magic number and compensated reductions would be op
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
-from numba import njit, types
-from numba.extending import intrinsic
+from numba import njit
 
 EXACT = {"contract"}
 """Floating-point freedom of these helpers."""
@@ -31,22 +29,6 @@ HALF_PI = (1.57079632673412561417e00, 6.07710050630396597660e-11, 2.022266248795
 
 INVERSE_FACTORIALS = tuple(1.0 / math.factorial(k) for k in range(19))
 F = INVERSE_FACTORIALS
-
-
-@intrinsic
-def wide_vectors(typing_context: Any) -> Any:
-    """Let the function it is called in use 512-bit vectors where the processor has them.
-
-    LLVM prefers 256 bits on most such processors, a guess meant for code that mixes little vector
-    work into much else; the loops here are nothing but vector work, and a quarter faster so.
-    """
-
-    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        # llvmlite admits a list of known attributes only; this is an LLVM attribute all the same.
-        set.add(builder.function.attributes, '"prefer-vector-width"="512"')
-        return context.get_dummy_value()
-
-    return types.void(), code
 
 
 @njit(forceinline=True, fastmath=EXACT)

@@ -13,7 +13,6 @@ from derive.display.statements import equations
 from .. import plots
 from ..errors import ArgumentError
 from ..models.compiled_limit import compile_limit
-from ..plots import Figure
 from ..validation.comparison import Comparison, compare_with_limit, iterations_per_time, survey
 from ..validation.statistics import Estimate, mean
 
@@ -58,7 +57,7 @@ class SideBySide:
         """The table, one row per mechanism."""
         return tuple(_row(name, comparison) for name, comparison in self.comparisons.items())
 
-    def plot(self) -> Figure:
+    def plot(self) -> plots.Figure:
         """Level sets with the limits' paths if there are two weights; the weights over time."""
         first = next(iter(self.comparisons.values()))
         landscape = None

@@ -15,7 +15,6 @@ from derive.files.atomic_write import write_atomically
 
 from .. import plots
 from ..formats.tables import table
-from ..plots import Figure
 from .json import versions
 from .report import ValidationReport
 from .tables import checks_table, distances_table, orders_table
@@ -158,7 +157,7 @@ def _figures(report: ValidationReport) -> Iterable[str]:
     )
 
 
-def _figure(figure: Figure, caption: str) -> str:
+def _figure(figure: plots.Figure, caption: str) -> str:
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     text = buffer.getvalue()

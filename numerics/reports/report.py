@@ -15,7 +15,6 @@ from derive import Limit
 
 from .. import plots
 from ..models.compiled_limit import compile_limit
-from ..plots import Figure
 from ..validation.bursts import FastPhase, Scaling
 from ..validation.checks import Check
 from ..validation.comparison import Comparison, Landscape, survey
@@ -99,7 +98,7 @@ class ValidationReport:
         """Orders of convergence over the ladder, where distances stand out of the noise."""
         return orders(self.gaps)
 
-    def plot(self) -> Figure:
+    def plot(self) -> plots.Figure:
         """The recursion and its limits side by side."""
         title = self.limit.outcome.value
         return plots.overview(self.comparisons[-1], self.observables, self.landscape, title)

@@ -15,7 +15,8 @@ from tqdm.auto import tqdm
 
 from ..codegen.deferred_sigint import compiling_to_the_end
 from ..codegen.recursions import Recursion
-from ..random.streams import LANES, Bits, Doubles, Seed, initial_states
+from ..random.lanes import LANES
+from ..random.streams import Bits, Doubles, Seed, initial_states
 from .paths import Status
 
 Integers = NDArray[np.int64]

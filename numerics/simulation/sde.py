@@ -47,10 +47,9 @@ def draw(bits: Bits, path: int, kick: Array, scale: float) -> None:
     """Independent normals of standard deviation `scale`; one is left over of an odd number."""
     s0, s1, s2, s3 = bits[path]
     for m in range(0, len(kick), 2):
-        first, second, s0, s1, s2, s3 = normal_pair(s0, s1, s2, s3)
-        kick[m] = scale * first
+        kick[m], second, s0, s1, s2, s3 = normal_pair(scale, s0, s1, s2, s3)
         if m + 1 < len(kick):
-            kick[m + 1] = scale * second
+            kick[m + 1] = second
     bits[path, 0], bits[path, 1], bits[path, 2], bits[path, 3] = s0, s1, s2, s3
 
 

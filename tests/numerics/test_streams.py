@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mpmath as mp
 import numpy as np
 import pytest
 import sympy as sp
@@ -10,7 +11,7 @@ from scipy.special import ndtr
 
 from derive import NoisyGradientDescent
 from numerics import compile_descent, simulate_descent
-from numerics.random.streams import PathStreams, initial_states
+from numerics.random.streams import PathStreams, circle_point, gaussian_radius, initial_states
 
 MASK = 2**64 - 1
 
@@ -85,6 +86,27 @@ def test_streams_are_keyed_by_seed_and_path() -> None:
     assert len({tuple(s) for s in states.T}) == 1000
     assert not np.isin(initial_states(6, 0, 1000), states).any()
     assert not np.array_equal(initial_states((5, 0), 0, 1), initial_states((5, 1), 0, 1))
+
+
+def angles_and_radii() -> list[int]:
+    """Words that give the ends of both ranges, both signs of each kind, and a thousand others."""
+    ends = [0, MASK, 1 << 12, MASK << 12 & MASK, 1 << 63, 1 << 62, 1 << 61, MASK >> 3, MASK << 9]
+    drawn = np.random.default_rng(0).integers(0, 2**64, 1000, dtype=np.uint64)
+    return [word & MASK for word in ends] + [int(word) for word in drawn]
+
+
+def test_normals_are_made_to_round_off() -> None:
+    """Four units in the last place: the polynomials err by less than one, each rounding by half."""
+    bound = 4 * float(np.finfo(float).eps)
+    with mp.workdps(40):
+        for word in angles_and_radii():
+            exact = mp.sqrt(-2 * mp.log(1 - mp.mpf(word >> 12) / 2**52))
+            assert abs(gaussian_radius(np.uint64(word)) - exact) <= bound * exact, hex(word)
+            y = mp.mpf((word << 3 & MASK) >> 12) / 2**52 - mp.mpf(1) / 2
+            point = [mp.cospi(y / 2), mp.sinpi(y / 2)][:: -1 if word >> 63 else 1]
+            signs = [1 - 2 * (word >> 62 & 1), 1 - 2 * (word >> 61 & 1)]
+            for found, sign, size in zip(circle_point(np.uint64(word)), signs, point, strict=True):
+                assert abs(found - sign * size) <= bound * abs(size), hex(word)
 
 
 def test_ten_million_normals() -> None:
