@@ -11,8 +11,8 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import least_squares
 
 from derive.sampled import SampledDescent, SampledLimit
 from derive.symbols import ScaleSymbol
@@ -282,7 +282,9 @@ def _rank(problem: SampledDescent, starts: Array) -> int:
 
     left = []
     for start in starts:
-        end = least_squares(residuals, start, derivative, xtol=1e-15, ftol=1e-15, gtol=1e-15).x
+        end = scipy.optimize.least_squares(
+            residuals, start, derivative, xtol=1e-15, ftol=1e-15, gtol=1e-15
+        ).x
         scale = np.abs(residuals(start)).max() + np.abs(end).max()
         if np.abs(residuals(end)).max() <= REACHED * scale:
             sizes = np.linalg.svd(derivative(end), compute_uv=False)

@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.special import pdtr
+import scipy
 
 from .lanes import LANES
 from .streams import SIGN, Doubles, PathStreams
@@ -310,7 +310,7 @@ class Jumps(Draw):
         """For each jump: its mean number, z, and the distribution function up to 1 − 2⁻⁵³."""
         means = sigma**2 * np.array(self.rates)
         longest = int(means.max() + 10.0 * math.sqrt(means.max()) + 20.0)
-        distribution = pdtr(np.arange(longest), means[:, None])
+        distribution = scipy.special.pdtr(np.arange(longest), means[:, None])
         needed = 1 + int(np.argmax((distribution > 1.0 - 2.0**-53).all(axis=0)))
         return np.hstack([means[:, None], self.displacements, distribution[:, :needed]])
 

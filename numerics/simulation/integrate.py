@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy.integrate import DOP853
 from tqdm.auto import tqdm
 
 import derive
@@ -232,7 +232,7 @@ def _follow(fast: CompiledLimit, point: Array, times: Array, weights: Array) -> 
         return DIVERGED, 0
     floor = COLLAPSE * fast.spectrum(point)[0]
     weights[times == 0] = point
-    solver = DOP853(
+    solver = scipy.integrate.DOP853(
         lambda _, w: fast.drift(w),
         0.0,
         point,

@@ -15,8 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy.linalg import cho_factor, cho_solve
 
 from ..codegen.matrices import CompiledMatrixLimit
 from .paths import Paths, Status
@@ -102,12 +102,14 @@ class GramSolver:
     def _renew(self, w: Array) -> None:
         gram = self.model.gram(w)
         gram[np.diag_indices_from(gram)] += RIDGE * np.trace(gram)
-        self._factor = cho_factor(gram, lower=True, overwrite_a=True, check_finite=False)
+        self._factor = scipy.linalg.cho_factor(
+            gram, lower=True, overwrite_a=True, check_finite=False
+        )
 
     def _iterate(self, w: Array, right: Array, x: Array, goal: float) -> tuple[Array, float]:
         """At most PATIENCE preconditioned conjugate gradient steps; the residual that is left."""
         r = right - self._gram(w, x)
-        z = cho_solve(self._factor, r, check_finite=False)
+        z = scipy.linalg.cho_solve(self._factor, r, check_finite=False)
         p, product = z, float(r @ z)
         for _ in range(PATIENCE):
             if np.linalg.norm(r) <= goal:
@@ -116,7 +118,7 @@ class GramSolver:
             length = product / float(p @ moved)
             x = x + length * p
             r = r - length * moved
-            z = cho_solve(self._factor, r, check_finite=False)
+            z = scipy.linalg.cho_solve(self._factor, r, check_finite=False)
             before, product = product, float(r @ z)
             p = z + (product / before) * p
         return x, float(np.linalg.norm(r))

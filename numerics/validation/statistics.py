@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import chdtrc, kolmogorov, ndtr
 
 from ..errors import ArgumentError
 
@@ -95,7 +95,7 @@ def p_value(gap: Estimate, allowance: ArrayLike = 0.0) -> Array:
     excess = np.maximum(np.abs(gap.value) - allowance, 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
         z = np.where(excess > 0, excess / gap.error, 0.0)
-    return np.where(np.isnan(gap.value), 0.0, 2 * ndtr(-z))
+    return np.where(np.isnan(gap.value), 0.0, 2 * scipy.special.ndtr(-z))
 
 
 def kolmogorov_distance(
@@ -125,7 +125,7 @@ def kolmogorov_distance(
     target = np.searchsorted(np.sort(expected), grid, side="right") / len(expected)
     distance = float(np.max(np.abs(a * steps[1] - b * steps[0] - target)))
     unit = float(np.sqrt(a**2 / len(fine) + b**2 / len(coarse) + 1 / len(expected)))
-    return distance, unit, float(kolmogorov(distance / unit))
+    return distance, unit, float(scipy.special.kolmogorov(distance / unit))
 
 
 def holm(p_values: Sequence[float], level: float) -> list[bool]:
@@ -203,7 +203,7 @@ def power_law(
     errors = np.sqrt(np.diag(inverse @ inverse.T))
     residuals = weight * (np.log(rate.value) - design @ coefficients)
     freedom = len(alpha) - design.shape[1]
-    misfit = float(chdtrc(freedom, float(residuals @ residuals)))
+    misfit = float(scipy.special.chdtrc(freedom, float(residuals @ residuals)))
     plain = np.linalg.lstsq(design[:, :3] * weight[:, None], weight * np.log(rate.value))[0]
     exponents = Estimate(coefficients[1:3], errors[1:3])
     return PowerLaw(

@@ -7,7 +7,7 @@ PROGRAM = """
 import sys
 
 def loaded():
-    print(*sorted({"numba", "scipy", "jax", "matplotlib"} & set(sys.modules)), sep=",")
+    print(*sorted({"jax", "matplotlib", "numba", "scipy.special"} & set(sys.modules)), sep=",")
 
 import derive
 loaded()
@@ -22,4 +22,4 @@ def test_packages_load_what_they_need() -> None:
     run = subprocess.run(
         [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True
     )
-    assert run.stdout.splitlines() == ["", "numba,scipy", "matplotlib,numba,scipy"]
+    assert run.stdout.splitlines() == ["", "numba", "matplotlib,numba"]
