@@ -1,6 +1,6 @@
 """From a noise model, stated in sympy, to the limiting equation of noisy gradient descent."""
 
-from . import mechanisms
+from . import command, mechanisms  # noqa: F401 (first, since it hears Ctrl-C during the rest)
 from .analysis.longtime import Equilibrium, equilibria, invariant_density
 from .analysis.noise_geometry import NoiseGeometry
 from .derivation.classification import Outcome

@@ -4,42 +4,38 @@ from __future__ import annotations
 
 import argparse
 import sys
-import warnings
 from pathlib import Path
 
+from . import command
 from .display.latex_document import document
-from .files.atomic_write import write_atomically
+from .files.atomic_write import check_writable, write_atomically
 from .files.model_file import describe_schema, load_model, starter
 from .limit import derive_limit
+
+MODEL_HELP = "a .toml model, which is only read, or a .py file defining `model`, which is executed"
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns 0, 2 for bad input, 130 if it is interrupted."""
     parser = argparse.ArgumentParser(prog="python -m derive", description=__doc__)
-    parser.add_argument("model", nargs="?", help="a .toml model, or a .py file defining `model`")
+    parser.add_argument("model", nargs="?", help=MODEL_HELP)
     parser.add_argument("--latex", metavar="FILE", help="write a LaTeX document, too")
     parser.add_argument("--new", metavar="NAME", help="write a commented starter model NAME.toml")
     parser.add_argument("--schema", action="store_true", help="list the keys of a model file")
     options = parser.parse_args(arguments)
     if sum((options.model is not None, options.new is not None, options.schema)) != 1:
         parser.error("give a model file, or --new NAME, or --schema")
-    try:
-        if options.schema:
-            print(describe_schema())
-            return 0
-        if options.new is not None:
-            return _write_starter(options.new)
-        return _derive(Path(options.model), options.latex)
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
+    if options.schema:
+        print(describe_schema())
+        return 0
+    if options.new is not None:
+        return command.run(lambda: _write_starter(options.new))
+    return command.run(lambda: _derive(Path(options.model), options.latex))
 
 
 def _derive(model: Path, latex: str | None) -> int:
-    warnings.showwarning = _show_warning
+    if latex is not None:
+        check_writable(latex)
     limit = derive_limit(load_model(model).problem)
     print(limit)
     if latex is not None:
@@ -52,14 +48,9 @@ def _derive(model: Path, latex: str | None) -> int:
 def _write_starter(name: str) -> int:
     path = Path(name if name.endswith(".toml") else name + ".toml")
     text = starter(path.stem.removesuffix(".toml"))
-    with path.open("x", encoding="utf-8") as file:  # never overwrite a model
-        file.write(text)
+    write_atomically(path, lambda file: file.write(text.encode()), exclusive=True)
     print(f"wrote {path}; now run: python -m derive {path}")
     return 0
-
-
-def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
-    print(f"warning: {message}", file=sys.stderr)
 
 
 if __name__ == "__main__":

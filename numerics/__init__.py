@@ -1,5 +1,7 @@
 """Fast simulation of noisy gradient descent and of its limit, and their comparison."""
 
+import derive  # noqa: F401 (first, since it hears Ctrl-C during the rest)
+
 from .codegen.functions import CompiledFunction, compile_function
 from .codegen.matrices import CompiledMatrixLimit, compile_matrix_limit
 from .errors import ArgumentError, CacheError, CodeGenerationError, EnsembleError, NoiseError

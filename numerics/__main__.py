@@ -8,17 +8,18 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from derive import Limit, derive_limit
-from derive.files.atomic_write import write_atomically
+from derive import Limit, command, derive_limit
+from derive.__main__ import MODEL_HELP
+from derive.files.atomic_write import check_writable, write_atomically
 from derive.files.model_file import RunSettings, load_model
 
 from .errors import ArgumentError
+from .plots import Figure
 from .reports.html import write_report
 from .reports.json import write_json
 from .reports.report import ValidationReport
@@ -30,25 +31,23 @@ PATHS = 1000
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    options = _parser().parse_args(arguments)
-    warnings.showwarning = _show_warning
-    try:
-        model = load_model(options.model)
-        settings = _settings(model.run or RunSettings(), options)
-        limit = derive_limit(model.problem)
-        print(limit, end="\n\n", flush=True)
-        foreseen = _plan(limit, settings, options.budget)
-        print(foreseen, end="\n\n", flush=True)
-        settings["paths"] = foreseen.paths
-        report = validate(limit, **settings, progress=sys.stderr.isatty())
-        print(report)
-        _write(report, options, [*(sys.argv[1:] if arguments is None else arguments)])
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
+    given = [*(sys.argv[1:] if arguments is None else arguments)]
+    options = _parser().parse_args(given)
+    return command.run(lambda: _validate(options, "python -m numerics " + shlex.join(given)))
+
+
+def _validate(options: argparse.Namespace, line: str) -> int:
+    model = load_model(options.model)
+    settings = _settings(model.run or RunSettings(), options)
+    _check_outputs(options)
+    limit = derive_limit(model.problem)
+    print(limit, end="\n\n", flush=True)
+    foreseen = _plan(limit, settings, options.budget)
+    print(foreseen, end="\n\n", flush=True)
+    settings["paths"] = foreseen.paths
+    report = validate(limit, **settings, progress=sys.stderr.isatty())
+    print(report)
+    _write(report, options, line)
     return 0 if report.passed else 1
 
 
@@ -56,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m numerics", description=__doc__.splitlines()[0] if __doc__ else None
     )
-    parser.add_argument("model", type=Path, help="a .toml model, or a .py file defining `model`")
+    parser.add_argument("model", type=Path, help=MODEL_HELP)
     parser.add_argument("--plot", type=Path, metavar="FILE", help="picture; MODEL.png if not given")
     parser.add_argument("--report", type=Path, metavar="FILE", help="write a page of HTML")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the same as JSON")
@@ -112,22 +111,36 @@ def _plan(limit: Limit, settings: dict[str, Any], budget: float | None) -> Plan:
     )
 
 
-def _write(report: ValidationReport, options: argparse.Namespace, arguments: list[str]) -> None:
-    picture = options.plot or Path(options.model.stem + ".png")
-    figure, kind = report.plot(), picture.suffix.removeprefix(".") or "png"
+def _picture(options: argparse.Namespace) -> tuple[Path, str]:
+    """Where the picture goes, and its kind."""
+    path = options.plot or Path(options.model.stem + ".png")
+    return path, path.suffix.removeprefix(".") or "png"
+
+
+def _check_outputs(options: argparse.Namespace) -> None:
+    """Refuse now what could not be written after a long run."""
+    picture, kind = _picture(options)
+    kinds = Figure().canvas.get_supported_filetypes()
+    if kind not in kinds:
+        raise ArgumentError(
+            f"plot: no pictures of the kind .{kind}; expected one of {', '.join(sorted(kinds))}"
+        )
+    for path in (picture, options.report, options.json):
+        if path is not None:
+            check_writable(path)
+
+
+def _write(report: ValidationReport, options: argparse.Namespace, line: str) -> None:
+    picture, kind = _picture(options)
+    figure = report.plot()
     write_atomically(picture, lambda file: figure.savefig(file, format=kind, dpi=150))
     print(f"picture: {picture}")
-    command = "python -m numerics " + shlex.join(arguments)
     if options.report is not None:
-        write_report(report, options.report, command)
+        write_report(report, options.report, line)
         print(f"report: {options.report}")
     if options.json is not None:
-        write_json(report, options.json, command)
+        write_json(report, options.json, line)
         print(f"report for machines: {options.json}")
-
-
-def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
-    print(f"warning: {message}", file=sys.stderr)
 
 
 if __name__ == "__main__":

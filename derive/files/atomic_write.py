@@ -17,6 +17,9 @@ from typing import IO
 
 HOST = re.sub(r"\W", "", platform.node())
 
+PROBED_BYTES = 2**16
+"""What is written to see whether a disk has room."""
+
 
 def write_atomically(
     path: str | PathLike[str], write: Callable[[IO[bytes]], object], *, exclusive: bool = False
@@ -42,7 +45,7 @@ def write_atomically(
     """
     path = Path(path)
     _remove_leftovers(path)
-    temporary = path.with_name(f".{path.name}.{HOST}-{os.getpid()}-{secrets.token_hex(8)}.part")
+    temporary = _temporary(path)
     try:
         with temporary.open("xb") as file:
             if path.exists():
@@ -61,6 +64,28 @@ def write_atomically(
         raise
 
 
+def check_writable(path: str | PathLike[str]) -> None:
+    """Refuse a path where no file could be written, before the work that would end in one.
+
+    Raises
+    ------
+    OSError
+        As writing a file there would.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    temporary = _temporary(path)
+    try:
+        try:
+            temporary.write_bytes(bytes(PROBED_BYTES))
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        error.filename = str(path)
+        raise
+
+
 def _move_to_new_name(temporary: Path, path: Path) -> None:
     """Give a whole file its name, unless that is taken."""
     try:
@@ -72,6 +97,10 @@ def _move_to_new_name(temporary: Path, path: Path) -> None:
         temporary.replace(path)
     else:
         temporary.unlink()
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{HOST}-{os.getpid()}-{secrets.token_hex(8)}.part")
 
 
 def _remove_leftovers(path: Path) -> None:

@@ -280,7 +280,7 @@ def _load_python(path: Path) -> ModelFile:
     _check_readable(path)
     try:
         attributes = runpy.run_path(str(path))
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         reason = f"running it raised {type(error).__name__}: {shorten(str(error), 200)}"
         raise ModelFileError(reason, str(path)) from error
     problem = attributes.get("model")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from derive.files import atomic_write
-from derive.files.atomic_write import write_atomically
+from derive.files.atomic_write import check_writable, write_atomically
 
 
 def test_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
@@ -51,6 +51,24 @@ def test_a_disk_that_is_full_is_named_by_the_file(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_a_path_is_tried_before_the_work(tmp_path: Path, monkeypatch) -> None:
+    check_writable(tmp_path / "file")
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(FileNotFoundError, match=r"missing.file'$"):
+        check_writable(tmp_path / "missing" / "file")
+    with pytest.raises(IsADirectoryError, match=f"'{tmp_path}'$"):
+        check_writable(tmp_path)
+
+    def fail(path: Path, content: bytes) -> None:
+        path.touch()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", fail)
+    with pytest.raises(OSError, match=r"No space left on device: .*file'$"):
+        check_writable(tmp_path / "file")
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("links", [True, False], ids=["hard links", "no hard links"])
 def test_an_older_file_may_be_told_to_stay(links: bool, tmp_path: Path, monkeypatch) -> None:
     def refuse(self, target) -> None:
@@ -67,7 +85,7 @@ def test_an_older_file_may_be_told_to_stay(links: bool, tmp_path: Path, monkeypa
 
 KILLED = """
 import os, signal, sys
-from derive.files.atomic_write import write_atomically
+from derive.files.atomic_write import check_writable, write_atomically
 def write(file):
     file.write(b"half")
     file.flush()

@@ -8,15 +8,26 @@ import time
 from pathlib import Path
 
 import pytest
+import sympy as sp
 from numba import njit
 from numba.core import event
+from numba.core.caching import FunctionCache
 
+from derive import NoisyGradientDescent, derive_limit
 from derive import __main__ as derive_command
 from derive.files import model_file
 from numerics import __main__ as numerics_command
+from numerics import compile_function, compile_limit, simulate_descent, simulate_limit
 from numerics.codegen.deferred_sigint import compiling_to_the_end
 
 RING = Path(__file__).parent.parent.parent / "worked_examples" / "ring.toml"
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch) -> Path:
+    """An empty working directory."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
 def test_a_starter_is_written_once_and_derived(tmp_path, monkeypatch, capsys) -> None:
@@ -94,6 +105,66 @@ def test_an_interrupt_stops_cleanly_and_leaves_nothing(tmp_path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.parametrize(("command", "library"), [("derive", "sympy"), ("numerics", "numba")])
+def test_an_interrupt_during_imports_is_one_line(tmp_path, command: str, library: str) -> None:
+    """The library is one that takes long to import, and is interrupted in the middle."""
+    (tmp_path / f"{library}.py").write_text("import os\nos.kill(os.getpid(), 2)\n")
+    run = subprocess.run(
+        [sys.executable, "-m", command, str(RING)],
+        cwd=RING.parent.parent,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (run.returncode, run.stderr, run.stdout) == (130, "interrupted\n", "")
+
+
+@pytest.mark.parametrize("command", [derive_command, numerics_command], ids=["derive", "numerics"])
+def test_an_interrupt_of_the_work_is_one_line(monkeypatch, capsys, command) -> None:
+    def interrupted(path) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(command, "load_model", interrupted)
+    assert command.main([str(RING)]) == 130
+    assert capsys.readouterr() == ("", "interrupted\n")
+
+
+@pytest.mark.parametrize("command", [derive_command, numerics_command], ids=["derive", "numerics"])
+@pytest.mark.parametrize("line", ["sys.exit(0)", "sys.exit('done')", "raise KeyError('w')"])
+def test_a_python_model_that_ends_the_program_is_refused(tmp_path, capsys, command, line) -> None:
+    model = tmp_path / "model.py"
+    model.write_text(f"import sys\n{line}\n")
+    assert command.main([str(model)]) == 2
+    assert capsys.readouterr().err.startswith(f"error: {model}: running it raised ")
+
+
+@pytest.mark.parametrize("command", [derive_command, numerics_command], ids=["derive", "numerics"])
+def test_the_help_says_that_python_models_are_executed(capsys, command) -> None:
+    with pytest.raises(SystemExit):
+        command.main(["--help"])
+    assert "which is executed" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "message"),
+    [
+        (derive_command, "--latex no/folder/limit.tex", "No such file or directory: 'no/folder"),
+        (numerics_command, "--plot no/folder/a.png", "No such file or directory: 'no/folder/a"),
+        (numerics_command, "--plot a.xyz", "plot: no pictures of the kind .xyz; expected one of"),
+        (numerics_command, "--report .", "Is a directory: '.'"),
+        (numerics_command, "--json no/folder/a.json", "No such file or directory: 'no/folder/a"),
+    ],
+)
+def test_outputs_are_tried_before_the_work(folder, capsys, command, option, message) -> None:
+    assert command.main([str(RING), *option.split()]) == 2
+    said = capsys.readouterr()
+    assert message in said.err
+    assert not said.out, "nothing was derived yet"
+    assert not list(folder.iterdir())
+
+
 def test_an_interrupt_waits_for_the_compiler() -> None:
     class InTheMiddle(event.Listener):
         def on_start(self, event: event.Event) -> None:
@@ -111,11 +182,67 @@ def test_an_interrupt_waits_for_the_compiler() -> None:
         return 2 * inner(x)
 
     with (
+        pytest.raises(KeyboardInterrupt),
         compiling_to_the_end(),
         compiling_to_the_end(),
         event.install_listener("numba:compile", InTheMiddle()),
-        pytest.raises(KeyboardInterrupt),
     ):
         outer(1.0)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert outer.signatures, "it came before the end"
+
+
+def test_an_interrupt_waits_for_the_end_of_the_block() -> None:
+    """Also where code is loaded, which numba does not report as it does compilation."""
+    done = []
+    with pytest.raises(KeyboardInterrupt), compiling_to_the_end():
+        signal.raise_signal(signal.SIGINT)
+        done.append("the block")
+    assert done
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_an_interrupt_is_not_lost_to_an_error_in_the_block() -> None:
+    with pytest.raises(KeyboardInterrupt), compiling_to_the_end():
+        signal.raise_signal(signal.SIGINT)
+        raise ValueError("what was going on")
+
+
+def test_handlers_of_others_are_heard_and_kept() -> None:
+    heard: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: heard.append(number))
+    try:
+        handler = signal.getsignal(signal.SIGINT)
+        with compiling_to_the_end():
+            signal.raise_signal(signal.SIGINT)
+            assert not heard
+        assert heard == [signal.SIGINT]
+        assert signal.getsignal(signal.SIGINT) is handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_no_code_is_loaded_or_compiled_where_an_interrupt_could_break_it(monkeypatch) -> None:
+    load, unprotected, loaded = FunctionCache.load_overload, [], []
+
+    def watched(cache, *arguments):
+        loaded.append(cache)
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            unprotected.append(cache)
+        return load(cache, *arguments)
+
+    monkeypatch.setattr(FunctionCache, "load_overload", watched)
+    w1, w2, eta = sp.symbols("w1 w2 eta", real=True)
+    loss = (w1**2 + w2**2 - 1) ** 2 * (3 + w1) / 4  # no other test has it
+    problem = NoisyGradientDescent(loss, loss + (w1**2 + w2**2) * eta / 2, (w1, w2), eta)
+    settings = {"paths": 2, "seed": 0, "record": 2, "threads": 1}
+    simulate_descent(problem, (0.6, 0.8), alpha=0.1, sigma=0.1, steps=3, **settings)
+    simulate_descent(
+        problem, (0.6, 0.8), alpha=0.1, sigma=0.1, steps=3, neighbourhood=1.0, **settings
+    )
+    fast = compile_limit(derive_limit(problem))
+    simulate_limit(fast, (0.6, 0.8), time=0.1, **settings)
+    fast.spectrum((0.6, 0.8))
+    compile_function((w1,), w1, "identity")([1.0])
+    assert len(loaded) > 5
+    assert not unprotected
