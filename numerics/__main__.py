@@ -23,8 +23,9 @@ from .plots import Figure
 from .reports.html import write_report
 from .reports.json import write_json
 from .reports.report import ValidationReport
+from .validation.experiment import LEVEL
 from .validation.planner import Plan, plan
-from .validator import LEVEL, validate
+from .validator import validate
 
 PATHS = 1000
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,34 +27,45 @@ from derive.derivation.noise_moments import persistent_noise
 from .arguments import MAX_COUNT, check_counts, number, positive, starting_points
 from .errors import ArgumentError
 from .models.compiled_limit import CompiledLimit, compile_limit
-from .reports.report import Observables, Settings, ValidationReport, weight_observables
-from .simulation.descent import CompiledDescent, compile_descent
+from .reports.report import Observables, ValidationReport, weight_observables
+from .simulation.integrate import time_of_change
 from .validation import hypothesis_tests
-from .validation.bursts import Burst, FastPhase, Scaling, burst, measure_fast_phase, measure_scaling
+from .validation.bursts import (
+    GRID,
+    LENGTHS,
+    Burst,
+    Scaling,
+    burst,
+    first_correction,
+    measure_fast_phase,
+    measure_scaling,
+    relaxations,
+)
 from .validation.checks import Finding, judge
 from .validation.comparison import Comparison, compare, expansion_order, iterations_per_time
+from .validation.experiment import LEVEL, Experiment, Settings, Stream, ladder, largest_norm
 
 Array = NDArray[np.float64]
 
-LEVEL = 0.01
-"""Probability with which a right limit may fail."""
-
 BURST_FACTOR = 4
 """Bursts at a point, for every path of the runs."""
-BURSTS = {Outcome.NON_DEGENERATE: 4.0, Outcome.DIFFUSIVE: 4.0}
-"""Length of a burst in units of 1/α iterations, about its number of relaxation times: short where
-it already moves far."""
 
-BURST = 32.0
-DIFFUSIVE_BURST = 0.02
-"""Slow time of a burst that has to tell a drift from a diffusion."""
+SHARE_OF_CHANGE, SHARE_OF_TIME = 0.04, 0.1
+"""Length of a burst that has to tell a drift from a diffusion, in units of the time in which the
+equation changes by its own size; and at most this part of the run."""
 
-FASTER_SCALE = 0.02
-"""Value of σ²/α, or of σ/α where the noise is skew, up to which exponents of Theorem B are fitted:
-beyond, a term of higher order in σ overtakes."""
+GENTLER = 4.0
+"""Factor between the step size of the runs and the largest one for which exponents are fitted."""
+
+FIRST_CORRECTION = 0.1
+"""Size of the next order in σ, relative to the speed, up to which exponents of Theorem B are
+fitted: of one this large the fit leaves the square."""
 
 SEEN_TO_MOVE = 10.0
 """Standard errors by which a burst must have moved for exponents to be fitted there."""
+
+ON_MANIFOLD = 1e-7
+"""Distance from Γ, relative to the weights, of a point that counts as one of Γ."""
 
 EXPONENTS = {
     Outcome.NON_DEGENERATE: (1, 2),
@@ -73,6 +85,7 @@ def validate(
     paths: int,
     seed: int,
     level: float = LEVEL,
+    momentum: float | None = None,
     observables: Observables | None = None,
     progress: bool = False,
 ) -> ValidationReport:
@@ -81,7 +94,8 @@ def validate(
     Parameters
     ----------
     limit : Limit or CompiledLimit
-        The limit α → 0, as `derive_limit` gives it.
+        The limit as `derive_limit` gives it, or at any step size: α → 0 and each of `alpha` are
+        taken from it.
     start : array-like of shape (N,), or mapping of weight to number
         w₀, not necessarily on Γ.
     alpha, sigma : float or sequence of float
@@ -95,6 +109,8 @@ def validate(
         Seed of the whole experiment.
     level : float
         Probability that a right limit fails (family-wise, Holm).
+    momentum : float, optional
+        Heavy-ball β of the recursion, 0 ≤ β < 1; that of the limit if not given.
     observables : mapping of str to callable, optional
         Functions of points (..., N) with values (...), to be followed; the first weights if not
         given.
@@ -111,7 +127,8 @@ def validate(
         If an argument is out of its range, a step size is unstable, or the start does not end on Γ.
     """
     given = limit.limit if isinstance(limit, CompiledLimit) else limit
-    asymptotic = compile_limit(given)
+    if momentum is None:
+        momentum = float(given.equation.momentum)
     settings = _settings(
         given,
         start,
@@ -121,43 +138,44 @@ def validate(
         paths=paths,
         seed=seed,
         level=level,
+        momentum=momentum,
     )
-
     names = weight_observables(given) if observables is None else observables
     if not isinstance(names, Mapping) or not names or not all(map(callable, names.values())):
         raise ArgumentError(
             f"observables: expected {{name: function of the weights}}, got {names!r}"
         )
+
+    given = given.at_step(0, settings.momentum)
+    asymptotic = compile_limit(given)
+    whole = Experiment(asymptotic, settings.paths, (settings.seed,))
     bar = tqdm(total=len(settings.alphas) + 2, disable=not progress, unit="experiment")
-    descent = compile_descent(given.problem)
     findings: list[Finding] = []
     comparisons = []
     for i, step in enumerate(settings.alphas):
-        predicted = compile_limit(given.at_step(step))
+        predicted = compile_limit(given.at_step(step, settings.momentum))
         _require_stable(predicted, step, settings)
-        comparison = compare(
-            predicted,
-            asymptotic,
-            settings.start,
-            alpha=step,
-            sigmas=settings.sigmas,
-            time=settings.time,
-            paths=settings.paths,
-            seed=(settings.seed, 1, i),
-        )
+        here = replace(whole, compiled=predicted)
+        comparison = compare(here.keyed(Stream.PATHS, i), asymptotic, settings, alpha=step)
         comparisons.append(comparison)
         findings += _global_findings(comparison, names)
-        bursts = _local_bursts(descent, predicted, comparison, (settings.seed, 2, i))
+        bursts = _local_bursts(here.keyed(Stream.BURSTS, i), comparison)
         findings += [
             f(predicted, bursts)
             for f in (hypothesis_tests.local_drift, hypothesis_tests.local_covariance)
         ]
         bar.update()
-    scaling = _measured_scaling(descent, asymptotic, comparison, bursts, (settings.seed, 3))
+    scaling = _measured_scaling(whole.keyed(Stream.SCALING), comparison, bursts)
     if scaling is not None:
         findings += hypothesis_tests.exponents(scaling, EXPONENTS[given.outcome])
     bar.update()
-    fast = _measured_fast_phase(descent, asymptotic, comparison, (settings.seed, 4))
+    fast = measure_fast_phase(
+        whole.keyed(Stream.FAST_PHASE, paths=BURST_FACTOR * settings.paths),
+        comparison.expected[0, 0],
+        alpha=comparison.alpha,
+        sigma=comparison.sigmas[0],
+        size=largest_norm(comparison.expected),
+    )
     findings.append(hypothesis_tests.fast_phase(fast))
     bar.update()
     bar.close()
@@ -175,20 +193,23 @@ def _settings(
     paths: int,
     seed: int,
     level: float,
+    momentum: float,
 ) -> Settings:
     point = tuple(map(float, starting_points(start, limit.problem.weights, 1)[0]))
     alphas, sigmas = _ladder("alpha", alpha), _ladder("sigma", sigma)
     if len(sigmas) == 1:
         sigmas = (sigmas[0], sigmas[0] / math.sqrt(2))
     level = number("level", level, lambda x: 0 < x < 1, "a probability between 0 and 1")
+    momentum = number("momentum", momentum, lambda x: 0 <= x < 1, "a number in [0, 1)")
     time = number("time", time, positive)
     check_counts(paths=(paths, 1), seed=(seed, 0))
     if paths < 100:
         raise ArgumentError(
             f"paths: expected at least 100 for standard errors to hold, got {paths}"
         )
-    iterations = time * iterations_per_time(limit, max(alphas), max(sigmas))
-    most = time * iterations_per_time(limit, min(alphas), min(sigmas))
+    scaled = limit.at_step(0, momentum)
+    iterations = time * iterations_per_time(scaled, max(alphas), max(sigmas))
+    most = time * iterations_per_time(scaled, min(alphas), min(sigmas))
     if not most <= MAX_COUNT:
         raise ArgumentError(
             f"time: {time:g} units of slow time are {most:.3g} iterations at α = {min(alphas):g}, "
@@ -199,18 +220,19 @@ def _settings(
             f"time: {time:g} units of slow time are only {iterations:.3g} iterations at "
             f"α = {max(alphas):g}, σ = {max(sigmas):g}; give a longer time or smaller α and σ"
         )
-    return Settings(point, alphas, sigmas, time, int(paths), int(seed), level)
+    return Settings(point, alphas, sigmas, time, int(paths), int(seed), level, momentum)
 
 
 def _ladder(name: str, given: float | Sequence[float]) -> tuple[float, ...]:
     several = list(given) if np.iterable(given) and not isinstance(given, str) else [given]
     if not several:
         raise ArgumentError(f"{name}: expected a positive number or several, got {given!r}")
-    return tuple(sorted({number(name, value, positive) for value in several}, reverse=True))
+    return ladder([number(name, value, positive) for value in several])
 
 
 def _require_stable(predicted: CompiledLimit, alpha: float, settings: Settings) -> None:
-    end = predicted.descent_limit(settings.start, alpha)
+    start, beta = np.array(settings.start), settings.momentum
+    end = predicted.descent_limit(start, alpha, beta)
     if not np.isfinite(end).all():
         raise ArgumentError(
             f"start: gradient descent with α = {alpha:g} does not end on Γ from {settings.start}; "
@@ -218,16 +240,16 @@ def _require_stable(predicted: CompiledLimit, alpha: float, settings: Settings) 
         )
     problem = predicted.limit.problem
     persistent = not problem.law.shrinks or bool(persistent_noise(problem))
-    if persistent and not np.allclose(end, settings.start, rtol=0, atol=1e-7):
+    if persistent and np.linalg.norm(end - start) > ON_MANIFOLD * np.linalg.norm(start):
         raise ArgumentError(
             f"start: noise that does not shrink with σ makes the arrival on Γ random; start on Γ, "
             f"as at {tuple(np.round(end, 9).tolist())}"
         )
-    sharpest = float(predicted.spectrum(end)[-1])
-    if alpha * sharpest >= 2:
+    sharpest, bound = float(predicted.spectrum(end)[-1]), 2 * (1 + beta)
+    if alpha * sharpest >= bound:
         raise ArgumentError(
-            f"alpha: {alpha:g} is unstable, αλ = {alpha * sharpest:.3g} ≥ 2 where the run reaches "
-            f"Γ; expected less than {2 / sharpest:.3g}"
+            f"alpha: {alpha:g} is unstable, αλ = {alpha * sharpest:.3g} ≥ {bound:g} where the run "
+            f"reaches Γ; expected less than {bound / sharpest:.3g}"
         )
 
 
@@ -241,75 +263,59 @@ def _global_findings(comparison: Comparison, observables: Observables) -> Iterat
             yield hypothesis_tests.distribution(comparison, name, observable)
 
 
-def _local_bursts(
-    descent: CompiledDescent,
-    predicted: CompiledLimit,
-    comparison: Comparison,
-    seed: tuple[int, ...],
-) -> list[tuple[Burst, Burst]]:
+def _local_bursts(experiment: Experiment, comparison: Comparison) -> list[tuple[Burst, Burst]]:
     """Pairs of bursts, at a coarse and a fine σ, from the start, middle and end of a path."""
-    path = comparison.expected[0]
+    path, alpha = comparison.expected[0], comparison.alpha
     points = [p for p in (path[0], path[len(path) // 2], path[-1]) if np.isfinite(p).all()]
-    steps = max(1, round(BURSTS.get(predicted.limit.outcome, BURST) / comparison.alpha))
-    if predicted.limit.outcome is Outcome.DIFFUSIVE:
-        per_time = iterations_per_time(predicted.limit, comparison.alpha, comparison.sigmas[-2])
-        steps = max(steps, round(DIFFUSIVE_BURST * per_time))
+    bursts = experiment.keyed(paths=BURST_FACTOR * experiment.paths)
 
-    def measured(point: Array, *key: int) -> Burst:
-        return burst(
-            descent,
-            predicted,
-            point,
-            alpha=comparison.alpha,
-            sigma=comparison.sigmas[-2 + key[1]],
-            steps=steps,
-            paths=BURST_FACTOR * comparison.paths,
-            seed=(*seed, *key),
-        )
+    def measured(point: Array, steps: int, *key: int) -> Burst:
+        sigma = comparison.sigmas[-2 + key[1]]
+        return burst(bursts.keyed(*key), point, alpha=alpha, sigma=sigma, steps=steps)
 
-    return [(measured(point, i, 0), measured(point, i, 1)) for i, point in enumerate(points)]
+    lengths = [_burst_steps(experiment, comparison, point) for point in points]
+    return [
+        (measured(point, steps, i, 0), measured(point, steps, i, 1))
+        for i, (point, steps) in enumerate(zip(points, lengths, strict=True))
+    ]
 
 
-def _measured_scaling(
-    descent: CompiledDescent,
-    compiled: CompiledLimit,
-    comparison: Comparison,
-    bursts: Sequence[tuple[Burst, Burst]],
-    seed: tuple[int, ...],
-) -> Scaling | None:
-    """Exponents where the bursts moved fastest; None if nothing is seen to move."""
-    outcome = comparison.limit.outcome
-    liveliest = max((coarse for coarse, _ in bursts), key=lambda b: b.significance)
-    diffusive = outcome is Outcome.DIFFUSIVE
-    if outcome not in EXPONENTS or not (diffusive or liveliest.significance > SEEN_TO_MOVE):
-        return None
-    alpha, sigma = comparison.alpha / 4, comparison.sigmas[0]
-    order = expansion_order(comparison.limit.problem)
-    if outcome.is_degenerate:
-        sigma = min(sigma, (FASTER_SCALE * alpha / 4) ** (1 / order))
-    return measure_scaling(
-        descent,
-        compiled,
-        liveliest.point,
-        alpha=alpha,
-        sigma=sigma,
-        diffusive=diffusive,
-        relaxations=BURSTS.get(outcome, BURST),
-        paths=BURST_FACTOR * comparison.paths,
-        seed=seed,
-        correction=(-1 if outcome.is_degenerate else 0, order),
+def _burst_steps(experiment: Experiment, comparison: Comparison, point: Array) -> int:
+    """Iterations of the bursts at a point."""
+    predicted, alpha = experiment.compiled, comparison.alpha
+    steps = relaxations(experiment, point, alpha, LENGTHS[predicted.limit.outcome])
+    if predicted.limit.outcome is not Outcome.DIFFUSIVE:
+        return steps
+    longest = SHARE_OF_TIME * comparison.times[-1]
+    time = min(longest, SHARE_OF_CHANGE * time_of_change(predicted, point[None]))
+    return max(
+        steps, round(time * iterations_per_time(predicted.limit, alpha, comparison.sigmas[-2]))
     )
 
 
-def _measured_fast_phase(
-    descent: CompiledDescent, compiled: CompiledLimit, comparison: Comparison, seed: tuple[int, ...]
-) -> FastPhase:
-    return measure_fast_phase(
-        descent,
-        compiled,
-        comparison.expected[0, 0],
-        alpha=comparison.alpha,
-        sigma=comparison.sigmas[0],
-        paths=BURST_FACTOR * comparison.paths,
-        seed=seed,
+def _measured_scaling(
+    experiment: Experiment, comparison: Comparison, bursts: Sequence[tuple[Burst, Burst]]
+) -> Scaling | None:
+    """Exponents where the bursts moved fastest; None if nothing is seen to move."""
+    outcome = comparison.limit.outcome
+    coarse, fine = max(bursts, key=lambda pair: pair[0].significance)
+    diffusive = outcome is Outcome.DIFFUSIVE
+    if outcome not in EXPONENTS or not (diffusive or coarse.significance > SEEN_TO_MOVE):
+        return None
+    alpha, sigma = comparison.alpha / GENTLER, comparison.sigmas[0]
+    order = expansion_order(comparison.limit.problem)
+    if outcome.is_degenerate:
+        # A slower scale comes with σ^order/α, which shall be as small as it has to be at all α.
+        size = first_correction(experiment, coarse, fine, order, diffusive)
+        smallest = alpha / 2 ** (GRID - 1)
+        share = min(1.0, FIRST_CORRECTION / size) * smallest / comparison.alpha
+        sigma = min(sigma, coarse.sigma * share ** (1 / order))
+    return measure_scaling(
+        experiment.keyed(paths=BURST_FACTOR * experiment.paths),
+        coarse.point,
+        alpha=alpha,
+        sigma=sigma,
+        diffusive=diffusive,
+        length=LENGTHS[outcome],
+        correction=(-1 if outcome.is_degenerate else 0, order),
     )

@@ -15,8 +15,9 @@ from derive import Bernoulli, Limit, NoisyGradientDescent, Outcome, derive_limit
 from derive import alpha as ALPHA
 from derive import sigma as SIGMA
 from derive.display.statements import equations
-from numerics import compile_descent, compile_limit
-from numerics.validation.bursts import measure_scaling
+from numerics import compile_limit
+from numerics.validation.bursts import LENGTHS, measure_scaling
+from numerics.validation.experiment import Experiment
 
 w1, w2, w3, w4, x, eta = sp.symbols("w1:5 x eta", real=True)
 plane, four = (w1, w2), (w1, w2, w3, w4)
@@ -99,15 +100,12 @@ def predicted_exponents(limit: Limit) -> tuple[float, ...]:
 def measured_exponents(limit: Limit, moving: Limit, start, alpha: float, sigma: float) -> str:
     compiled = compile_limit(limit)
     scaling = measure_scaling(
-        compile_descent(limit.problem),
-        compiled,
+        Experiment(compiled, paths=8000, seed=(0,)),
         compiled.flow_limit(start),
         alpha=alpha,
         sigma=sigma,
         diffusive=moving.outcome is Outcome.DIFFUSIVE,
-        relaxations=4 if moving.outcome is Outcome.NON_DEGENERATE else 32,
-        paths=8000,
-        seed=(0,),
+        length=LENGTHS[moving.outcome],
     )
     pairs = zip(scaling.law.exponents.value, scaling.law.exponents.error, strict=True)
     z = (scaling.law.exponents.value - predicted_exponents(moving)) / scaling.law.exponents.error

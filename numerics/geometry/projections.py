@@ -214,19 +214,23 @@ def flow_ends(gradient: Generated, constraints: Generated, size: Size, points: A
 
 
 @compiled
-def descent_ends(
+def descent_ends(  # noqa: PLR0917
     gradient: Generated,
     constraints: Generated,
     size: Size,
     rates: tuple[float, float],
+    velocities: Array,
     points: Array,
 ) -> None:
-    """Replace each point by the end of w ← w − α∇L(w) + β (w − w₋), with `rates` (α, β)."""
+    """Replace each point by the end of w ← w − α∇L(w) + β (w − w₋), with `rates` (α, β).
+
+    `velocities`, shape of the points, are the first w − w₋.
+    """
     alpha, beta = rates
     slope = np.empty((1, points.shape[1]))
     for p in range(len(points)):
         point = points[p]
-        velocity = np.zeros(len(point))
+        velocity = velocities[p].copy()
         arrived, test = False, 0
         for k in range(DESCENT_STEPS):
             # Steps are far cheaper than the test, and steps too many change nothing.

@@ -78,6 +78,11 @@ class CompiledLimit:
         """Non-zero eigenvalues of H, ascending, shape (..., K)."""
         return self._frame(w)[0][..., ::-1]
 
+    def flattest(self, w: ArrayLike) -> tuple[Array, Array]:
+        """Smallest non-zero eigenvalue of H, shape (...), and its unit eigenvector (..., N)."""
+        eigenvalues, basis = self._frame(w)
+        return eigenvalues[..., -1], basis[..., -1, :]
+
     def regularizer(self, w: ArrayLike) -> Array:
         """Reg(w), shape (...)."""
         return self._regularizer(w)
@@ -96,14 +101,27 @@ class CompiledLimit:
         ends = self._moved(w, projections.flow_ends, self.loss_gradient.batch, *self.onto)
         return self.retract(ends)
 
-    def descent_limit(self, w: ArrayLike, alpha: float, momentum: float = 0.0) -> Array:
+    def descent_limit(
+        self,
+        w: ArrayLike,
+        alpha: float,
+        momentum: float = 0.0,
+        velocity: ArrayLike | None = None,
+    ) -> Array:
         """Φ_α(w), the end of gradient descent with step α, shape (..., N), to about 10⁻¹⁰.
 
-        With momentum it starts at rest. NaN where descent does not end on Γ.
+        With momentum it starts at rest, or with `velocity` w_k − w_{k−1} of the shape of w. NaN
+        where descent does not end on Γ.
         """
-        rates = (float(alpha), float(momentum))
-        ends = self._moved(w, projections.descent_ends, self.loss_gradient.batch, *self.onto, rates)
-        return self.retract(ends)
+        points = self._points(w)
+        velocities = np.zeros_like(points) if velocity is None else doubles("velocity", velocity)
+        if velocities.shape != points.shape:
+            raise ArgumentError(
+                f"velocity: expected the shape of w, {points.shape}, got {velocities.shape}"
+            )
+        model = (self.loss_gradient.batch, *self.onto, (float(alpha), float(momentum)))
+        flat = np.ascontiguousarray(velocities.reshape(-1, self.dimension))
+        return self.retract(self._moved(points, projections.descent_ends, *model, flat))
 
     # How it is done -----------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from ..validation.bursts import FastPhase, Scaling
 from ..validation.checks import Check
 from ..validation.comparison import Comparison, Landscape, survey
 from ..validation.distances import Gap, Order, gap, orders
+from ..validation.experiment import Settings
 from .npz import load_parts, save_parts
 from .tables import checks_table, distances_table, orders_table
 
@@ -27,19 +28,6 @@ Observables = Mapping[str, Callable[[Array], Array]]
 
 OBSERVED_WEIGHTS = 6
 """Number of weights followed where no observables are given."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What was asked: all that is needed to repeat a validation."""
-
-    start: tuple[float, ...]
-    alphas: tuple[float, ...]
-    sigmas: tuple[float, ...]
-    time: float
-    paths: int
-    seed: int
-    level: float
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,8 @@ STEP_FRACTION = 0.01
 FEWEST_STEPS = 100
 """The default time step is at most this part of the time."""
 
-RELATIVE_TOLERANCE, ABSOLUTE_TOLERANCE = 1e-10, 1e-12
+TOLERANCE = 1e-10
+"""Error of one step of a limit without noise: relative to the weights, and a hundredth absolute."""
 
 Integers = NDArray[np.int64]
 
@@ -56,6 +57,7 @@ def simulate_limit(
     step: float | None = None,
     alpha: float | None = None,
     sigma: float | None = None,
+    tolerance: float = TOLERANCE,
     record: int | ArrayLike = 100,
     threads: int | None = None,
     first_path: int = 0,
@@ -87,6 +89,8 @@ def simulate_limit(
         Simulate `limit.at_step(alpha)`.
     sigma : float, optional
         Noise scale, for equations in which it stands as a symbol.
+    tolerance : float
+        Relative error of a step of a limit without noise.
     record : int or array-like
         How many equally spaced times to record, 0 and the last among them, or the times
         themselves, increasing.
@@ -113,6 +117,7 @@ def simulate_limit(
     """
     threads = processors() if threads is None else threads
     time = number("time", time, positive)
+    tolerance = number("tolerance", tolerance, positive)
     step, alpha, sigma = (
         given if given is None else number(name, given, positive)
         for name, given in (("step", step), ("alpha", alpha), ("sigma", sigma))
@@ -127,7 +132,7 @@ def simulate_limit(
     beginnings = _beginnings(fast, distinct)
     _warn_of_step_size(fast, beginnings)
     if fast.layout.noise == 0 or fast.layout.columns == 0:
-        weights, status, stopped = _follow_all(fast, beginnings, times)
+        weights, status, stopped = _follow_all(fast, beginnings, times, tolerance)
         weights, status, stopped = weights[which], status[which], stopped[which]
     else:
         schedule = Schedule.of(times, step or default_step(fast, beginnings, time))
@@ -160,11 +165,16 @@ def recorded_times(record: int | ArrayLike, time: float) -> Array:
 
 
 def default_step(fast: CompiledLimit, points: Array, time: float) -> float:
-    """0.01 of the shortest time in which drift or diffusion change by their own size.
+    """0.01 of the time in which drift or diffusion change, at most 0.01 of `time`."""
+    return min(time / FEWEST_STEPS, STEP_FRACTION * time_of_change(fast, points))
+
+
+def time_of_change(fast: CompiledLimit, points: Array) -> float:
+    """The shortest time in which drift or diffusion change by their own size; it may be infinite.
 
     Over a distance δ along Γ, in the direction of the drift b or of a column of s, the drift
     changes by |Δb| and s by |Δs|; the time is the smaller of δ/|Δb| and (δ/|Δs|)², the least over
-    directions and `points`. The curvature of Γ is seen through P in s. At most 0.01 of `time`.
+    directions and `points`, shape (n, N). The curvature of Γ is seen through P in s.
     """
     drift, diffusion = fast.drift(points), fast.diffusion(points)
     directions = np.concatenate([drift[..., None], diffusion], axis=-1).swapaxes(-1, -2)
@@ -174,9 +184,8 @@ def default_step(fast: CompiledLimit, points: Array, time: float) -> float:
     there = fast.retract(points[:, None] + delta[..., None] * unit)
     drift_rate = np.linalg.norm(fast.drift(there) - drift[:, None], axis=-1) / delta
     change = np.linalg.norm(fast.diffusion(there) - diffusion[:, None], axis=(-2, -1))
-    rate = np.nanmax([drift_rate, (change / delta) ** 2, np.zeros_like(change)])
-    longest = time / FEWEST_STEPS
-    return float(min(longest, STEP_FRACTION / rate)) if rate > 0 else longest
+    rate = float(np.nanmax([drift_rate, (change / delta) ** 2, np.zeros_like(change)]))
+    return 1 / rate if rate > 0 else np.inf
 
 
 def _compiled(
@@ -215,18 +224,20 @@ def _warn_of_step_size(fast: CompiledLimit, points: Array) -> None:
 
 
 def _follow_all(
-    fast: CompiledLimit, points: Array, times: Array
+    fast: CompiledLimit, points: Array, times: Array, tolerance: float
 ) -> tuple[Array, Integers, Integers]:
     """Solutions from each of some points of Γ: weights, status and stops."""
     weights = np.full((len(points), len(times), fast.dimension), np.nan)
     ends = np.empty((2, len(points)), dtype=np.int64)
     bar = tqdm(points, unit="path", delay=PROGRESS_DELAY, disable=None, leave=False)
     for p, point in enumerate(bar):
-        ends[:, p] = _follow(fast, point, times, weights[p])
+        ends[:, p] = _follow(fast, point, times, tolerance, weights[p])
     return weights, ends[0], ends[1]
 
 
-def _follow(fast: CompiledLimit, point: Array, times: Array, weights: Array) -> tuple[int, int]:
+def _follow(
+    fast: CompiledLimit, point: Array, times: Array, tolerance: float, weights: Array
+) -> tuple[int, int]:
     """Solve dW/dt = b(W) from a point of Γ, back on Γ after each step; status and last step."""
     if not np.isfinite(point).all():
         return DIVERGED, 0
@@ -237,8 +248,8 @@ def _follow(fast: CompiledLimit, point: Array, times: Array, weights: Array) -> 
         0.0,
         point,
         times[-1],
-        rtol=RELATIVE_TOLERANCE,
-        atol=ABSOLUTE_TOLERANCE,
+        rtol=tolerance,
+        atol=tolerance / 100,
     )
     steps = 0
     while solver.status == "running":

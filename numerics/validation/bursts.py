@@ -5,17 +5,29 @@ Nothing here uses a predicted equation: what is measured could contradict any.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..models.compiled_limit import CompiledLimit
-from ..simulation.descent import CompiledDescent, simulate_descent
+from derive import Outcome
+
 from .comparison import iterations_per_time
-from .statistics import Estimate, PowerLaw, extrapolated, mean, power_law
+from .experiment import Experiment, largest_norm, resolution
+from .statistics import Estimate, PowerLaw, difference, extrapolated, mean, power_law
 
 Array = NDArray[np.float64]
+
+SHORT, LONG = 20.0, 160.0
+LENGTHS = {
+    Outcome.NON_DEGENERATE: SHORT,
+    Outcome.DIFFUSIVE: SHORT,
+    Outcome.DETERMINISTIC: LONG,
+    Outcome.TRIVIAL: LONG,
+    Outcome.FROZEN: LONG,
+}
+"""Length of a burst in units of 1/(αλ_max) iterations: short where it already moves far."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +46,8 @@ class Burst:
         The same in slow time.
     displacements : ndarray, shape (paths, N)
         Φ_α(w_steps) − point.
+    resolution : float
+        Length that Φ_α and round-off leave unknown.
     """
 
     point: Array
@@ -42,44 +56,42 @@ class Burst:
     steps: int
     time: float
     displacements: Array
+    resolution: float
 
     @property
     def significance(self) -> float:
-        """Mean displacement in standard errors."""
+        """Mean displacement, as far as it can be resolved, in standard errors."""
         moved = mean(self.displacements)
-        error = float(np.linalg.norm(moved.error))
-        return float(np.linalg.norm(moved.value)) / error if error else 0.0
+        length, error = (float(np.linalg.norm(x)) for x in (moved.value, moved.error))
+        seen = max(0.0, length - self.resolution)
+        return seen / error if error else 0.0
 
 
-def burst(
-    descent: CompiledDescent,
-    compiled: CompiledLimit,
-    point: Array,
-    *,
-    alpha: float,
-    sigma: float,
-    steps: int,
-    paths: int,
-    seed: tuple[int, ...],
-) -> Burst:
+def burst(experiment: Experiment, point: Array, *, alpha: float, sigma: float, steps: int) -> Burst:
     """Measure the motion along Γ near one of its points, without using any predicted equation.
 
     Since Φ_α takes the same value before and after a noiseless step, its mean change is that of
     the slow motion from the first iteration on: no relaxation has to be waited for.
     """
-    run = simulate_descent(
-        descent,
+    ends = experiment.run(point, alpha=alpha, sigma=sigma, record=[0, steps])[1][:, -1]
+    return Burst(
         point,
-        alpha=alpha,
-        sigma=sigma,
-        steps=steps,
-        paths=paths,
-        seed=seed,
-        record=[steps],
+        alpha,
+        sigma,
+        steps,
+        steps / iterations_per_time(experiment.compiled.limit, alpha, sigma),
+        ends - point,
+        float(resolution(largest_norm(ends), steps)),
     )
-    ends = compiled.descent_limit(run.weights[run.ok, -1], alpha)
-    time = steps / iterations_per_time(compiled.limit, alpha, sigma)
-    return Burst(point, alpha, sigma, steps, time, ends - point)
+
+
+def relaxations(experiment: Experiment, point: Array, alpha: float, count: float) -> int:
+    """Iterations in so many times 1/(αλ_max), at least one."""
+    return max(1, round(count / (alpha * float(experiment.compiled.spectrum(point)[-1]))))
+
+
+GRID = 3
+"""Step sizes and noise scales over which exponents are fitted, of each as many."""
 
 
 @dataclass(frozen=True)
@@ -106,34 +118,29 @@ class Scaling:
 
 
 def measure_scaling(
-    descent: CompiledDescent,
-    compiled: CompiledLimit,
+    experiment: Experiment,
     point: Array,
     *,
     alpha: float,
     sigma: float,
     diffusive: bool,
-    relaxations: float,
-    paths: int,
-    seed: tuple[int, ...],
+    length: float,
     correction: tuple[int, int] = (0, 2),
 ) -> Scaling:
     """Measure the exponents of α and σ in the speed along Γ, from bursts at (α/2^i, σ/√2^j).
 
     Parameters
     ----------
+    experiment : Experiment
+        With the number of bursts at each grid point.
     point : ndarray, shape (N,)
         A point of Γ at which something moves.
     alpha, sigma : float
         The coarsest grid point.
     diffusive : bool
         Whether to follow the growth of the variance, or the speed of the mean.
-    relaxations : float
-        Length of the bursts in units of 1/α iterations.
-    paths : int
-        Number of bursts at each grid point.
-    seed : tuple of int
-        Seed of the experiment.
+    length : float
+        Length of the bursts in units of 1/(αλ_max) iterations.
     correction : tuple of int
         Powers of α and σ in the relative correction that the fit removes beside that in α.
 
@@ -142,37 +149,58 @@ def measure_scaling(
     ArgumentError
         If nothing moves.
     """
-    grid = [(alpha / 2**i, sigma / 2 ** (j / 2)) for i in range(3) for j in range(3)]
+    grid = [(alpha / 2**i, sigma / 2 ** (j / 2)) for i in range(GRID) for j in range(GRID)]
     bursts = [
         burst(
-            descent,
-            compiled,
+            experiment.keyed(index),
             point,
             alpha=a,
             sigma=s,
-            steps=max(1, round(relaxations / a)),
-            paths=paths,
-            seed=(*seed, index),
+            steps=relaxations(experiment, point, a, length),
         )
         for index, (a, s) in enumerate(grid)
     ]
-    along = compiled.projector(point)
-    direction = along @ bursts[0].displacements.mean(axis=0)
-    direction /= np.linalg.norm(direction) or 1.0
-
-    def rate(b: Burst) -> Estimate:
-        moved = b.displacements
-        if diffusive:
-            return mean(np.sum((moved - moved.mean(axis=0)) @ along * moved, axis=1))
-        return mean(moved @ direction)
-
-    rates = [rate(b).scaled(1 / b.steps) for b in bursts]
+    rate = _speed(experiment, bursts[0], diffusive)
+    rates = [rate(b) for b in bursts]
     estimate = Estimate(
         np.array([float(r.value) for r in rates]), np.array([float(r.error) for r in rates])
     )
     alphas, sigmas = np.array(grid).T
     law = power_law(alphas, sigmas, estimate, correction)
     return Scaling(point, alphas, sigmas, estimate, law)
+
+
+def _speed(experiment: Experiment, first: Burst, diffusive: bool) -> Callable[[Burst], Estimate]:
+    """Speed per iteration along the mean motion of a burst, or growth of the variance along Γ."""
+    along = experiment.compiled.projector(first.point)
+    direction = along @ first.displacements.mean(axis=0)
+    direction /= np.linalg.norm(direction) or 1.0
+
+    def speed(b: Burst) -> Estimate:
+        moved = b.displacements
+        if diffusive:
+            centred = moved - moved.mean(axis=0)
+            rate = mean(np.sum(centred @ along * moved, axis=1))
+        else:
+            rate = mean(moved @ direction)
+        return rate.scaled(1 / b.steps)
+
+    return speed
+
+
+def first_correction(
+    experiment: Experiment, coarse: Burst, fine: Burst, order: int, diffusive: bool
+) -> float:
+    """Size of the term of order σ^order in the speed at the coarse σ, relative to the limit's.
+
+    Twice its standard error is added, so that it is seldom taken for too small.
+    """
+    speed = _speed(experiment, coarse, diffusive)
+    ratio = (coarse.sigma / fine.sigma) ** order
+    step = difference(speed(coarse), speed(fine))
+    visible = (abs(float(step.value)) + 2 * float(step.error)) * ratio / (ratio - 1)
+    limit = abs(float(extrapolated(speed(coarse), speed(fine), ratio).value))
+    return visible / limit if limit else np.inf
 
 
 @dataclass(frozen=True)
@@ -187,6 +215,8 @@ class FastPhase:
         Step size.
     eigenvalue : float
         That eigenvalue λ.
+    momentum : float
+        Heavy-ball β.
     steps : ndarray, shape (T,)
         Iterations.
     distance : Estimate, shape (T,)
@@ -199,56 +229,80 @@ class FastPhase:
     direction: Array
     alpha: float
     eigenvalue: float
+    momentum: float
     steps: Array
     distance: Estimate
     rate: Estimate
 
     @property
     def expected(self) -> float:
-        """−log|1 − αλ|, which is αλ as α → 0."""
-        return float(-np.log(np.abs(1 - self.alpha * self.eigenvalue)))
+        """−log|d_k/d_0|/k at the last step k; without momentum −log|1 − αλ|, αλ as α → 0."""
+        last = int(self.steps[-1])
+        left = noiseless_decay(self.alpha * self.eigenvalue, self.momentum, last)
+        return float(-np.log(np.abs(left[-1])) / last)
 
 
 DISPLACEMENT = 1e-4
 """Size of the displacement that relaxes, relative to the weights."""
 
+DECADES = 3.0
+"""Logarithm of the factor by which a displacement is to shrink."""
+
+
+def noiseless_decay(stiffness: float, momentum: float, steps: int) -> Array:
+    """d_k of d_{k+1} = d_k − αλ d_k + β (d_k − d_{k−1}) from d_0 = 1 at rest, k = 0 … steps."""
+    distances, velocity = [1.0], 0.0
+    for _ in range(steps):
+        velocity = momentum * velocity - stiffness * distances[-1]
+        distances.append(distances[-1] + velocity)
+    return np.array(distances)
+
+
+def _watched(stiffness: float, momentum: float) -> int:
+    """Iterations of the fast phase: where it oscillates, up to one of its last turning points."""
+    roots = np.roots([1.0, stiffness - 1.0 - momentum, momentum])
+    decay = max(-float(np.log(np.abs(roots).max() + 1e-300)), 1e-12)
+    end = round(max(2.0, DECADES / decay))
+    if np.isreal(roots).all():
+        return end
+    late = np.arange(end // 2, end + 1)
+    scaled = noiseless_decay(stiffness, momentum, end)[late] * np.exp(decay * late)
+    return int(late[np.argmax(np.abs(scaled))])
+
 
 def measure_fast_phase(
-    descent: CompiledDescent,
-    compiled: CompiledLimit,
-    point: Array,
-    *,
-    alpha: float,
-    sigma: float,
-    paths: int,
-    seed: tuple[int, ...],
+    experiment: Experiment, point: Array, *, alpha: float, sigma: float, size: float
 ) -> FastPhase:
     """Measure the rate of the exponential approach to Γ.
 
     Two runs, from a displacement and from half of it, remove the first order of the curvature.
     The noise is scaled down with the displacement, so that what decays stays visible.
 
+    Parameters
+    ----------
+    experiment : Experiment
+        With the number of paths.
+    point : ndarray, shape (N,)
+        A point of Γ.
+    alpha, sigma : float
+        Step size and noise scale.
+    size : float
+        Size of the weights, of which the displacement is a small part.
+
     References
     ----------
     Shalova, Schlichting, Peletier, arXiv 2404.12293, Proposition 3.9 (the spectral gap).
     """
-    eigenvalue = float(compiled.spectrum(point)[0])
-    direction = flattest_direction(compiled, point, eigenvalue)
-    decay = max(-np.log(abs(1 - alpha * eigenvalue) + 1e-300), 1e-12)
-    marks: Array = np.unique(np.round(np.linspace(0.0, max(2.0, 3 / decay), 25)))
+    value, direction = experiment.compiled.flattest(point)
+    eigenvalue = float(value)
+    last = _watched(alpha * eigenvalue, experiment.momentum)
+    marks: Array = np.unique(np.round(np.linspace(0.0, last, 25)))
     ratios = []
-    for i, size in enumerate((DISPLACEMENT, DISPLACEMENT / 2)):
-        run = simulate_descent(
-            descent,
-            point + size * (1 + np.linalg.norm(point)) * direction,
-            alpha=alpha,
-            sigma=size * sigma,
-            steps=int(marks[-1]),
-            paths=paths,
-            seed=(*seed, i),
-            record=marks,
+    for i, part in enumerate((DISPLACEMENT, DISPLACEMENT / 2)):
+        run, ends = experiment.keyed(i).run(
+            point + part * size * direction, alpha=alpha, sigma=part * sigma, record=marks
         )
-        across = (run.weights - compiled.descent_limit(run.weights, alpha)) @ direction
+        across = (run.weights[run.ok] - ends) @ direction
         ratios.append(mean(across / across[:, :1].mean()))
     rates = [
         Estimate(-np.log(np.abs(r.value[-1])), r.error[-1] / np.abs(r.value[-1])).scaled(
@@ -256,14 +310,13 @@ def measure_fast_phase(
         )
         for r in ratios
     ]
-    rate = extrapolated(rates[0], rates[1], 2.0)
-    return FastPhase(point, direction, alpha, eigenvalue, marks, ratios[1], rate)
-
-
-def flattest_direction(compiled: CompiledLimit, point: Array, eigenvalue: float) -> Array:
-    """Unit eigenvector of H to one of its eigenvalues; H by central differences of ∇L."""
-    n, h = len(point), 1e-5
-    shifts = h * np.eye(n)
-    slopes = compiled.loss_gradient(point + shifts) - compiled.loss_gradient(point - shifts)
-    values, vectors = np.linalg.eigh((slopes + slopes.T) / (4 * h))
-    return np.asarray(vectors[:, np.argmin(np.abs(values - eigenvalue))])
+    return FastPhase(
+        point,
+        direction,
+        alpha,
+        eigenvalue,
+        experiment.momentum,
+        marks,
+        ratios[1],
+        extrapolated(rates[0], rates[1], 2.0),
+    )

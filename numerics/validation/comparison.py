@@ -16,18 +16,21 @@ from derive.model.laws import ShrinkingLaw
 from ..codegen.functions import compile_function
 from ..errors import ArgumentError
 from ..models.compiled_limit import CompiledLimit, compile_limit
-from ..simulation.descent import compile_descent, simulate_descent
-from ..simulation.integrate import simulate_limit
+from ..simulation.descent import simulate_descent
+from ..simulation.integrate import TOLERANCE, simulate_limit
 from ..simulation.paths import Paths
+from .experiment import Experiment, Settings, ladder, largest_norm, resolution
 
 Array = NDArray[np.float64]
 
 RECORDED = 40
 """Intervals between recorded times."""
 
-
 TRACED = 3
 """Paths that are recorded finely."""
+
+LOOSER = 10.0
+"""Factor of the tolerance with which a limit without noise is integrated a second time."""
 
 
 def iterations_per_time(limit: Limit, alpha: float, sigma: float) -> float:
@@ -73,6 +76,10 @@ class Comparison:
         Paths of the limit α → 0.
     trace : Paths
         A few paths of the recursion at the largest σ, recorded finely from the first iteration on.
+    resolution : ndarray, shape (T,)
+        What integration and round-off may leave of a difference between weights, whatever the
+        noise: the change of a limit without noise when it is integrated to a looser tolerance, the
+        error of Φ_α, and the round-off of the iterations.
     """
 
     limit: Limit
@@ -84,6 +91,7 @@ class Comparison:
     expected: Array
     asymptotic: Array
     trace: Paths
+    resolution: Array
 
     @property
     def paths(self) -> int:
@@ -128,112 +136,113 @@ def compare_with_limit(
     Parameters
     ----------
     limit : Limit
-        The limit α → 0.
-    start, alpha, sigma, time, paths, seed
-        As for `compare`.
+        The limit α → 0; the recursion has its momentum.
+    start : sequence of float
+        w₀.
+    alpha, sigma : float
+        Step size and noise scale.
+    time : float
+        End of the run in slow time.
+    paths : int
+        Number of paths.
+    seed : int
+        Seed of the experiment.
     """
-    predicted, asymptotic = compile_limit(limit.at_step(alpha)), compile_limit(limit)
+    settings = Settings(tuple(start), (alpha,), (sigma,), time, paths, seed)
+    predicted = compile_limit(limit.at_step(alpha, limit.equation.momentum))
     return compare(
-        predicted,
-        asymptotic,
-        start,
-        alpha=alpha,
-        sigmas=(sigma,),
-        time=time,
-        paths=paths,
-        seed=(seed,),
+        Experiment(predicted, paths, (seed,)), compile_limit(limit), settings, alpha=alpha
     )
 
 
 def compare(
-    predicted: CompiledLimit,
-    asymptotic: CompiledLimit,
-    start: Sequence[float],
-    *,
-    alpha: float,
-    sigmas: Sequence[float],
-    time: float,
-    paths: int,
-    seed: tuple[int, ...],
+    experiment: Experiment, asymptotic: CompiledLimit, settings: Settings, *, alpha: float
 ) -> Comparison:
     """Run the recursion and its limits over the same slow time.
 
     Parameters
     ----------
-    predicted, asymptotic : CompiledLimit
-        The limit σ → 0 at step size `alpha`, and the limit α → 0.
-    start : sequence of float
-        w₀; the limits start at Φ_α(w₀) and Φ(w₀).
+    experiment : Experiment
+        Of the limit σ → 0 at step size `alpha`, which starts at Φ_α(w₀).
+    asymptotic : CompiledLimit
+        The limit α → 0, which starts at Φ(w₀).
+    settings : Settings
+        Start, noise scales and time.
     alpha : float
         Step size.
-    sigmas : sequence of float
-        Noise scales.
-    time : float
-        End of the run in slow time.
-    paths : int
-        Number of paths of every run.
-    seed : tuple of int
-        Seed of the experiment.
     """
-    limit = predicted.limit
-    times = np.linspace(0.0, time, RECORDED + 1)
-    ordered = tuple(sorted(sigmas, reverse=True))
-    descent = compile_descent(limit.problem)
-    descents = []
-    for i, sigma in enumerate(ordered):
-        marks = np.round(times * iterations_per_time(limit, alpha, sigma))
-        descents.append(
-            simulate_descent(
-                descent,
-                start,
-                alpha=alpha,
-                sigma=sigma,
-                steps=int(marks[-1]),
-                paths=paths,
-                seed=(*seed, i),
-                record=marks,
-            )
-        )
-    projected = tuple(predicted.descent_limit(d.weights[d.ok], alpha) for d in descents)
-    ends = [predicted.descent_limit(start, alpha), asymptotic.flow_limit(start)]
+    predicted, start = experiment.compiled, settings.start
+    limit, sigmas = predicted.limit, ladder(settings.sigmas)
+    times = np.linspace(0.0, settings.time, RECORDED + 1)
+    marks = [np.round(times * iterations_per_time(limit, alpha, sigma)) for sigma in sigmas]
+    descents, projected = zip(
+        *(
+            experiment.keyed(i).run(start, alpha=alpha, sigma=sigma, record=at)
+            for i, (sigma, at) in enumerate(zip(sigmas, marks, strict=True))
+        ),
+        strict=True,
+    )
+    ends = [
+        predicted.descent_limit(start, alpha, experiment.momentum),
+        asymptotic.flow_limit(start),
+    ]
     expected, limiting = (
-        sample_limit(compiled, end, times, paths, (*seed, len(ordered) + i))
+        sample_limit(experiment.keyed(len(sigmas) + i, compiled=compiled), end, times)
         for i, (compiled, end) in enumerate(zip([predicted, asymptotic], ends, strict=True))
     )
-    last = descents[0].times[-1]
+    last = marks[0][-1]
     trace = simulate_descent(
-        descent,
+        experiment.descent,
         start,
         alpha=alpha,
-        sigma=ordered[0],
+        sigma=sigmas[0],
+        momentum=experiment.momentum,
         steps=int(last),
         paths=TRACED,
-        seed=(*seed, 0),
+        seed=experiment.keyed(0).seed,
         record=np.union1d(np.geomspace(1, last, 400), np.linspace(0, last, 800)),
     )
     return Comparison(
         asymptotic.limit,
         alpha,
-        ordered,
+        sigmas,
         times,
-        tuple(descents),
+        descents,
         projected,
         expected,
         limiting,
         trace,
+        resolution(largest_norm(expected), marks[-1])
+        + _integration_error(experiment, ends[0], times, expected),
     )
 
 
 def sample_limit(
-    compiled: CompiledLimit, start: Array, times: Array, paths: int, seed: tuple[int, ...]
+    experiment: Experiment, start: Array, times: Array, tolerance: float = TOLERANCE
 ) -> Array:
     """Paths of a limit at given slow times, shape (m, T, N); one path where it is deterministic."""
-    count = paths if is_noisy(compiled.limit) else 1
-    if compiled.limit.time_scale is None:
+    limit = experiment.compiled.limit
+    if limit.time_scale is None:
         return np.tile(start, (1, len(times), 1))
     return simulate_limit(
-        compiled, start, time=times[-1], paths=count, seed=seed, record=times
+        experiment.compiled,
+        start,
+        time=times[-1],
+        paths=experiment.paths if is_noisy(limit) else 1,
+        seed=experiment.seed,
+        tolerance=tolerance,
+        record=times,
     ).weights
+
+
+def _integration_error(
+    experiment: Experiment, start: Array, times: Array, expected: Array
+) -> Array:
+    """Largest change so far of a limit without noise by a looser tolerance, shape (T,)."""
+    if is_noisy(experiment.compiled.limit):
+        return np.zeros(len(times))
+    looser = sample_limit(experiment, start, times, LOOSER * TOLERANCE)
+    return np.maximum.accumulate(np.nan_to_num(np.linalg.norm(looser - expected, axis=2)[0]))
 
 
 def is_noisy(limit: Limit) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ..models.compiled_limit import CompiledLimit
 from .bursts import DISPLACEMENT, Burst, FastPhase, Scaling
@@ -30,10 +30,6 @@ Observables = Mapping[str, Callable[[Array], Array]]
 
 CHECKED = 4
 """Number of equally spaced times at which paths are compared."""
-
-
-MAP_ERROR = 1e-10
-"""Relative error with which Φ_α is computed."""
 
 
 def survival(comparison: Comparison) -> Finding:
@@ -67,24 +63,41 @@ def _moment(
     degree: int,
 ) -> Finding:
     index = checked_times(comparison)
-    coarse, fine = (moment(observable(x[:, index])) for x in comparison.projected[-2:])
+    coarse, fine = (moment(observable(x)) for x in comparison.projected[-2:])
     paths = observable(comparison.expected)
-    expected = moment(paths[:, index])
     motion = np.sqrt(np.mean((paths - paths[:, :1]) ** 2, axis=0)) ** degree
     origin = paths[0, 0] if degree == 1 else 0.0
     ratio = comparison.ratio
     own = remainder(
         first_order_squared(coarse, fine, ratio),
         ratio,
-        np.maximum(motion[index], np.abs(coarse.value - origin)),
+        np.maximum(motion, np.abs(coarse.value - origin)),
     )
+    blur = _blur(comparison, observable)
+    if degree == 2:  # of a square with a spread of √variance
+        blur = blur * (2 * np.sqrt(np.abs(coarse.value)) + blur)
+    # What was left at a time is carried on to later ones.
+    series = np.maximum.accumulate(own + _carried(comparison) * motion.max())
     return compared(
         name,
         [f"at t = {comparison.times[i]:.3g}, α = {comparison.alpha:g}" for i in index],
-        extrapolated(coarse, fine, ratio),
-        expected,
-        own + _carried(comparison)[index] * motion.max() + MAP_ERROR * (1 + np.abs(fine.value)),
+        extrapolated(coarse, fine, ratio)[index],
+        moment(paths)[index],
+        (series + _amplified(blur, ratio))[index],
     )
+
+
+def _blur(comparison: Comparison, observable: Callable[[Array], Array]) -> Array:
+    """What integration and round-off may change of an observable along the limit, shape (T,)."""
+    points = comparison.expected.mean(axis=0)
+    shifts = comparison.resolution[:, None, None] * np.eye(points.shape[1])
+    moved = observable(points[:, None] + shifts) - observable(points)[:, None]
+    return np.asarray(np.abs(moved).sum(axis=1))
+
+
+def _amplified(error: ArrayLike, ratio: float) -> Array:
+    """The error of an extrapolated value, from that of each of the two it is made of."""
+    return np.asarray(error) * (ratio + 1) / (ratio - 1)
 
 
 def _carried(comparison: Comparison) -> Array:
@@ -116,7 +129,8 @@ def local_drift(compiled: CompiledLimit, bursts: Sequence[tuple[Burst, Burst]]) 
 
     def compare_at(coarse: Burst, fine: Burst, basis: Array) -> _Local:
         means = [mean(b.displacements @ basis).scaled(1 / b.time) for b in (coarse, fine)]
-        return _local(coarse, fine, order, means, compiled.drift(coarse.point) @ basis)
+        blur = fine.resolution / fine.time
+        return _local(coarse, fine, order, means, compiled.drift(coarse.point) @ basis, blur=blur)
 
     return _joined("drift", [compare_at(*pair, _basis(compiled, pair)) for pair in bursts])
 
@@ -131,7 +145,9 @@ def local_covariance(compiled: CompiledLimit, bursts: Sequence[tuple[Burst, Burs
             covariance(b.displacements @ basis)[upper].scaled(1 / b.time) for b in (coarse, fine)
         ]
         s = basis.T @ compiled.diffusion(coarse.point)
-        return _local(coarse, fine, order, spreads, (s @ s.T)[upper])
+        spread = np.sqrt(np.mean(np.sum(fine.displacements**2, axis=1)))
+        blur = fine.resolution * (2 * spread + fine.resolution) / fine.time
+        return _local(coarse, fine, order, spreads, (s @ s.T)[upper], blur=blur)
 
     return _joined("covariance", [compare_at(*pair, _basis(compiled, pair)) for pair in bursts])
 
@@ -155,8 +171,15 @@ def _basis(compiled: CompiledLimit, pair: tuple[Burst, Burst]) -> Array:
 
 
 def _local(
-    coarse: Burst, fine: Burst, order: int, values: list[Estimate], expected: Array
+    coarse: Burst,
+    fine: Burst,
+    order: int,
+    values: list[Estimate],
+    expected: Array,
+    *,
+    blur: float,
 ) -> _Local:
+    """One point; `blur` is what integration and round-off may change of the fine value."""
     ratio = (coarse.sigma / fine.sigma) ** order
     squares = first_order_squared(values[0], values[1], ratio)
     size = np.maximum(np.abs(expected), np.abs(values[0].value))
@@ -169,7 +192,7 @@ def _local(
         f"at ({place}), α = {coarse.alpha:g}",
         extrapolated(values[0], values[1], ratio),
         expected,
-        series + MAP_ERROR * (1 + np.linalg.norm(coarse.point)) / fine.time,
+        series + _amplified(blur, ratio),
     )
 
 

@@ -15,9 +15,9 @@ from derive.analysis.phases import Term
 
 from ..errors import ArgumentError
 from ..models.compiled_limit import compile_limit
-from ..simulation.descent import compile_descent
 from .bursts import burst
 from .comparison import iterations_per_time
+from .experiment import Experiment
 from .statistics import Estimate, mean
 
 Array = NDArray[np.float64]
@@ -184,20 +184,11 @@ def measure_cut(
     NotCoveredError
         If the law's higher moments are not known.
     """
-    descent, compiled = compile_descent(limit.problem), compile_limit(limit)
+    experiment = Experiment(compile_limit(limit), paths, (seed,))
     start = np.asarray(point, dtype=np.float64)
     speeds, errors, predicted = [], [], []
     for i, sigma in enumerate(sigmas):
-        run = burst(
-            descent,
-            compiled,
-            start,
-            alpha=alpha,
-            sigma=sigma,
-            steps=steps,
-            paths=paths,
-            seed=(seed, i),
-        )
+        run = burst(experiment.keyed(i), start, alpha=alpha, sigma=sigma, steps=steps)
         moved = mean(run.displacements).scaled(1 / steps)
         speeds.append(np.linalg.norm(moved.value))
         errors.append(np.linalg.norm(moved.value * moved.error) / speeds[-1])
