@@ -245,7 +245,7 @@ class FastPhase:
 DISPLACEMENT = 1e-4
 """Size of the displacement that relaxes, relative to the weights."""
 
-DECADES = 3.0
+DECAY = 3.0
 """Logarithm of the factor by which a displacement is to shrink."""
 
 
@@ -262,7 +262,7 @@ def _watched(stiffness: float, momentum: float) -> int:
     """Iterations of the fast phase: where it oscillates, up to one of its last turning points."""
     roots = np.roots([1.0, stiffness - 1.0 - momentum, momentum])
     decay = max(-float(np.log(np.abs(roots).max() + 1e-300)), 1e-12)
-    end = round(max(2.0, DECADES / decay))
+    end = round(max(2.0, DECAY / decay))
     if np.isreal(roots).all():
         return end
     late = np.arange(end // 2, end + 1)

@@ -231,7 +231,16 @@ def report() -> ValidationReport:
     ends = runs[0].weights
     several = Estimate(np.arange(2.0), np.ones(2))
     comparison = Comparison(
-        limit, 0.1, (0.1, 0.07), np.arange(3.0), runs, (ends, ends), ends + 1, ends + 2, runs[0]
+        limit,
+        0.1,
+        (0.1, 0.07),
+        np.arange(3.0),
+        runs,
+        (ends, ends),
+        ends + 1,
+        ends + 2,
+        runs[0],
+        np.zeros(3),
     )
     check = Check("mean of w1", 1.0, np.float64(1.1), 0.2, 0.0, 0.7, parts=3, passed=True)
     exponents = PowerLaw(several, np.zeros(3), (1, 0), np.zeros(2), math.nan)
@@ -241,7 +250,7 @@ def report() -> ValidationReport:
         (check, replace(check, name="drift", passed=False)),
         (comparison,),
         Scaling(np.ones(2), np.ones(2), np.ones(2), several, exponents),
-        FastPhase(np.ones(2), np.ones(2), 0.1, 2.0, np.arange(2.0), several, several),
+        FastPhase(np.ones(2), np.ones(2), 0.1, 2.0, 0.5, np.arange(2.0), several, several),
         weight_observables(limit),
     )
 

@@ -43,6 +43,22 @@ def test_covariance_of_correlated_samples():
     assert np.all(np.abs(estimate.value - factor @ factor.T) < 4 * estimate.error)
 
 
+def test_three_samples_by_hand():
+    """Unbiased moments, n − 1 in the denominator; fourth moments for the errors of second ones."""
+    samples = np.array([0.0, 1.0, 5.0])
+    # Mean 2, squares of the differences 4, 1, 9.
+    assert mean(samples).value == 2
+    assert mean(samples).error == pytest.approx(np.sqrt(7 / 3))
+    assert variance(samples).value == pytest.approx(7)
+    assert variance(samples).error == pytest.approx(1.5 * np.std([4, 1, 9], ddof=1) / np.sqrt(3))
+    pairs = np.stack([samples, [1.0, 0.0, 2.0]], axis=1)
+    # Products of the differences of the two: 0, 1, 3.
+    assert covariance(pairs).value == pytest.approx(np.array([[7, 2], [2, 1]]))
+    assert covariance(pairs).error[0, 1] == pytest.approx(
+        1.5 * np.std([0, 1, 3], ddof=1) / np.sqrt(3)
+    )
+
+
 def test_a_single_sample_is_exact():
     estimate = mean(np.array([[3.0, 4.0]]))
     assert np.array_equal(estimate.error, np.zeros(2))
@@ -104,6 +120,25 @@ def test_kolmogorov_distance_keeps_its_level_and_sees_a_shift():
     assert p(1.0) < 1e-6
 
 
+def test_kolmogorov_distance_of_samples_of_unequal_size():
+    coarse, fine, expected = np.arange(2.0), np.arange(5.0), np.arange(3.0) + 0.5
+    distance, unit, _ = kolmogorov_distance(coarse, fine, expected, 3.0)
+    gaps = [
+        1.5 * np.mean(fine <= x) - 0.5 * np.mean(coarse <= x) - np.mean(expected <= x)
+        for x in np.arange(0, 5, 0.25)
+    ]
+    assert distance == pytest.approx(np.abs(gaps).max())
+    assert unit == pytest.approx(np.sqrt(1.5**2 / 5 + 0.5**2 / 2 + 1 / 3))
+
+
+@pytest.mark.parametrize("sizes", [(4000, 4000, 100), (4000, 100, 4000), (100, 4000, 4000)])
+def test_kolmogorov_distance_keeps_its_level_whichever_sample_is_small(sizes):
+    rng = np.random.default_rng(RNG_SEED)
+    p = [kolmogorov_distance(*(rng.normal(size=n) for n in sizes), 2.0)[2] for _ in range(400)]
+    # The p-value of the supremum is conservative in small samples, by less than half.
+    assert 0.025 < np.mean(np.array(p) < 0.05) < 0.05 + 4 * np.sqrt(0.05 * 0.95 / 400)
+
+
 def test_kolmogorov_distance_extrapolates():
     rng = np.random.default_rng(RNG_SEED)
     n, bias = 40_000, 0.1
@@ -131,6 +166,22 @@ def test_power_law_with_finite_step_corrections():
     # The standard deviation of 200 standard normals is 1 ± 0.05.
     assert np.all(np.abs(np.std(z, axis=0) - 1) < 4 * 0.05)
     assert np.allclose(law.rate(a, s), exact, rtol=0.01)
+
+
+def test_the_misfit_of_a_right_power_law_is_uniform():
+    """χ² of nine rates and five coefficients has four degrees of freedom."""
+    rng = np.random.default_rng(RNG_SEED)
+    a, s = (x.ravel() for x in np.meshgrid([0.04, 0.02, 0.01], [0.2, 0.14, 0.1]))
+    exact = 3 * a**2 * s**2
+    error = 1e-4 * exact
+    misfits = [
+        power_law(a, s, Estimate(exact + error * rng.normal(size=9), error)).misfit
+        for _ in range(400)
+    ]
+    # The mean of 400 uniform numbers is 1/2 ± 0.0144.
+    assert abs(np.mean(misfits) - 0.5) < 4 / np.sqrt(12 * 400)
+    bent = exact * np.exp(a * s)  # neither power nor correction
+    assert power_law(a, s, Estimate(bent, error)).misfit < 1e-6
 
 
 def test_the_next_order_of_a_power_law_is_allowed_for():

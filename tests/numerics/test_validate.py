@@ -1,21 +1,25 @@
 """The verdict: what it says, what it refuses, and how often it is wrong."""
 
 import json
+from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
 import sympy as sp
 
 from derive import Gaussian, NoisyGradientDescent, TwoPoint, derive_limit
-from numerics import compile_limit, validate
+from derive.derivation.coefficients import Equation
+from derive.theory.katzenberger import Relaxation
+from numerics import ValidationReport, compile_limit, validate
 from numerics.__main__ import main
-from numerics.simulation.descent import compile_descent
 from numerics.validation.bursts import measure_fast_phase
 from numerics.validation.checks import Finding, compared, judge
+from numerics.validation.experiment import Experiment
 from numerics.validation.statistics import Estimate
 from tests.truth.catalogue import CATALOGUE
 
-w1, w2, eta = sp.symbols("w1 w2 eta", real=True)
+w1, w2, eta, xi = sp.symbols("w1 w2 eta xi", real=True)
 RING = (w1**2 + w2**2 - 1) ** 2 * (2 + w1) / 4
 DEGENERATE = NoisyGradientDescent(RING, RING + (w1**2 + w2**2) * eta / 2, (w1, w2), eta)
 
@@ -135,14 +139,132 @@ def test_frozen_noise_never_moves():
     assert report.scaling is None
 
 
+def test_settled_at_an_equilibrium():
+    """All paths are one there, and only integration and round-off tell it from the limit."""
+    x, y = sp.symbols("x y", real=True)
+    settling = derive_limit(
+        NoisyGradientDescent((x * y - 1) ** 2 / 2, (x * y - 1 - eta) ** 2 / 2, (x, y), eta)
+    )
+    report = validate(settling, (2, 0.5), alpha=0.1, sigma=0.1, time=60, paths=100, seed=0)
+    assert report.passed, str(report)
+    means = [c for c in report.checks if c.name.startswith("mean")]
+    assert all(c.error < 1e-12 and 0 < c.allowance < 1e-5 for c in means)
+
+
+# A verdict does not depend on units.
+
+RUN = {"alpha": 0.05, "sigma": 0.1, "time": 0.2, "paths": 100, "seed": 0}
+START = (0.6, 0.8)
+UNIT = 8
+"""A power of two, so that round-off is the same too."""
+
+
+def noisy_ring(extra: sp.Expr, *noise: sp.Symbol) -> NoisyGradientDescent:
+    return NoisyGradientDescent(RING, RING + extra, (w1, w2), noise)
+
+
+def with_noise_in_other_units(problem: NoisyGradientDescent) -> NoisyGradientDescent:
+    units = {x: UNIT * x for x in problem.noise}
+    return replace(problem, noisy_loss=problem.noisy_loss.subs(units, simultaneous=True))
+
+
+def with_weights_in_other_units(problem: NoisyGradientDescent) -> NoisyGradientDescent:
+    units = {w: w / UNIT for w in problem.weights}
+    loss, noisy = (
+        UNIT**2 * f.subs(units, simultaneous=True) for f in (problem.loss, problem.noisy_loss)
+    )
+    return replace(problem, loss=loss, noisy_loss=noisy)
+
+
+def with_loss_in_other_units(problem: NoisyGradientDescent) -> NoisyGradientDescent:
+    return replace(problem, loss=UNIT * problem.loss, noisy_loss=UNIT * problem.noisy_loss)
+
+
+def with_time_in_other_units(problem: NoisyGradientDescent) -> NoisyGradientDescent:
+    """Twice the loss, half the noise: Σ stays, and with it slow time."""
+    half = {x: x / UNIT for x in problem.noise}
+    noisy = (UNIT * problem.noisy_loss).subs(half, simultaneous=True)
+    return replace(problem, loss=UNIT * problem.loss, noisy_loss=noisy)
+
+
+UNITS = {
+    "noise": (with_noise_in_other_units, {"sigma": 1 / UNIT, "time": 1 / UNIT**2}, 1),
+    "weights": (with_weights_in_other_units, {}, UNIT),
+    "loss": (with_loss_in_other_units, {"alpha": 1 / UNIT, "time": 1 / UNIT**2}, 1),
+    "time": (with_time_in_other_units, {"alpha": 1 / UNIT, "sigma": UNIT}, 1),
+}
+"""What becomes of the model, by which factors of its run, and by which of its start."""
+
+MODELS = {
+    "deterministic": noisy_ring((w1**2 + w2**2) * eta / 2, eta),
+    "diffusive": noisy_ring(w1 * eta + w2 * xi, eta, xi),
+    "non-degenerate": noisy_ring(w1 * eta**2 + w2 * eta, eta),
+}
+
+
+@cache
+def in_given_units(name: str) -> ValidationReport:
+    return validate(derive_limit(MODELS[name]), START, **RUN)
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("quantity", UNITS)
+def test_a_verdict_does_not_depend_on_units(name, quantity):
+    change, factors, size = UNITS[quantity]
+    problem = MODELS[name]
+    if name == "non-degenerate" and quantity == "loss":
+        factors = {"alpha": 1 / UNIT, "time": 1 / UNIT}
+    if name == "non-degenerate" and quantity == "time":
+        factors = {"alpha": 1 / UNIT, "sigma": UNIT, "time": UNIT}
+    run = {key: value * factors.get(key, 1) for key, value in RUN.items()}
+    report = validate(derive_limit(change(problem)), [size * x for x in START], **run)
+    here = in_given_units(name)
+    assert report.passed == here.passed
+    for what in ("p_value", "statistic"):
+        assert [getattr(c, what) for c in report.checks] == pytest.approx(
+            [getattr(c, what) for c in here.checks], rel=1e-3, abs=1e-6
+        )
+
+
+# Momentum
+
+
+@pytest.mark.parametrize("beta", [0.5, 0.9])
+def test_the_heavy_ball(limit, beta):
+    run = {"alpha": 0.1, "sigma": 0.1 * (1 - beta), "time": 0.2, "paths": 200, "seed": 0}
+    report = validate(limit.at_step(0.1, beta), START, **run)
+    assert report.passed, str(report)
+    assert report.settings.momentum == beta
+    assert report.checks == validate(limit, START, momentum=beta, **run).checks
+
+
+class PlainRelaxation(Equation):
+    """With the operator ℒ of plain gradient descent, whatever the momentum."""
+
+    @property
+    def relaxation(self):
+        return Relaxation.of(self.step, sp.Integer(0))
+
+
+def test_momentum_forgotten_is_seen(limit):
+    """D²Φ_α has 2λ − αλ²/(1 + β) for 2λ − αλ²; and the recursion is the heavy ball."""
+    run = {"alpha": 0.1, "sigma": 0.05, "time": 0.2, "paths": 200, "seed": 0}
+    wrong = replace(limit, equation=PlainRelaxation(**vars(limit.equation)))
+    assert validate(wrong, START, **run).passed
+    report = validate(wrong, START, momentum=0.5, **run)
+    failed = {c.name.split()[0] for c in report.checks if not c.passed}
+    assert failed >= {"mean", "drift"}
+    assert "exponent" not in failed
+    assert "rate" not in failed
+
+
 def test_the_spectral_gap_of_two_eigenvalues():
     """The flattest of several normal directions relaxes at log|1 − αλ_min| an iteration."""
     problem = next(e.problem for e in CATALOGUE if e.name == "label noise on a diagonal net")
     compiled = compile_limit(derive_limit(problem))
     point = compiled.flow_limit((1.3, 0.7, 0.5, 0.8))
-    fast = measure_fast_phase(
-        compile_descent(problem), compiled, point, alpha=0.02, sigma=0.01, paths=200, seed=(1,)
-    )
+    experiment = Experiment(compiled, paths=200, seed=(1,))
+    fast = measure_fast_phase(experiment, point, alpha=0.02, sigma=0.01, size=1.5)
     eigenvalues = compiled.spectrum(point)
     assert eigenvalues[0] < 0.9 * eigenvalues[1]
     assert fast.expected == pytest.approx(-np.log(1 - 0.02 * eigenvalues[0]))

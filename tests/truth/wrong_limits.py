@@ -204,6 +204,13 @@ class Cell:
     coincides: bool = False
 
     @property
+    def rejected_by(self) -> set[str]:
+        """First words of the checks that reject it: mean, variance, drift, covariance, …"""
+        if self.report is None:
+            return set()
+        return {check.name.split()[0] for check in self.report.checks if not check.passed}
+
+    @property
     def as_it_should_be(self) -> bool:
         """Rejected, except where it is known to coincide."""
         if (self.wrong, self.example) in COINCIDE:
