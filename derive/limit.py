@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import singledispatch
+from functools import cached_property, singledispatch
 from os import PathLike
 from typing import Any
 
@@ -20,9 +20,10 @@ from .display.mathml import statements_table
 from .display.notation import Notation
 from .display.statements import as_latex, as_text, equations
 from .errors import ProblemError
-from .files import limit_file
+from .files import certificate_file, limit_file
 from .manifold.discovery import find_manifold
 from .model.problem import NoisyGradientDescent
+from .proofs.certificate import Certificate, certify_limit
 from .symbolic.zero_tests import Verdict
 
 
@@ -101,6 +102,30 @@ class Limit(LimitingEquation):
     def explain(self) -> Explanation:
         """The derivation step by step, with the hypotheses checked and assumed."""
         return explain(self)
+
+    def certificate(self, path: str | PathLike[str] | None = None) -> Certificate:
+        """Proofs of the verdicts that led to the outcome, as data for an independent checker.
+
+        "No" is proved by a box that holds a point of Γ and a value that is enclosed away from 0,
+        "yes" by cofactors of the constraints. ``python -m derive.certify FILE`` checks a file.
+
+        Parameters
+        ----------
+        path : path-like, optional
+            Where to write the certificate as JSON, whole or not at all.
+
+        Returns
+        -------
+        Certificate
+            With the verdicts that the checker accepts, and a reason for each that is missing.
+        """
+        if path is not None:
+            certificate_file.save(self._certificate, path)
+        return self._certificate
+
+    @cached_property
+    def _certificate(self) -> Certificate:
+        return certify_limit(self.manifold, self.moments, self.classification)
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         printer.text(str(self))

@@ -24,6 +24,13 @@ from .noise_moments import NoiseMoments
 AT_A_STEP = Relaxation(mpmath.mpf(37) / 1000)
 """A generic step size: D²Φ_α[Σ] is rational in α."""
 
+FLAT = "P∇Reg = 0 on Γ"
+NO_DIFFUSION = "PΣP = 0 on Γ"
+DRIFT = ("½ P D²Φ[Σ] = 0 on Γ", "½ P D²Φ[Σ] − P∇U = 0 on Γ")
+FROZEN = "∇_wL̂(w, η) = 0 on Γ for all η"
+AT_STEP = "½ P D²Φ_α[Σ] = 0 on Γ at a fixed step α"
+"""What the classification asks; the drift without and with a penalty U."""
+
 
 class Outcome(Enum):
     """The kinds of limit (Theorems A and B)."""
@@ -135,19 +142,19 @@ def classify(
         return Classification(outcome, Evidence(tuple(steps)), multiple)
 
     degenerate = set(Outcome) - {Outcome.NON_DEGENERATE}
-    if not holds("P∇Reg = 0 on Γ", questions.flat_regularizer, degenerate):
+    if not holds(FLAT, questions.flat_regularizer, degenerate):
         return result(Outcome.NON_DEGENERATE)
-    if not holds("PΣP = 0 on Γ", questions.no_diffusion, degenerate - {Outcome.DIFFUSIVE}):
+    if not holds(NO_DIFFUSION, questions.no_diffusion, degenerate - {Outcome.DIFFUSIVE}):
         return result(Outcome.DIFFUSIVE)
     multiple = questions.hessian_multiple()
     at_rest = {Outcome.TRIVIAL, Outcome.FROZEN}
-    drift = "½ P D²Φ[Σ] = 0 on Γ" if moments.penalty == 0 else "½ P D²Φ[Σ] − P∇U = 0 on Γ"
+    drift = DRIFT[moments.penalty != 0]
     if not holds(drift, lambda: questions.no_drift(multiple), at_rest):
         return result(Outcome.DETERMINISTIC, multiple)
-    if holds("∇_wL̂(w, η) = 0 on Γ for all η", questions.frozen, {Outcome.FROZEN}):
+    if holds(FROZEN, questions.frozen, {Outcome.FROZEN}):
         return result(Outcome.FROZEN)
     still = questions.no_drift(None, AT_A_STEP)
-    steps.append(Step("½ P D²Φ_α[Σ] = 0 on Γ at a fixed step α", still))
+    steps.append(Step(AT_STEP, still))
     order = None if still.value is not False else questions.step_order()
     return replace(result(Outcome.TRIVIAL, multiple), step_order=order)
 

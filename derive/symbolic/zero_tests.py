@@ -34,6 +34,7 @@ class Basis(Enum):
     """What a verdict rests on."""
 
     PROOF = "proof"
+    PROVED_NOT = "proved not"
     WITNESS = "witness"
     NUMERICAL = "numerical certificate"
     ASSUMED = "assumed by the user"

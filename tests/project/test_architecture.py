@@ -18,8 +18,8 @@ GENERATORS = {
 }
 ORDER = {
     "derive": (
-        "command errors symbols symbolic theory model mechanisms manifold derivation analysis"
-        " display files matrix_model limit sampled"
+        "command errors symbols certify symbolic theory model mechanisms manifold derivation"
+        " analysis proofs display files matrix_model limit sampled"
     ),
     "numerics": (
         "errors arguments formats random codegen geometry models simulation validation plots"
@@ -33,7 +33,12 @@ UPWARD = {
 }
 """Imports that still go up, as (module, room)."""
 
-SHELLS = {"derive/__main__.py", "derive/command.py", "numerics/__main__.py"}
+SHELLS = {
+    "derive/__main__.py",
+    "derive/certify/checker.py",
+    "derive/command.py",
+    "numerics/__main__.py",
+}
 
 
 def name_of(path: Path) -> str:

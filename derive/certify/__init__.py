@@ -1,0 +1,1 @@
+"""The program that checks certificates; it shares nothing with what writes them."""

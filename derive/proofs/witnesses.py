@@ -1,0 +1,110 @@
+"""Claims that a quantity does not vanish on Γ: a box with a point of Γ, and a value there that is
+enclosed away from 0.
+
+A field v is looked at along a fixed vector d ≈ P v: what is enclosed is ⟨d, P v⟩, which is |P v|²
+but for the rounding of d; where it is not 0, P v is not either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import mpmath
+import sympy as sp
+
+from ..derivation.noise_moments import NoiseMoments
+from ..manifold.manifold import LocalGeometry, Manifold
+from ..symbolic.calculus import gradient, semidefinite_factor
+from ..symbolic.linear import norm
+from ..symbolic.roots import WORKING_DIGITS, Point, evaluator
+from ..theory.katzenberger import FLOW, Relaxation, tangential_covariance
+from .boxes import box_around, decimal, enclosure
+from .tables import ExpressionTable, NotCertifiedError
+
+DIRECTION_DIGITS = 30
+"""Digits of d."""
+
+
+class Witness:
+    """A point of Γ at which quantities are shown not to vanish.
+
+    Parameters
+    ----------
+    table : ExpressionTable
+        Where expressions are written.
+    manifold : Manifold
+        Γ.
+    found : mapping of Symbol to number
+        The point, and values of symbols that are neither weights nor parameters.
+    """
+
+    def __init__(
+        self, table: ExpressionTable, manifold: Manifold, found: Mapping[sp.Symbol, Any]
+    ) -> None:
+        self._table, self._manifold = table, manifold
+        self._point: Point = tuple(found[s] for s in manifold.symbols)
+        self._free = {s: x for s, x in found.items() if s not in manifold.symbols}
+
+    def slope(self, potential: sp.Expr) -> dict[str, Any]:
+        """P∇f ≠ 0."""
+        slope = gradient(potential, self._manifold.problem.weights)
+        return self._claim("slope", [potential], self._tangential(self._value(slope)))
+
+    def field(self, columns: sp.Matrix) -> dict[str, Any]:
+        """P g ≠ 0 for one of some columns, the one with the largest tangential part."""
+        flat = self._value(list(columns))
+        parts = [self._tangential(flat[a :: columns.cols]) for a in range(columns.cols)]
+        best = max(range(columns.cols), key=lambda a: norm(parts[a], mpmath.mp))
+        return self._claim("field", list(columns[:, best]), parts[best])
+
+    def values(self, expressions: Sequence[sp.Expr]) -> dict[str, Any]:
+        """Not all of some expressions are 0."""
+        return self._claim("values", expressions, self._value(expressions))
+
+    def drift(self, moments: NoiseMoments, relaxation: Relaxation = FLOW) -> dict[str, Any]:
+        """½ P D³L[T] ≠ 0, T the tangential covariance of Σ, for the flow or at a step size."""
+        if moments.penalty != 0 or self._manifold.probe.squares is None:
+            raise NotCertifiedError(
+                "a drift beside a penalty, or of a loss that is no sum of squares"
+            )
+        factor = moments.factor
+        if factor is None:
+            factor = semidefinite_factor(sp.Matrix(moments.given_covariance))
+        if factor is None:
+            raise NotCertifiedError("Σ has no factor in closed form")
+        g = self._geometry
+        with mpmath.workdps(WORKING_DIGITS):
+            flat = self._value(list(factor))
+            s = mpmath.matrix([flat[i : i + factor.cols] for i in range(0, len(flat), factor.cols)])
+            third = g.jet.third(tangential_covariance(g.frame, s * s.T, relaxation))
+            along = self._tangential([x / 2 for x in third])
+        step = decimal(mpmath.mpf(relaxation.damping))
+        return self._claim("drift", list(factor), along) | {"step": step}
+
+    def point(self) -> dict[str, Any]:
+        """The box that holds it."""
+        return box_around(self._table, self._manifold, self._point, self._free)
+
+    @property
+    def _geometry(self) -> LocalGeometry:
+        return self._manifold.probe.geometry(self._point)
+
+    def _value(self, expressions: Sequence[sp.Expr]) -> list[Any]:
+        symbols = (*self._manifold.symbols, *self._free)
+        with mpmath.workdps(WORKING_DIGITS):
+            return evaluator(symbols, expressions)((*self._point, *self._free.values()))
+
+    def _tangential(self, vector: Sequence[Any]) -> list[Any]:
+        return self._geometry.tangential(vector)
+
+    def _claim(self, asks: str, of: Sequence[sp.Expr], value: Sequence[Any]) -> dict[str, Any]:
+        with mpmath.workdps(WORKING_DIGITS):
+            direction = [decimal(x, DIRECTION_DIGITS) for x in value]
+            size = mpmath.fdot(zip(map(mpmath.mpf, direction), value, strict=True))
+            return {
+                "asks": asks,
+                "of": self._table.places(of),
+                "direction": direction,
+                "value": enclosure(size),
+            }

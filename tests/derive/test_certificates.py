@@ -1,0 +1,112 @@
+"""Certificates of limits: proofs by numbers that two programs agree on, and what is not proved."""
+
+import mpmath
+import pytest
+import sympy as sp
+from flint import Ordering, fmpq_mpoly_ctx
+
+from derive import Limit, NoisyGradientDescent, derive_limit
+from derive.certify import checker
+from derive.proofs.cofactors import Basis
+from derive.symbolic.zero_tests import Basis as Rests
+from tests.truth.catalogue import CATALOGUE, Entry
+
+w1, w2, w3, eta, a = sp.symbols("w1 w2 w3 eta a", real=True)
+
+
+@pytest.mark.parametrize("entry", CATALOGUE, ids=str)
+def test_each_verdict_of_the_catalogue_is_certified(entry: Entry) -> None:
+    certificate = derive_limit(entry.problem).certificate()
+    assert certificate.is_complete, str(certificate)
+    assert len(checker.check(certificate.document)) >= len(certificate.findings)
+    for step in certificate.evidence.steps:
+        assert step.verdict.basis is (Rests.PROOF if step.verdict.value else Rests.PROVED_NOT)
+
+
+def tanh_net(neurons: int, samples: int) -> NoisyGradientDescent:
+    """Dropout of tanh neurons with two weights each, on samples that some weights near by fit."""
+    weights = sp.symbols(f"w1:{2 * neurons + 1}", real=True)
+    noise = sp.symbols(f"eta1:{neurons + 1}", real=True)
+    near = [sp.Rational(7 * k % 11 - 5, 6) + sp.Rational(1, 7) for k in range(2 * neurons)]
+
+    def output(w: list[sp.Expr], x: sp.Expr, spread: list[sp.Expr]) -> sp.Expr:
+        return sp.Add(
+            *((1 + e) * w[2 * j] * sp.tanh(w[2 * j + 1] * x) for j, e in enumerate(spread))
+        )
+
+    silent = [sp.S.Zero] * neurons
+    inputs = [sp.Rational(2 * i + 1, samples) for i in range(samples)]
+    targets = [sp.Rational(round(100 * output(near, x, silent)), 100) for x in inputs]
+
+    def loss(spread: list[sp.Expr]) -> sp.Expr:
+        pairs = zip(inputs, targets, strict=True)
+        return sp.Add(*((output(weights, x, spread) - y) ** 2 for x, y in pairs)) / (2 * samples)
+
+    return NoisyGradientDescent(loss(silent), loss(list(noise)), weights, noise, near=near)
+
+
+def test_a_net_of_twelve_weights_is_proved_to_move() -> None:
+    """The stated |P∇Reg|² is that of an evaluation with other code, to 19 digits."""
+    limit = derive_limit(tanh_net(6, 4))
+    certificate = limit.certificate()
+    assert certificate.is_complete
+    (claim,) = certificate.document["claims"]
+    witness = limit.evidence.steps[0].verdict.witness
+    assert witness is not None
+    with mpmath.workdps(60):
+        point = tuple(witness[s] for s in limit.manifold.symbols)
+        slope = [limit.regularizer.diff(w) for w in limit.problem.weights]
+        numbers = [mpmath.mpmathify(s.subs(witness).evalf(55)) for s in slope]
+        along = limit.manifold.probe.geometry(point).tangential(numbers)
+        size = mpmath.fdot(zip(along, along, strict=True))
+        assert mpmath.almosteq(mpmath.mpf(claim["value"][0]), size, rel_eps=mpmath.mpf("1e-19"))
+
+
+def test_parameters_take_the_values_of_the_witness() -> None:
+    ring = (w1**2 + w2**2 - 1) ** 2 / 4
+    problem = NoisyGradientDescent(ring, ring + a * w1 * eta**2, (w1, w2), eta, parameters=(a,))
+    assert derive_limit(problem).certificate().is_complete
+
+
+def test_a_loaded_limit_has_the_same_certificate(tmp_path) -> None:
+    limit = derive_limit(CATALOGUE[0].problem)
+    limit.save(tmp_path / "limit.json")
+    loaded = Limit.load(tmp_path / "limit.json")
+    assert loaded.certificate().document == limit.certificate().document
+
+
+def test_a_kink_at_the_witness_is_a_reason_and_no_proof() -> None:
+    """Reg has a kink on all of Γ: its gradient is not defined at any point of it."""
+    ring = (w1**2 + w2**2 - 1) ** 2 / 4
+    noisy = ring + (w1 + sp.Abs(w1**2 + w2**2 - 1)) * eta**2
+    limit = derive_limit(NoisyGradientDescent(ring, noisy, (w1, w2), eta), assume="non-degenerate")
+    certificate = limit.certificate()
+    assert not certificate.is_complete
+    assert certificate.document["claims"] == []
+
+
+def test_cofactors_multiply_out_again() -> None:
+    x, y, z = fmpq_mpoly_ctx.get(["x", "y", "z"], Ordering.degrevlex).gens()
+    generators = [x**2 + y + z - 1, x + y**2 + z - 1, x + y + z**2 - 1]
+    basis = Basis(generators)
+    inside = sum((x * y + k) ** 2 * g for k, g in enumerate(generators))
+    for f, remains in ((inside, False), (inside + x, True)):
+        found = basis.express(f)
+        assert (found.value != 0) == remains
+        assert f + sum(c * generators[i] for i, c in found.factors.items()) == found.value
+
+
+def test_inverses_roots_and_functions_are_unknowns_with_relations() -> None:
+    """1/(1 + w₁²) + 1/(1 + w₂²), and more of the kind, are constant on w₁w₂ = 1."""
+    hyperbola = (w1 * w2 - 1) ** 2 / 2
+    root = sp.sqrt(2 + w1)
+    reg = (
+        1 / (1 + w1**2) + 1 / (1 + w2**2) + root * (w2 + 2 * w2**2) * w1**2 / root**3
+        + sp.sin(w1) ** 2 + sp.cos(w1) ** 2 * w1 * w2 + sp.exp(2 * w2) * w1 - sp.exp(w2) ** 2 / w2
+        + sp.cosh(w1) ** 2 - sp.sinh(w1) ** 2 * w1 * w2
+    )  # fmt: skip
+    noisy = hyperbola + reg * eta**2
+    limit = derive_limit(NoisyGradientDescent(hyperbola, noisy, (w1, w2), eta, near=(1, 1)))
+    flat = limit.certificate().findings[0]
+    assert flat.step.verdict.value is True
+    assert flat.is_certified, flat
