@@ -30,7 +30,7 @@ from .model.laws import (
     Uniform,
 )
 from .model.problem import Chart, NoisyGradientDescent
-from .sampled import SampledDescent, SampledLimit, derive_sampled_limit
+from .symbolic.means import Mean
 from .symbols import alpha, sigma
 
 __all__ = [
@@ -46,6 +46,7 @@ __all__ = [
     "ManifoldError",
     "MatrixLimit",
     "MatrixModel",
+    "Mean",
     "Minibatch",
     "ModelFileError",
     "NoiseGeometry",
@@ -54,8 +55,6 @@ __all__ = [
     "Outcome",
     "ProblemError",
     "Rademacher",
-    "SampledDescent",
-    "SampledLimit",
     "SavedFileError",
     "SingularLimitError",
     "TwoPoint",
@@ -64,7 +63,6 @@ __all__ = [
     "alpha",
     "derive_limit",
     "derive_matrix_limit",
-    "derive_sampled_limit",
     "document",
     "equilibria",
     "invariant_density",

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property, singledispatch
+from functools import cached_property
 from os import PathLike
 from typing import Any
 
 import sympy as sp
 
 from .analysis.agreement import compare
-from .derivation.classification import Outcome, classify
+from .derivation.averaged_moments import averaged_moments
+from .derivation.classification import Outcome
 from .derivation.coefficients import leading_equation
+from .derivation.finite_sums import classify_any
 from .derivation.input_checks import check_hypotheses
 from .derivation.limiting_equation import LimitingEquation
-from .derivation.noise_moments import noise_moments
 from .display.explanation import Explanation, explain
 from .display.mathml import statements_table
 from .display.notation import Notation
 from .display.statements import as_latex, as_text, equations
 from .errors import ProblemError
 from .files import certificate_file, limit_file
-from .manifold.discovery import find_manifold
+from .manifold.finite_sums import manifold_of
 from .model.problem import NoisyGradientDescent
 from .proofs.certificate import Certificate, certify_limit
 from .symbolic.zero_tests import Verdict
@@ -140,14 +141,13 @@ class Limit(LimitingEquation):
         return as_text(self)
 
 
-@singledispatch
 def derive_limit(problem: NoisyGradientDescent, *, assume: Outcome | str | None = None) -> Limit:
     """Derive the limiting equation of noisy gradient descent along its zero-loss manifold.
 
     Parameters
     ----------
     problem : NoisyGradientDescent
-        Loss, noisy loss, weights, noise and its law.
+        Loss, noisy loss, weights, noise and its law; the losses may be means over samples.
     assume : Outcome or str, optional
         Outcome to take where a verdict is undecided; it is recorded and printed.
 
@@ -172,8 +172,8 @@ def derive_limit(problem: NoisyGradientDescent, *, assume: Outcome | str | None 
     if not isinstance(problem, NoisyGradientDescent):
         raise ProblemError(f"problem: expected a NoisyGradientDescent, got {problem!r}")
     assumed = None if assume is None else Outcome.read(assume)
-    manifold = find_manifold(problem)
-    moments = noise_moments(problem)
-    check_hypotheses(manifold, moments)
-    found = classify(manifold, moments, assumed)
+    manifold = manifold_of(problem)
+    moments = averaged_moments(problem)
+    check_hypotheses(manifold.few, moments)
+    found = classify_any(manifold, moments, assume=assumed)
     return Limit(problem, manifold, moments, found, leading_equation(found.outcome, moments))

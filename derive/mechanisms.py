@@ -4,7 +4,7 @@ Mechanisms of a model use one convention for the loss, the mean of the squared e
 L = (1/n) Σ_i (h(x_i; w) − y_i)²; with `half=True` it is half of that, and so are Reg and H.
 Noise symbols are made by the mechanism (real, eta1, eta2, …, without the names in use) unless
 `noise` gives them. Γ = {h(x_i; w) = y_i for all i} in what follows. The samples are written out;
-a model of many is derived faster as a `SampledDescent`, which states one of them.
+a model of many is derived faster with a `Mean`, which states one of them.
 
 References
 ----------

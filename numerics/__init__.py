@@ -7,7 +7,6 @@ from .codegen.matrices import CompiledMatrixLimit, compile_matrix_limit
 from .errors import ArgumentError, CacheError, CodeGenerationError, EnsembleError, NoiseError
 from .models.compiled_limit import CompiledLimit, compile_limit
 from .models.numpy_export import write_numpy
-from .models.sampled import compile_sampled
 from .reports.report import ValidationReport
 from .simulation.descent import CompiledDescent, StepSizeWarning, compile_descent, simulate_descent
 from .simulation.ensembles import Ensemble, simulate_grid
@@ -41,7 +40,6 @@ __all__ = [
     "compile_function",
     "compile_limit",
     "compile_matrix_limit",
-    "compile_sampled",
     "directional_alignment",
     "effective_dimension",
     "loss_alignment",

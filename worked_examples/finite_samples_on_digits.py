@@ -60,7 +60,7 @@ from sklearn.datasets import load_digits
 from two_layer import TANH, TwoLayerNet
 
 import derive
-from derive import Bernoulli, SampledDescent, derive_limit
+from derive import Bernoulli, Mean, NoisyGradientDescent, derive_limit
 from numerics import compile_limit, simulate_descent, simulate_limit
 from numerics.plots import styled
 from numerics.validation.statistics import mean
@@ -134,7 +134,7 @@ class Network:
         tight = {"xtol": 1e-15, "ftol": 1e-15, "gtol": 1e-15, "max_nfev": 100}
         return np.asarray(least_squares(self.residuals, start, self.jacobian, **tight).x)
 
-    def noisy(self, mechanism: str, near: Array) -> SampledDescent:
+    def noisy(self, mechanism: str, near: Array) -> NoisyGradientDescent:
         """Noisy gradient descent of one mechanism, in symbols for one sample."""
         m, inputs = self.units, self.features + 1
         x, y = sp.symbols(f"x1:{inputs + 1}", real=True), sp.Symbol("y", real=True)
@@ -142,16 +142,16 @@ class Network:
         b = np.array([sp.symbols(f"b{j}_1:{inputs + 1}", real=True) for j in range(1, m + 1)])
         terms = a * np.array([sp.tanh(z) for z in b @ np.array(x)]) / sp.sqrt(m)
         residual = sum(terms) - y
-        given = {"values": np.column_stack(self.data), "near": near}
-        weights, data = (*a, *b.ravel()), (*x, y)
+        data = {(*x, y): np.column_stack(self.data)}
+        loss, given = Mean(residual**2, data), {"weights": (*a, *b.ravel()), "near": near}
         if mechanism == DROPOUT:
-            noisy = sum(terms * (1 + np.array(eta))) - y
-            return SampledDescent(residual**2, noisy**2, weights, eta, data, shared=True, **given)
+            noisy = Mean((sum(terms * (1 + np.array(eta))) - y) ** 2, data)
+            return NoisyGradientDescent(loss, noisy, noise=eta, **given)
         if mechanism == LABELS:
-            noisy = (residual - eta[0]) ** 2
-            return SampledDescent(residual**2, noisy, weights, eta[0], data, **given)
-        noisy = (1 + eta[0]) * residual**2
-        return SampledDescent(residual**2, noisy, weights, eta[0], data, law=Bernoulli(), **given)
+            noisy = Mean((residual - eta[0]) ** 2, data, independent=eta[0])
+            return NoisyGradientDescent(loss, noisy, noise=eta[0], **given)
+        noisy = Mean((1 + eta[0]) * residual**2, data, independent=eta[0])
+        return NoisyGradientDescent(loss, noisy, noise=eta[0], law=Bernoulli(), **given)
 
     def _net(self, w: Array) -> TwoLayerNet:
         m = self.units
@@ -204,13 +204,15 @@ def follow(network: Network, mechanism: str, run: Run, seed: int = 0) -> Course:
     """Run the recursion from the trained weights and set the limit beside it."""
     start = network.trained
     problem = network.noisy(mechanism, start)
-    limit = derive_limit(problem)
     scales = {derive.alpha: run.alpha, derive.sigma: run.sigma}
-    a_unit = float(limit.time_scale.subs(scales))
+    # That of a few samples, which the weights can fit: it depends on the mechanism alone.
+    few = derive_limit(problem.written_out(range(min(3, network.samples))))
+    a_unit = float(few.time_scale.subs(scales))
     when = np.round(np.linspace(0, run.time, run.records) * a_unit).astype(int)
     drive = {"alpha": run.alpha, "steps": int(when[-1]), "seed": seed, "record": when}
     found = simulate_descent(problem, start, sigma=run.sigma, paths=run.paths, **drive).weights
     try:
+        limit = derive_limit(problem)
         at_step, vanishing = (compile_limit(limit.at_step(size)) for size in (run.alpha, 0))
     except ValueError as refusal:
         # Where training has not ended on Γ, descent without noise still moves.

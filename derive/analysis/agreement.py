@@ -10,7 +10,7 @@ import mpmath
 import sympy as sp
 
 from ..derivation.limiting_equation import LimitingEquation
-from ..errors import DeriveError
+from ..errors import DeriveError, NotCoveredError
 from ..manifold.manifold import LocalGeometry
 from ..model.reading import read_matrix
 from ..symbolic.roots import WORKING_DIGITS, evaluator
@@ -68,6 +68,11 @@ class PointwiseLimit:
     """Drift and diffusion of a limit at points of Γ."""
 
     def __init__(self, limit: LimitingEquation) -> None:
+        if limit.problem.samples is not None:
+            raise NotCoveredError(
+                "limit: a mean over samples is not evaluated to 50 digits; derive the limit of "
+                "problem.written_out(), or evaluate this one by numerics.compile_limit"
+            )
         self._limit = limit
         self._slope = self._evaluator(limit.slope)
         self._columns = self._evaluator(limit.moments.columns)

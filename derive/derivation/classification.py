@@ -298,7 +298,7 @@ class _Questions:
             return mpmath.norm(drift) / scale if scale else mpmath.mpf(0)
 
         def constant() -> bool:
-            laplacian = self.manifold.shortest(sp.sympify(self.manifold.jet.trace()))
+            laplacian = self.manifold.shortest(self.manifold.laplacian)
             return not laplacian.free_symbols & set(self.manifold.problem.weights)
 
         return self.manifold.decide(size, [("ΔL is constant on Γ", constant)])

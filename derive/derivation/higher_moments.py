@@ -29,6 +29,7 @@ from ..model.laws import (
 )
 from ..model.problem import NoisyGradientDescent
 from ..symbolic.calculus import gradient
+from .averaged_moments import averaged
 from .noise_moments import NoiseMoments, persistent_noise, square_root
 
 Operator = Callable[[sp.Expr], sp.Expr]
@@ -56,6 +57,8 @@ def second_regularizer(problem: NoisyGradientDescent) -> sp.Expr:
     NotCoveredError
         If a part of the noise does not shrink with σ.
     """
+    if problem.samples is not None:
+        return problem.samples.of(second_regularizer(problem.one_sample))
     total, before = sp.Integer(0), sp.Integer(0)
     if problem.noisy_loss is not None:
         for part in _parts(problem):
@@ -67,6 +70,8 @@ def second_regularizer(problem: NoisyGradientDescent) -> sp.Expr:
 
 def third_regularizer(problem: NoisyGradientDescent) -> sp.Expr:
     """Reg₃(w) = (1/6) E[ξ⊗³] : ∂³_ηL̂(w, 0), the term of E L̂ in σ³; zero for symmetric laws."""
+    if problem.samples is not None:
+        return problem.samples.of(third_regularizer(problem.one_sample))
     if problem.noisy_loss is None:
         return sp.Integer(0)
     terms = [part.third(problem.noisy_loss) for part in _parts(problem)]
@@ -85,6 +90,14 @@ def second_chaos(problem: NoisyGradientDescent) -> NoiseMoments:
     NotCoveredError
         For laws with rare jumps or parts that do not shrink with σ.
     """
+    if problem.samples is not None:
+        own = set(problem.samples.independent)
+        if own and own != set(problem.noise):
+            raise NotCoveredError(
+                "noise: the second chaos is not derived for noise of each sample's own beside "
+                "noise that all samples share"
+            )
+        return averaged(problem, second_chaos)
     columns = []
     if problem.noisy_loss is not None:
         spread = list(_directions(problem))

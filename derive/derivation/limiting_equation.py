@@ -11,7 +11,7 @@ import sympy as sp
 
 from ..errors import DeriveError, NotCoveredError
 from ..manifold.charts import IntrinsicForm, intrinsic_form
-from ..manifold.discovery import find_manifold
+from ..manifold.finite_sums import manifold_of
 from ..manifold.manifold import Manifold
 from ..model.problem import NoisyGradientDescent
 from ..model.reading import read_expression
@@ -269,7 +269,7 @@ class LimitingEquation:
         return replace(
             self,
             problem=problem,
-            manifold=find_manifold(problem),
+            manifold=manifold_of(problem),
             moments=self.moments.subs(values),
             classification=self.classification.subs(values),
             equation=self.equation.subs(values),

@@ -20,14 +20,16 @@ import mpmath
 import sympy as sp
 
 from ..errors import NotCoveredError
+from ..manifold.finite_sums import SampledManifold
 from ..manifold.manifold import LocalGeometry, Manifold
 from ..symbolic.calculus import gradient
 from ..symbolic.roots import evaluator
 from ..symbolic.zero_tests import Basis, Verdict, proved
 from ..symbols import alpha, sigma
 from ..theory.second_order import SecondOrder, second_potential
-from .classification import Classification, Evidence, Outcome, Step, classify
+from .classification import Classification, Evidence, Outcome, Step
 from .coefficients import Equation
+from .finite_sums import classify_any
 from .higher_moments import second_chaos, second_regularizer, third_regularizer
 from .noise_moments import NoiseMoments
 
@@ -184,7 +186,7 @@ def _chaos(manifold: Manifold) -> NoiseMoments | None:
 
 def _chaos_scale(manifold: Manifold, chaos: NoiseMoments) -> Scale:
     """Theorem B with Σ₂ and σ⁴ in place of Σ and σ²."""
-    found = classify(manifold, chaos)
+    found = classify_any(manifold, chaos, second_chaos)
     steps = (
         Step(f"{step.question.replace('Σ', 'Σ₂')} (scale 1/(α²σ⁴))", step.verdict)
         for step in found.evidence.steps
@@ -217,6 +219,9 @@ def _judged(question: str, flat: Verdict) -> Classification:
 
 def _flat_second_order(manifold: Manifold, reg: sp.Expr, reg2: sp.Expr) -> Verdict:
     """P∇V₂ = 0 on Γ, given that P∇Reg = 0 there."""
+    if isinstance(manifold, SampledManifold):
+        on_few = _flat_second_order(manifold.few, manifold.written(reg), manifold.written(reg2))
+        return manifold.noted(on_few)
     weights = manifold.problem.weights
     if not (reg.free_symbols | reg2.free_symbols) & set(weights):
         return proved("Reg and Reg₂ do not depend on w")

@@ -14,6 +14,7 @@ from enum import Enum
 
 import sympy as sp
 
+from ..manifold.finite_sums import SampledManifold
 from ..manifold.manifold import Manifold
 from .classification import Outcome
 from .noise_moments import NoiseMoments
@@ -63,7 +64,9 @@ def special_form(
     """Recognise the form of a degenerate drift; None when it has no name."""
     if not outcome.is_degenerate:
         return None
-    normal = _constant_normal_variance(manifold, moments)
+    is_mean = isinstance(manifold, SampledManifold)
+    # Σ of noise of each sample's own is not written out, see AveragedMoments.
+    normal = None if is_mean else _constant_normal_variance(manifold, moments)
     if normal is not None and outcome is Outcome.DETERMINISTIC and manifold.codimension == 1:
         return _unit_normal_form(manifold, normal, step)
     if multiple is not None:
@@ -74,14 +77,14 @@ def special_form(
 
 
 def _unit_normal_form(manifold: Manifold, s: sp.Expr, step: sp.Expr) -> SpecialForm:
-    laplacian = manifold.shortest(sp.sympify(manifold.jet.trace()))
+    laplacian = manifold.shortest(manifold.laplacian)
     potential = s * sp.log(manifold.shortest(laplacian / (1 - step * laplacian / 2))) / 4
     return SpecialForm(Kind.HYPERSURFACE, s, step, potential)
 
 
 def _hessian_form(manifold: Manifold, c: sp.Expr, step: sp.Expr) -> SpecialForm:
     if step == 0:
-        trace = manifold.shortest(sp.sympify(manifold.jet.trace()))
+        trace = manifold.shortest(manifold.laplacian)
         return SpecialForm(Kind.HESSIAN, c, step, c * trace / 4)
     damping = _damping(manifold, step)
     potential = None if damping is None else -c / (2 * step) * sp.log(damping)

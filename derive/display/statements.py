@@ -16,6 +16,7 @@ from ..derivation.classification import Outcome, Step
 from ..derivation.limiting_equation import LimitingEquation
 from ..manifold.charts import IntrinsicForm
 from ..model.laws import Bernoulli, CustomLaw, Gaussian, Independent, Law, Minibatch, Rademacher
+from ..model.problem import NoisyGradientDescent
 from ..symbolic.unknown_functions import unknown_names
 from .notation import Equality, Formula, Notation, Part, Words, is_too_long
 from .special_forms import drift_form
@@ -101,7 +102,20 @@ def _setting(limit: LimitingEquation) -> list[Statement]:
         text = f"U = {_text(p.penalty)}, added to L̂"
         parts = (Equality("U", p.penalty), Words("added to L̂"))
         statements.append(Statement("penalty", text, parts))
-    return [*statements, _law(p.law)]
+    return [*statements, _law(p.law), *_samples(p)]
+
+
+def _samples(problem: NoisyGradientDescent) -> Iterator[Statement]:
+    """How many samples there are, and whose the noise is."""
+    if problem.samples is None:
+        return
+    own = [str(e) for e in problem.noise if e in problem.samples.independent]
+    shared = [str(e) for e in problem.noise if e not in problem.samples.independent]
+    whose = [f"{', '.join(own)} drawn for each sample"] if own else []
+    whose += [f"{', '.join(shared)} shared by all"] if shared else []
+    words = Words("; ".join(whose))
+    n = len(problem.samples)
+    yield Statement("samples", f"n = {n}; {words.text}", (Formula((f"n = {n}",)), words))
 
 
 def _law(law: Law) -> Statement:
@@ -148,9 +162,13 @@ def _manifold(limit: LimitingEquation) -> list[Statement]:
     by_loss = m.probe.squares is None and unknown_names(limit.problem.loss)
     chosen = [limit.problem.loss] if by_loss else [m.constraints[i] for i in m.independent]
     zero = ", ".join(f"{_text(c)} = 0" for c in chosen)
+    each = "" if limit.problem.samples is None else " for each sample"
+    zero += each
     dims = f"dimension {m.dimension} in R^{limit.problem.dimension}"
     dims_tex = rf"\dim\Gamma = {m.dimension},\; w \in \mathbb{{R}}^{{{limit.problem.dimension}}}"
     parts: tuple[Part, ...] = (Formula((dims_tex,)), *(Equality("", c, " = 0") for c in chosen))
+    if each:
+        parts = (*parts, Words(each.strip()))
     statements = [Statement("Γ", f"{zero}; {dims}", parts)]
     if limit.projector is None:
         text, part = "I − J⁺J, pointwise", Formula((r"P = I - J^+ J",))

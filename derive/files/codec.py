@@ -10,9 +10,9 @@ A value is null, a number, a text, a list, or an object whose only key says what
     {"Chart": {"coordinates": …, …}}    an object with its fields
 
 An entry of the table is a list: ["symbol", name, assumptions], ["scale", "alpha"],
-["rational", numerator, denominator], ["pi"], ["E"], or an operation such as ["Add", 3, 5] with the
-earlier entries that it is applied to. Reading it puts the same expressions together again, without
-evaluating or executing anything.
+["rational", numerator, denominator], ["pi"], ["E"], ["samples", symbols, table, independent], or an
+operation such as ["Add", 3, 5] with the earlier entries that it is applied to. Reading it puts the
+same expressions together again, without evaluating or executing anything.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ import sympy as sp
 from mpmath.libmp import from_man_exp
 
 from ..errors import SavedFileError
+from ..symbolic.means import Mean, Samples
 from ..symbols import ScaleSymbol, alpha, sigma
 
 FUNCTIONS: dict[str, Callable[..., sp.Expr]] = {
@@ -107,13 +108,19 @@ class Encoder:
             return ["scale", expression.name]
         if type(expression) is sp.Symbol:
             return ["symbol", expression.name, dict(expression.assumptions0)]
+        if isinstance(expression, Samples):
+            symbols, own = (
+                list(map(self._place, which))
+                for which in (expression.symbols, expression.independent)
+            )
+            return ["samples", symbols, expression.table, own]
         if isinstance(expression, sp.Rational):
             return ["rational", str(expression.p), str(expression.q)]
         for name, constant in CONSTANTS.items():
             if expression == constant:
                 return [name]
         name = type(expression).__name__
-        if FUNCTIONS.get(name) is not type(expression):
+        if FUNCTIONS.get(name) is not type(expression) and not isinstance(expression, Mean):
             raise SavedFileError(
                 f"cannot be saved: {expression} is not made of numbers, symbols and the functions "
                 f"{', '.join(FUNCTIONS)}"
@@ -172,16 +179,29 @@ class Decoder:
         return self._expressions[place]
 
     def _expression(self, head: str, *arguments: Any) -> sp.Expr:
-        if head == "symbol":
-            name, assumptions = arguments
-            return sp.Symbol(name, **assumptions)
-        if head == "scale":
-            return SCALES[arguments[0]]
-        if head == "rational":
-            return sp.Rational(*map(int, arguments))
-        if head in CONSTANTS:
-            return CONSTANTS[head]
+        atom = self._atoms.get(head)
+        if atom is not None:
+            return atom(*arguments)
         return FUNCTIONS[head](*map(self._at, arguments), evaluate=False)
+
+    @property
+    def _atoms(self) -> dict[str, Callable[..., sp.Expr]]:
+        return {
+            "symbol": lambda name, assumptions: sp.Symbol(name, **assumptions),
+            "scale": SCALES.__getitem__,
+            "rational": lambda p, q: sp.Rational(int(p), int(q)),
+            "samples": self._samples,
+            "Mean": lambda *parts: Mean(*map(self._at, parts)),
+            **{name: partial(_same, constant) for name, constant in CONSTANTS.items()},
+        }
+
+    def _samples(self, symbols: Any, table: Any, own: Any) -> Samples:
+        rows = tuple(tuple(map(float, row)) for row in table)
+        return Samples(map(self._at, symbols), rows, map(self._at, own))
+
+
+def _same(value: Any) -> Any:
+    return value
 
 
 def _binary(parts: Any) -> mpmath.mpf:

@@ -19,6 +19,7 @@ from typing import Any
 
 import sympy as sp
 
+from ..derivation.averaged_moments import AveragedMoments
 from ..derivation.classification import Classification, Evidence, Outcome, Step
 from ..derivation.coefficients import Equation
 from ..derivation.limiting_equation import LimitingEquation
@@ -27,8 +28,11 @@ from ..derivation.special_forms import Kind, SpecialForm
 from ..errors import SavedFileError
 from ..manifold.charts import IntrinsicForm
 from ..manifold.discovery import known_manifold
+from ..manifold.finite_sums import SampledManifold
+from ..manifold.manifold import Manifold
 from ..model import laws
 from ..model.problem import Chart, NoisyGradientDescent
+from ..symbolic.means import Samples
 from ..symbolic.zero_tests import Basis, Verdict
 from .atomic_write import write_atomically
 from .codec import Decoder, Encoder, Types
@@ -91,16 +95,14 @@ def to_json(limit: LimitingEquation) -> dict[str, Any]:
     """A limit as a JSON document."""
     encoder = Encoder(TYPES)
     problem = encoder.encode(limit.problem)  # first, to refuse it before any work is done
-    m, moments = limit.manifold, limit.moments
+    m = limit.manifold
     content = {
         "squares": m.probe.squares,
-        "constraints": m.constraints,
+        "constraints": m.few.constraints,
+        "samples": (m.rows, m.rank) if isinstance(m, SampledManifold) else None,
         "base": m.base,
         "projector": m.projector,
-        "regularizer": moments.regularizer,
-        "factor": moments.factor,
-        "covariance": moments.given_covariance,
-        "penalty": moments.penalty,
+        "moments": _stated(limit.moments),
         "classification": limit.classification,
         "equation": limit.equation,
         **{name: getattr(limit, name) for name in RESULTS},
@@ -123,22 +125,42 @@ def from_json(document: Mapping[str, Any]) -> dict[str, Any]:
     decoder = Decoder(TYPES, document["expressions"])
     given = {name: decoder.decode(value) for name, value in document["content"].items()}
     problem = _of_type(NoisyGradientDescent, given["problem"])
-    manifold = known_manifold(problem, given["squares"], given["constraints"], given["base"])
-    vars(manifold)["projector"] = _mutable(given["projector"])
-    moments = NoiseMoments(
-        given["regularizer"],
-        partial(_same, given["factor"]),
-        given["covariance"],
-        given["penalty"],
-    )
     return {
         "problem": problem,
-        "manifold": manifold,
-        "moments": moments,
+        "manifold": _manifold(problem, given),
+        "moments": _moments(given["moments"], problem),
         "classification": _of_type(Classification, given["classification"]),
         "equation": _of_type(Equation, given["equation"]),
         "results": {name: _mutable(given[name]) for name in RESULTS},
     }
+
+
+def _manifold(problem: NoisyGradientDescent, given: Mapping[str, Any]) -> Manifold:
+    known = given["squares"], given["constraints"], given["base"]
+    if given["samples"] is None:
+        manifold = known_manifold(problem, *known)
+        vars(manifold)["projector"] = _mutable(given["projector"])
+        return manifold
+    rows, rank = given["samples"]
+    few = known_manifold(problem.written_out(rows), *known)
+    return SampledManifold(few.probe, few.base, few.search, problem, rows, rank)
+
+
+def _stated(moments: NoiseMoments) -> dict[str, Any]:
+    """What moments are made of; those over samples, of moments of one sample."""
+    stated = {"regularizer": moments.regularizer, "penalty": moments.penalty}
+    if isinstance(moments, AveragedMoments):
+        return {**stated, "shared": _stated(moments.shared), "own": _stated(moments.own)}
+    return {**stated, "factor": moments.factor, "covariance": moments.given_covariance}
+
+
+def _moments(given: Mapping[str, Any], problem: NoisyGradientDescent) -> NoiseMoments:
+    of_one = partial(_same, given.get("factor"))
+    plain = given["regularizer"], of_one, given.get("covariance"), given["penalty"]
+    if "own" not in given:
+        return NoiseMoments(*plain)
+    shared, own = (_moments(given[name], problem) for name in ("shared", "own"))
+    return AveragedMoments(*plain, _of_type(Samples, problem.samples), shared, own)
 
 
 def digest_of(document: Mapping[str, Any]) -> str:

@@ -64,6 +64,11 @@ class Manifold(WithoutCaches):
         return self.probe.problem
 
     @property
+    def few(self) -> Manifold:
+        """Γ that zero tests are asked of: itself, or that of a few of many samples."""
+        return self
+
+    @property
     def constraints(self) -> tuple[sp.Expr, ...]:
         """Expressions whose common zero set is Γ; they may be redundant."""
         return self.probe.system.equations
@@ -72,6 +77,11 @@ class Manifold(WithoutCaches):
     def jet(self) -> Jet:
         """Symbolic derivatives of the loss on Γ."""
         return self.probe.jet
+
+    @property
+    def laplacian(self) -> sp.Expr:
+        """ΔL on Γ."""
+        return sp.sympify(self.jet.trace())
 
     @property
     def codimension(self) -> int:

@@ -56,6 +56,9 @@ class Law(ABC):
     shrinks: ClassVar[bool] = True
     """Whether the law tends to zero as σ → 0 (a minibatch of fixed size does not)."""
 
+    has_independent_coordinates: bool = False
+    """Whether it is the same law for each coordinate, independent of the others."""
+
     @abstractmethod
     def levy_pair(self, dimension: int) -> LevyPair:
         """Lévy pair in `dimension` noise coordinates, or `ProblemError` if that does not fit."""
@@ -97,6 +100,8 @@ class ShrinkingLaw(Law):
     skewness: sp.Expr = sp.Integer(0)
     """E ζ_j³ of one coordinate."""
 
+    has_independent_coordinates = True
+
     def levy_pair(self, dimension: int) -> LevyPair:
         """No jumps, and the identity as covariance."""
         return LevyPair(sp.ImmutableMatrix(sp.eye(dimension)))
@@ -119,6 +124,11 @@ class Gaussian(ShrinkingLaw):
 
     covariance: sp.ImmutableMatrix | None = None
     kurtosis = sp.Integer(3)
+
+    @property
+    def has_independent_coordinates(self) -> bool:  # type: ignore[override]
+        """Whether no covariance binds them."""
+        return self.covariance is None
 
     def __post_init__(self) -> None:
         if self.covariance is not None:
@@ -185,6 +195,8 @@ class Bernoulli(Law):
     All its moments are of order σ², so its Lévy pair is made of jumps alone, C = 0 and
     ν = Σ_i δ_{−e_i}, and the regularizer is non-local. The small parameter is p = σ²/(1 + σ²).
     """
+
+    has_independent_coordinates = True
 
     def levy_pair(self, dimension: int) -> LevyPair:
         """One jump to −e_i a coordinate, of rate one."""
@@ -357,20 +369,51 @@ class Independent(Law):
         return Independent(tuple((symbols, law.subs(values)) for symbols, law in self.groups))
 
 
-def repeated(
-    law: Law, noise: tuple[sp.Symbol, ...], copies: Sequence[Mapping[sp.Symbol, sp.Symbol]]
-) -> Law:
-    """The law of independent draws, one for each copy of the noise symbols."""
-    if isinstance(law, Gaussian):
-        covariance = law.levy_pair(len(noise)).covariance
-        return Gaussian(sp.diag(*[covariance] * len(copies)))
-    if isinstance(law, CustomLaw | Independent):
-        groups = law.groups if isinstance(law, Independent) else ((noise, law),)
-        return Independent(
-            tuple(
-                (tuple(copy[s] for s in symbols), part)
-                for copy in copies
-                for symbols, part in groups
+Groups = tuple[tuple[tuple[sp.Symbol, ...], Law], ...]
+"""Noise symbols, and the law of each group of them."""
+
+
+def groups_of(law: Law, noise: tuple[sp.Symbol, ...]) -> Groups:
+    """The independent groups of a law: those of `Independent`, or all noise as one."""
+    return law.groups if isinstance(law, Independent) else ((noise, law),)
+
+
+def split(law: Law, own: tuple[sp.Symbol, ...], shared: tuple[sp.Symbol, ...]) -> Groups:
+    """The groups of a law, none of which mixes the noise of a sample with the noise of all.
+
+    Raises
+    ------
+    ProblemError
+        If that cannot be.
+    """
+    parts: list[tuple[tuple[sp.Symbol, ...], Law]] = []
+    for symbols, part in groups_of(law, own + shared):
+        pieces = [tuple(s for s in symbols if s in side) for side in (own, shared)]
+        if all(pieces) and not part.has_independent_coordinates:
+            raise ProblemError(
+                f"law: {part} binds noise of one sample to noise that all samples share; expected "
+                "Independent({...}) with groups of either kind"
             )
-        )
-    return law  # of independent coordinates, as many as there are
+        parts += [(piece, part) for piece in pieces if piece]
+    return tuple(parts)
+
+
+def repeated(
+    law: Law,
+    noise: tuple[sp.Symbol, ...],
+    own: Sequence[sp.Symbol],
+    copies: Sequence[Mapping[sp.Symbol, sp.Symbol]],
+) -> Law:
+    """The law of independent draws of some of the noise, one for each copy of its symbols."""
+    if not own:
+        return law
+    parts: list[tuple[tuple[sp.Symbol, ...], Law]] = []
+    for symbols, part in groups_of(law, noise):
+        draws = [tuple(copy[s] for s in symbols) for copy in copies] if symbols[0] in own else []
+        if not draws:
+            parts.append((symbols, part))
+        elif part.has_independent_coordinates:
+            parts.append((sum(draws, ()), part))
+        else:
+            parts += [(draw, part) for draw in draws]
+    return parts[0][1] if len(parts) == 1 else Independent(tuple(parts))

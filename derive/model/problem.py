@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -11,10 +11,11 @@ import sympy as sp
 
 from ..errors import NotCoveredError, ProblemError
 from ..symbolic.calculus import Substitution, gradient, semidefinite_factor
+from ..symbolic.means import Mean, Samples, gathered, joined
 from ..symbolic.unknown_functions import as_losses, loss_names, unknown_names
 from ..symbolic.zero_tests import vanishes_identically
 from ..symbols import alpha, sigma
-from .laws import Gaussian, Independent, Jump, Law, LevyPair
+from .laws import Gaussian, Independent, Jump, Law, LevyPair, groups_of, repeated, split
 from .penalty import Penalty, split_penalty
 from .reading import (
     names,
@@ -54,9 +55,10 @@ class NoisyGradientDescent:
         L(w) ≥ 0, zero on the manifold Γ. Floats are read as the decimals typed. It may hold
         undefined functions, ``sp.Function("L")(w1, w2)``: one that is a term of the loss as it
         stands is taken to be ≥ 0 and zero on a hypersurface, any other to be smooth; the limit
-        then holds for all such functions but exceptional ones.
+        then holds for all such functions but exceptional ones. A `Mean`
+        over samples is not written out, however many they are.
     noisy_loss : Expr
-        L̂(w, η).
+        L̂(w, η); for a loss over samples a `Mean` over the same ones, too.
     weights, noise : Symbol, sequence of Symbol or column matrix
         w (N symbols) and η (d symbols), declared real.
     law : Law
@@ -114,8 +116,10 @@ class NoisyGradientDescent:
                 "noisy_loss: expected L̂(w, η); a model without L̂ is stated by its gradient "
                 "noise, with NoisyGradientDescent.from_gradient_noise"
             )
+        normal["loss"] = gathered(normal["loss"])
         if self.noisy_loss is not None:
-            normal["noisy_loss"] = read_expression("noisy_loss", self.noisy_loss)
+            noisy = gathered(read_expression("noisy_loss", self.noisy_loss))
+            normal["loss"], normal["noisy_loss"] = _over_the_same_samples(normal["loss"], noisy)
         if self.constraints is not None:
             normal["constraints"] = tuple(
                 read_expression("constraints", c) for c in sequence(self.constraints)
@@ -127,6 +131,9 @@ class NoisyGradientDescent:
         normal = _with_losses(normal)
         for name, value in normal.items():
             object.__setattr__(self, name, value)
+        if self.samples is not None:
+            object.__setattr__(self, "law", _split_law(self.law, noise, self.samples))
+            self._check_samples(self.samples)
         self._check_symbols()
         self._check_noiseless()
 
@@ -178,6 +185,58 @@ class NoisyGradientDescent:
     def dimension(self) -> int:
         """Number N of weights."""
         return len(self.weights)
+
+    @property
+    def samples(self) -> Samples | None:
+        """The data, if the loss is a mean over samples."""
+        return self.loss.samples if isinstance(self.loss, Mean) else None
+
+    @cached_property
+    def one_sample(self) -> NoisyGradientDescent:
+        """The problem of one sample, with its data among the parameters; itself without samples."""
+        if self.samples is None:
+            return self
+        noisy = None if self.noisy_loss is None else self.samples.one(self.noisy_loss)
+        return replace(
+            self,
+            loss=self.samples.one(self.loss),
+            noisy_loss=noisy,
+            parameters=(*self.parameters, *self.samples.symbols),
+        )
+
+    def with_noise(self, symbols: Sequence[sp.Symbol]) -> NoisyGradientDescent:
+        """The problem with some of its noise, whole groups of the law, alone."""
+        kept = tuple(e for e in self.noise if e in symbols)
+        if kept == self.noise:
+            return self
+        groups = tuple((s, law) for s, law in groups_of(self.law, self.noise) if s[0] in kept)
+        noisy, matrix = self.noisy_loss, self.noise_matrix
+        if noisy is not None:
+            noisy = Substitution({e: sp.S.Zero for e in self.noise if e not in kept})(noisy)
+        if matrix is not None:
+            matrix = matrix.extract(list(range(matrix.rows)), list(map(self.noise.index, kept)))
+        law = Independent(groups)
+        return replace(self, noisy_loss=noisy, noise_matrix=matrix, noise=kept, law=law)
+
+    def written_out(self, rows: Sequence[int] | None = None) -> NoisyGradientDescent:
+        """The problem with the mean over all samples, or over some of them, written out.
+
+        Each sample's own noise e is e_0, e_1, … there.
+        """
+        if self.samples is None:
+            return self
+        chosen = range(len(self.samples)) if rows is None else rows
+        noisy = self.noisy_loss
+        copies = [self.samples.noise_of(i) for i in chosen]
+        own = tuple(copy[e] for copy in copies for e in self.samples.independent)
+        shared = tuple(e for e in self.noise if e not in self.samples.independent)
+        return replace(
+            self,
+            loss=self.samples.written(self.loss, chosen)[0],
+            noisy_loss=None if noisy is None else self.samples.written(noisy, chosen)[0],
+            noise=shared + own,
+            law=repeated(self.law, self.noise, self.samples.independent, copies),
+        )
 
     @cached_property
     def stochastic_gradient(self) -> tuple[sp.Expr, ...]:
@@ -309,8 +368,25 @@ class NoisyGradientDescent:
             refuse_stray("law", jump.displacement, {*self.parameters})
             refuse_stray("law", jump.rate, {*self.parameters})
 
+    def _check_samples(self, samples: Samples) -> None:
+        if self.constraints is not None or self.chart is not None:
+            given = "chart" if self.constraints is None else "constraints"
+            raise NotCoveredError(
+                f"{given}: Γ of a mean over samples is where each sample is fitted; leave it out, "
+                "or write the samples out with problem.written_out()"
+            )
+        refuse_overlap(
+            weights=self.weights, noise=self.noise, parameters=self.parameters, data=samples.symbols
+        )
+        stray = set(samples.independent) - set(self.noise)
+        if stray:
+            raise ProblemError(f"independent: {names(stray)} is not among the noise")
+
     def _check_noiseless(self) -> None:
         if self.noisy_loss is None:
+            return
+        if self.samples is not None:
+            _ = self.one_sample  # where it holds for each sample, it holds for the mean
             return
         noiseless = Substitution(dict.fromkeys(self.noise, sp.S.Zero))(self.noisy_loss)
         if noiseless.has(sp.nan, sp.zoo, sp.oo, -sp.oo):
@@ -341,6 +417,31 @@ def _with_losses(fields: dict[str, Any]) -> dict[str, Any]:
         return as_losses(item, losses) if isinstance(item, sp.Basic) else item
 
     return {name: known(value) for name, value in fields.items()} if losses else fields
+
+
+def _over_the_same_samples(loss: sp.Expr, noisy: sp.Expr) -> tuple[sp.Expr, sp.Expr]:
+    """Loss and noisy loss as means over the same data with the same noise, where they are means."""
+    if not isinstance(loss, Mean) and not isinstance(noisy, Mean):
+        return loss, noisy
+    if not isinstance(loss, Mean) or not isinstance(noisy, Mean):
+        other = "noisy_loss" if isinstance(loss, Mean) else "loss"
+        raise ProblemError(f"{other}: expected a Mean over the samples, as the other one is")
+    samples = joined((loss.samples, noisy.samples))
+    return Mean(loss.summand, samples), Mean(noisy.summand, samples)
+
+
+def _split_law(law: Law, noise: tuple[sp.Symbol, ...], samples: Samples) -> Law:
+    """The law with the noise of a sample apart from the noise that all samples share."""
+    own = tuple(e for e in noise if e in samples.independent)
+    shared = tuple(e for e in noise if e not in own)
+    parts = split(law, own, shared)
+    for symbols, part in parts:
+        if set(symbols) & set(own) and not part.shrinks:
+            raise ProblemError(
+                f"law: {part} keeps its size and is drawn once for all samples; expected a law of "
+                "the noise of one sample, or noise that is not among `independent`"
+            )
+    return law if not own or not shared else Independent(parts)
 
 
 def _chart(given: Any, weights: tuple[sp.Symbol, ...], parameters: tuple[sp.Symbol, ...]) -> Chart:

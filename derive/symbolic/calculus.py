@@ -14,6 +14,8 @@ from typing import Any
 
 import sympy as sp
 
+from .means import Mean
+
 NOTHING: frozenset[sp.Symbol] = frozenset()
 
 INFINITE = frozenset((sp.oo, -sp.oo, sp.zoo, sp.nan))
@@ -89,6 +91,8 @@ class Differentiator:
                 for i, factor in enumerate(e.args)
                 for v, slope in self._slopes(factor).items()
             )
+        if isinstance(e, Mean):
+            return {v: e.samples.of(slope) for v, slope in self._slopes(e.summand).items()}
         if isinstance(e, sp.Pow) and not self._slopes(e.exp):
             return self._chain(e.base, e.exp, e.base ** (e.exp - 1))
         if len(e.args) == 1 and type(e)._eval_derivative is sp.Function._eval_derivative:

@@ -33,8 +33,8 @@ class SampledRecursion(Recursion):
         x, the symbols of one sample.
     values : ndarray, shape (n, len(data))
         The samples.
-    shared : bool
-        Whether all samples see the same noise.
+    own : tuple of Symbol
+        Noise of which each sample has a draw of its own.
     sums : tuple of Symbol
         What `update` calls the sum.
     summand : callable
@@ -45,7 +45,7 @@ class SampledRecursion(Recursion):
 
     data: tuple[Any, ...]
     values: Doubles
-    shared: bool
+    own: tuple[Any, ...]
     sums: tuple[Any, ...]
     summand: Callable[[], Sequence[Any]]
 
@@ -65,10 +65,10 @@ class SampledRecursion(Recursion):
         return [
             f"for b in range({LANES}):",
             *clear,
-            *(fetch if self.shared else []),
+            *([] if self.own else fetch),
             f"data = tables[{len(self.sampler.draws)}]",
             "for sample in range(len(data)):",
-            *(f"    {line}" for line in ([] if self.shared else fetch)),
+            *(f"    {line}" for line in (fetch if self.own else [])),
             *(f"    {line}" for line in self._summation(names)),
             f"for b in range({LANES}):",
             *(f"    {line}" for line in self._update(names)),
@@ -85,11 +85,16 @@ class SampledRecursion(Recursion):
     def _places(self) -> list[str]:
         """Rows of the noise of a sample among the draws, as text."""
         d, positions = len(self.noise), self.sampler.positions
-        texts = [row_of(position) for position in positions[:d]]
-        if len(positions) == d:
-            return texts
-        spacing = [positions[d + i][0] - positions[i][0] for i in range(d)]
-        return [f"{text} + {step} * sample" for text, step in zip(texts, spacing, strict=True)]
+        texts = dict(zip(self.noise, map(row_of, positions[:d]), strict=True))
+        # Of the further samples there is only their own noise, in the same order.
+        for e, (row, *_) in zip(self._own_in_order, positions[d:], strict=False):
+            step = row - positions[self.noise.index(e)][0]
+            texts[e] = f"{texts[e]} + {step} * sample"
+        return list(texts.values())
+
+    @property
+    def _own_in_order(self) -> list[Any]:
+        return [e for e in self.noise if e in self.own]
 
     def _summation(self, names: Names) -> list[str]:
         state, noise, constants = names

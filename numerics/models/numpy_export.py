@@ -23,7 +23,8 @@ from derive.theory.jets import SquaresJet
 
 from ..codegen.functions import check_expressions, readable_names
 from ..errors import CodeGenerationError
-from .compiled_limit import compile_limit, equation_numbers
+from .compiled_limit import compile_limit
+from .dense import equation_numbers
 
 Entries = NDArray[np.object_]
 

@@ -98,7 +98,12 @@ class NoiseSampler:
 
 
 def sampler_for(
-    law: Law, noise: Sequence[Any], *, copies: int = 1, first_row: int = SCRATCH_ROWS
+    law: Law,
+    noise: Sequence[Any],
+    *,
+    own: Sequence[Any] = (),
+    copies: int = 1,
+    first_row: int = SCRATCH_ROWS,
 ) -> NoiseSampler:
     """Draws of a law.
 
@@ -108,8 +113,10 @@ def sampler_for(
         With every parameter bound to a number.
     noise : sequence of Symbol
         The noise coordinates.
+    own : sequence of Symbol
+        Coordinates of which there are several draws in each step, whole groups of the law.
     copies : int
-        Independent draws in each step.
+        How many; of the others there is one.
     first_row : int
         First row of the buffer that the draws may fill.
 
@@ -123,16 +130,18 @@ def sampler_for(
     where: dict[tuple[int, Any], tuple[int, int, int]] = {}
     row = first_row
     for symbols, part in groups:
-        made = _draws(part, row, len(symbols), copies)
+        count = copies if symbols[0] in own else 1
+        made = _draws(part, row, len(symbols), count)
         size, width, period = made[0].size, made[0].width, made[0].period
         draws += made
         where |= {
             (copy, s): (row + size * copy + i, width, period)
-            for copy in range(copies)
+            for copy in range(count)
             for i, s in enumerate(symbols)
         }
         row += width * period
-    positions = (where[copy, s] for copy in range(copies) for s in noise)
+    places = ((copy, s) for copy in range(copies) for s in noise)
+    positions = (where[place] for place in places if place in where)
     return NoiseSampler(tuple(draws), tuple(positions))
 
 

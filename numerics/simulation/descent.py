@@ -5,14 +5,13 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, singledispatch
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from derive.model.problem import NoisyGradientDescent
-from derive.sampled import SampledDescent
 from derive.symbols import ScaleSymbol, alpha, sigma
 
 from ..arguments import (
@@ -25,9 +24,11 @@ from ..arguments import (
     recorded_steps,
     starting_points,
 )
+from ..codegen.finite_sums import SampledRecursion
 from ..codegen.functions import CompiledFunction, compile_function, content_of
 from ..codegen.recursions import Recursion
 from ..errors import ArgumentError
+from ..random.draws import SCRATCH_ROWS
 from ..random.samplers import NoiseSampler, sampler_for
 from ..random.streams import Seed
 from .paths import Paths
@@ -74,7 +75,13 @@ class CompiledDescent:
     @cached_property
     def sampler(self) -> NoiseSampler:
         """Draws of the noise."""
-        return sampler_for(self.problem.law, self.problem.noise)
+        problem, samples = self.problem, self.problem.samples
+        if samples is None:
+            return sampler_for(problem.law, problem.noise)
+        # The sum over the samples needs the rows before those of the draws.
+        first = SCRATCH_ROWS + problem.dimension + len(problem.noise)
+        own, copies = samples.independent, len(samples)
+        return sampler_for(problem.law, problem.noise, own=own, copies=copies, first_row=first)
 
     @cached_property
     def gradient(self) -> CompiledFunction:
@@ -96,21 +103,41 @@ class CompiledDescent:
     def _recursion(
         self, state: tuple[Any, ...], constants: tuple[Any, ...], update: Callable[[], list[Any]]
     ) -> Recursion:
-        problem = self.problem
-        return Recursion(
-            name="descent",
-            state=state,
-            noise=problem.noise,
-            constants=constants,
-            sampler=self.sampler,
-            recorded=problem.dimension,
-            update=update,
-            content=content_of(problem),
+        one, samples = self.problem.one_sample, self.problem.samples
+        given: dict[str, Any] = {
+            "state": state,
+            "noise": one.noise,
+            "constants": constants,
+            "sampler": self.sampler,
+            "recorded": one.dimension,
+            "update": update,
+        }
+        if samples is None:
+            return Recursion(name="descent", content=content_of(one), **given)
+        # The code is the same for other data of as many samples.
+        kind = samples.symbols, samples.independent, len(samples)
+        return SampledRecursion(
+            name="sampled_descent",
+            content=content_of(one, *kind),
+            data=samples.symbols,
+            values=np.array(samples.table, dtype=np.float64),
+            own=samples.independent,
+            sums=self._sums,
+            summand=lambda: one.stochastic_gradient,
+            **given,
         )
+
+    @property
+    def _sums(self) -> tuple[Any, ...]:
+        """Sums over the samples, as the step calls them."""
+        return tuple(ScaleSymbol(f"sum{i}", real=True) for i in range(self.problem.dimension))
 
     def _slope(self) -> Sequence[Any]:
         """∇_w (L̂ + U) as the step sees it."""
-        return self.problem.stochastic_gradient
+        samples = self.problem.samples
+        if samples is None:
+            return self.problem.stochastic_gradient
+        return [total / len(samples) for total in self._sums]
 
     def _plain_step(self) -> list[Any]:
         return [w - ALPHA * g for w, g in zip(self.problem.weights, self._slope(), strict=True)]
@@ -150,8 +177,7 @@ class CompiledDescent:
         return compile_descent, (self.problem,)
 
 
-@singledispatch
-def compile_descent(problem: NoisyGradientDescent | SampledDescent) -> CompiledDescent:
+def compile_descent(problem: NoisyGradientDescent) -> CompiledDescent:
     """Prepare the recursion of a problem for simulation.
 
     Parameters
@@ -170,7 +196,7 @@ def compile_descent(problem: NoisyGradientDescent | SampledDescent) -> CompiledD
 
 
 def simulate_descent(
-    problem: NoisyGradientDescent | SampledDescent | CompiledDescent,
+    problem: NoisyGradientDescent | CompiledDescent,
     start: ArrayLike | Mapping[Any, float],
     *,
     alpha: float,
@@ -333,7 +359,7 @@ def run_descent(
 
 
 def reference_descent(
-    problem: NoisyGradientDescent | SampledDescent | CompiledDescent,
+    problem: NoisyGradientDescent | CompiledDescent,
     start: ArrayLike,
     *,
     alpha: float,

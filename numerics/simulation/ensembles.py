@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from derive.sampled import SampledDescent
 from numpy.typing import ArrayLike
 from tqdm.auto import tqdm
 
 from derive.errors import SavedFileError
 from derive.files.atomic_write import write_atomically
 from derive.model.problem import NoisyGradientDescent
-from derive.sampled import SampledDescent
 
 from ..arguments import check_counts, doubles, processors, recorded_steps, starting_points
 from ..codegen.cache import code_version

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from derive import Bernoulli, Gaussian, SampledDescent, mechanisms
+from derive import Bernoulli, Gaussian, Mean, NoisyGradientDescent, mechanisms
 from derive.symbolic.programs import Program
 from tests.truth.motion import AT_STEP, THEOREM, Motion, Row, confirm_directly, confirm_extrapolated
 
@@ -29,7 +29,7 @@ def net(a: Any, b: Any) -> sp.Expr:
     return sp.Add(*(out * sp.tanh(z) for out, z in zip(a, rows, strict=True)))
 
 
-def sampled(mechanism: str, law: Any) -> tuple[SampledDescent, tuple[float, ...]]:
+def sampled(mechanism: str, law: Any) -> tuple[NoisyGradientDescent, tuple[float, ...]]:
     """The net with a mask that all samples share, and weights that fit all samples."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(SAMPLES, INPUTS))
@@ -40,10 +40,11 @@ def sampled(mechanism: str, law: Any) -> tuple[SampledDescent, tuple[float, ...]
     noise = sp.symbols(f"eta1:{len(masked) + 1}", real=True)
     scaled = {w: w * (1 + e) for w, e in zip(masked, noise, strict=True)}
     model = net(A, B)
-    problem = SampledDescent(
-        (model - Y) ** 2 / 2,
-        (model.xreplace(scaled) - Y) ** 2 / 2,
-        WEIGHTS, noise, (*X, Y), values, law, shared=True, near=tuple(np.hstack([a, b.ravel()])),
+    data = {(*X, Y): values}
+    problem = NoisyGradientDescent(
+        Mean((model - Y) ** 2 / 2, data),
+        Mean((model.xreplace(scaled) - Y) ** 2 / 2, data),
+        WEIGHTS, noise, law, near=tuple(np.hstack([a, b.ravel()])),
     )  # fmt: skip
     return problem, (*a, *b.ravel())
 
@@ -68,7 +69,7 @@ class ByProgram(Motion):
     def drift(self, w: np.ndarray) -> np.ndarray:
         """−P∇Reg."""
         reg, residual = self.programs
-        places = [[*w, *sample] for sample in self.problem.values]
+        places = [[*w, *sample] for sample in self.problem.samples.table]
         slopes = [reg.gradient(place, len(w), mpmath.fp) for place in places]
         normals = [residual.gradient(place, len(w), mpmath.fp) for place in places]
         basis = np.linalg.qr(np.array(normals, float).T)[0]
@@ -77,9 +78,13 @@ class ByProgram(Motion):
 
     @cached_property
     def programs(self) -> tuple[Program, Program]:
-        symbols = (*self.problem.weights, *self.problem.data)
-        reg = self.equation.moments.regularizer
-        return Program(symbols, [reg]), Program(symbols, [self.problem.square[1]])
+        samples = self.problem.samples
+        symbols = (*self.problem.weights, *samples.symbols)
+        reg, (residual,) = (
+            samples.one(self.equation.regularizer),
+            self.equation.manifold.constraints,
+        )
+        return Program(symbols, [reg]), Program(symbols, [residual])
 
 
 @pytest.mark.slow

@@ -1,0 +1,186 @@
+"""What is asked of a model at points of Γ, compiled from closed expressions."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from derive import Limit
+from derive.theory.jets import PlainJet, SquaresJet
+
+from ..codegen.deferred_sigint import compiling_to_the_end
+from ..codegen.finite_sums import SampledFunction
+from ..codegen.functions import CompiledFunction, compile_function
+from ..errors import ArgumentError
+from ..geometry.at_points import Layout
+from ..geometry.small_matrices import Array
+
+NATIVE = "void(float64[:, ::1], float64[:, ::1])"
+
+Function = TypeVar("Function", CompiledFunction, SampledFunction)
+
+
+@compiling_to_the_end()
+def compiled_now(function: Function) -> Function:
+    """The function, compiled already, so that a kernel can take it by address."""
+    function.batch.compile(NATIVE)  # type: ignore[attr-defined]
+    return function
+
+
+@dataclass(frozen=True)
+class DenseModel:
+    """The local model of a limit whose expressions are compiled as they stand.
+
+    A local model has a `layout`, the generated functions `values`, `constraints` and
+    `loss_gradient`, and `regularizer`.
+
+    Attributes
+    ----------
+    limit : Limit
+        What is compiled.
+    """
+
+    limit: Limit
+
+    @cached_property
+    def layout(self) -> Layout:
+        """What `values` computes, in which order."""
+        limit, loss = self.limit, self._loss
+        columns = int(limit.moments.columns.cols)
+        bend = [(i, j) for i, j, _ in limit.second_order.bend] if self._has_second_order else []
+        noise_at = len(loss.values)
+        slope_at = noise_at + self._dimension * columns
+        return Layout(
+            dimension=self._dimension,
+            rank=self.limit.manifold.codimension,
+            rows=loss.rows,
+            squares=loss.squares,
+            second=indices(loss.second, 3),
+            thirds=noise_at - loss.rows * self._dimension - len(loss.second),
+            terms=indices(loss.terms, 4),
+            columns=columns,
+            factored=limit.moments.factor is not None,
+            bend=indices(bend, 2),
+            noise_at=noise_at,
+            slope_at=slope_at,
+            next_at=slope_at + self._dimension,
+            **equation_numbers(limit),
+        )
+
+    @cached_property
+    def values(self) -> CompiledFunction:
+        """Packed derivatives at a point of Γ, as `layout` says."""
+        limit = self.limit
+        parts = [*self._loss.values, *limit.moments.columns, *limit.slope]
+        if self._has_second_order:
+            parts += limit.second_order.scalars
+        return self._native("limit", parts)
+
+    @cached_property
+    def _loss(self) -> _LossValues:
+        jet, problem = self.limit.manifold.jet, self.limit.problem
+        if isinstance(jet, SquaresJet):
+            return _of_squares(jet)
+        normals = [c.diff(w) for c in self.limit.manifold.constraints for w in problem.weights]
+        return _of_plain(jet, normals)
+
+    @property
+    def _has_second_order(self) -> bool:
+        return bool(self.limit.second_weight != 0)
+
+    @cached_property
+    def constraints(self) -> CompiledFunction:
+        """[F | DF] at any point: the constraints and their derivatives."""
+        parts = list(self.limit.manifold.constraints)
+        parts += [c.diff(w) for c in parts for w in self.limit.problem.weights]
+        return self._native("constraints", parts)
+
+    @property
+    def constraint_count(self) -> int:
+        """Number of constraints; they may be redundant."""
+        return len(self.limit.manifold.constraints)
+
+    @cached_property
+    def loss_gradient(self) -> CompiledFunction:
+        """∇L at any point."""
+        return self._native("loss_gradient", self.limit.problem.loss_gradient)
+
+    def regularizer(self, w: ArrayLike) -> Array:
+        """Reg(w), shape (...)."""
+        return self._regularizer(w)
+
+    @cached_property
+    def _regularizer(self) -> CompiledFunction:
+        return compile_function(self.limit.problem.weights, self.limit.regularizer, "regularizer")
+
+    @property
+    def _dimension(self) -> int:
+        return int(self.limit.problem.dimension)
+
+    def _native(self, name: str, outputs: Sequence[Any]) -> CompiledFunction:
+        return compiled_now(compile_function(self.limit.problem.weights, outputs, name))
+
+
+def equation_numbers(limit: Limit) -> dict[str, float]:
+    """Weights of the equation, by the fields of `Layout` that hold them.
+
+    Raises
+    ------
+    ArgumentError
+        If one is a symbol still.
+    """
+    equation = limit.equation
+    numbers = {
+        "ito": equation.at(equation.ito_weight),
+        "noise": equation.at(equation.noise_weight),
+        "second_weight": equation.at(equation.second_weight),
+        "damping": equation.relaxation.damping,
+        "dephasing": equation.relaxation.dephasing,
+    }
+    symbols = sorted(map(str, set().union(*(e.free_symbols for e in numbers.values()))))
+    if symbols:
+        raise ArgumentError(
+            f"limit: {', '.join(symbols)} is a symbol still; give numbers, as in "
+            "limit.at_step(0.05) or limit.effective(0.05, 0.1), before compiling"
+        )
+    return {name: float(value) for name, value in numbers.items()} | {"order": equation.order}
+
+
+class _LossValues(NamedTuple):
+    """Derivatives of L at a point of Γ, with the fields of `Layout` that tell them apart."""
+
+    squares: bool
+    rows: int
+    second: list[tuple[int, int, int]]
+    terms: list[tuple[int, int, int, int]]
+    values: list[Any]
+
+
+def _of_squares(jet: SquaresJet) -> _LossValues:
+    residuals = jet.unit_weights().residuals
+    entries = [(a, *entry) for a, residual in enumerate(residuals) for entry in residual.hessian]
+    values = [x for r in residuals for x in r.gradient] + [value for *_, value in entries]
+    return _LossValues(True, len(residuals), [(a, i, j) for a, i, j, _ in entries], [], values)
+
+
+def _of_plain(jet: PlainJet, normals: list[Any]) -> _LossValues:
+    """The terms of D³L[S] count S_ab and S_ba apart."""
+    terms = [
+        (e, a, b, c)
+        for e, (i, j, k, _) in enumerate(jet.thirds)
+        for a, b, c in sorted(set(itertools.permutations((i, j, k))))
+    ]
+    second = [(0, i, j) for i, j, _ in jet.second]
+    values = [*normals, *(v for *_, v in jet.second), *(v for *_, v in jet.thirds)]
+    return _LossValues(False, len(normals) // jet.dimension, second, terms, values)
+
+
+def indices(entries: Sequence[tuple[int, ...]], width: int) -> NDArray[np.int64]:
+    """Index tuples of a layout as an array, shape (·, width)."""
+    return np.array(entries, dtype=np.int64).reshape(-1, width)
