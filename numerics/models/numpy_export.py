@@ -17,7 +17,7 @@ import sympy as sp
 from numpy.typing import NDArray
 from sympy.printing.numpy import NumPyPrinter
 
-from derive import Limit
+from derive import Limit, NotCoveredError
 from derive.files.atomic_write import write_atomically
 from derive.theory.jets import SquaresJet
 
@@ -141,6 +141,10 @@ def write_numpy(limit: Limit, path: str | PathLike[str]) -> None:
         If the model holds a function that NumPy lacks, or the limit is a next-order equation that
         has no closed form.
     """
+    if limit.problem.samples is not None:
+        raise NotCoveredError(
+            "limit: a mean over samples is not exported; derive the limit of problem.written_out()"
+        )
     source = numpy_source(limit)
     write_atomically(path, lambda file: file.write(source.encode()))
 

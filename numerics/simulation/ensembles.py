@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from derive.sampled import SampledDescent
 from numpy.typing import ArrayLike
 from tqdm.auto import tqdm
 
@@ -117,7 +116,7 @@ class Ensemble:
 
 
 def simulate_grid(
-    problem: NoisyGradientDescent | SampledDescent | CompiledDescent,
+    problem: NoisyGradientDescent | CompiledDescent,
     start: ArrayLike | Mapping[Any, float],
     directory: str | PathLike[str],
     *,

@@ -1,0 +1,149 @@
+"""Every public verb on every kind of problem: it works, or says that it is not covered, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import sympy as sp
+
+from derive import (
+    Limit,
+    Mean,
+    NoisyGradientDescent,
+    NotCoveredError,
+    derive_limit,
+    document,
+    equilibria,
+    invariant_density,
+)
+from derive.analysis.exceptional_values import exceptional_values
+from derive.analysis.phases import terms
+from numerics import (
+    compile_limit,
+    simulate_descent,
+    simulate_grid,
+    simulate_limit,
+    validate,
+    write_numpy,
+)
+from numerics.validation.planner import plan
+
+w1, w2, w3, x, y, eta, xi = sp.symbols("w1 w2 w3 x y eta xi", real=True)
+RESIDUAL = w1 * x + (1 + w2) * w3 * x**2 - y
+DATA = {x: [1.0, 2.0], y: [0.5, 1.5]}
+LOSS = Mean(RESIDUAL**2, DATA)
+RING = (w1**2 + w2**2 - 1) ** 2 * (2 + w1) / 4
+
+PROBLEMS: dict[str, Callable[[], NoisyGradientDescent]] = {
+    "an expression": lambda: NoisyGradientDescent(
+        RING, RING + (w1**2 + w2**2) * eta / 2, (w1, w2), eta
+    ),
+    "a mean with noise of each sample": lambda: NoisyGradientDescent(
+        LOSS, Mean((RESIDUAL - xi) ** 2, DATA, xi), (w1, w2, w3), xi
+    ),
+    "a mean with noise that all share": lambda: NoisyGradientDescent(
+        LOSS, Mean(RESIDUAL.subs(w2, w2 * (1 + eta)) ** 2, DATA), (w1, w2, w3), eta
+    ),
+}
+STARTS = {2: [0.6, 0.8], 3: [0.25, 0.5, 0.2]}
+RUN = {"alpha": 0.05, "sigma": 0.1, "paths": 2, "seed": 0}
+VERBS: dict[str, Callable[[Limit, list[float], Path], Any]] = {
+    "outcome": lambda limit, *_: limit.outcome,
+    "regularizer_on_manifold": lambda limit, *_: limit.regularizer_on_manifold,
+    "at_step": lambda limit, *_: limit.at_step(0.05),
+    "scales": lambda limit, *_: limit.scales(),
+    "crossover": lambda limit, *_: limit.crossover(1),
+    "effective": lambda limit, *_: limit.effective(0.05, 0.1),
+    "check": lambda limit, *_: limit.check([0] * limit.problem.dimension),
+    "explain": lambda limit, *_: str(limit.explain()),
+    "text": lambda limit, *_: str(limit),
+    "latex": lambda limit, *_: limit.latex(),
+    "html": lambda limit, *_: limit._repr_html_(),
+    "document": lambda limit, *_: document(limit),
+    "save and load": lambda limit, _, folder: _again(limit, folder),
+    "subs": lambda limit, *_: limit.subs({}),
+    "terms of the phases": lambda limit, *_: terms(limit),
+    "equilibria": lambda limit, *_: equilibria(limit),
+    "invariant_density": lambda limit, *_: invariant_density(limit),
+    "exceptional_values": lambda limit, *_: exceptional_values(limit),
+    "compile_limit": lambda limit, start, _: _evaluated(limit, start),
+    "simulate_descent": lambda limit, start, _: simulate_descent(
+        limit.problem, start, steps=50, **RUN
+    ),
+    "simulate_limit": lambda limit, start, _: simulate_limit(
+        limit, start, time=0.01, paths=1, seed=0
+    ),
+    "simulate_grid": lambda limit, start, folder: simulate_grid(
+        limit.problem, start, folder, grid=[(0.05, 0.1)], steps=50, paths=2, seed=0
+    ),
+    "validate": lambda limit, start, _: validate(
+        limit, start, time=0.3, **(RUN | {"paths": 100, "sigma": 0.2})
+    ),
+    "plan": lambda limit, start, _: plan(limit, start, alpha=0.05, sigma=0.1, time=0.5, paths=100),
+    "write_numpy": lambda limit, _, folder: write_numpy(limit, folder / "limit.py"),
+}
+REFUSED = {
+    *((verb, kind) for verb in ("check", "terms of the phases", "equilibria", "write_numpy",
+                                "invariant_density") for kind in list(PROBLEMS)[1:]),
+    ("invariant_density", "an expression"),
+    ("crossover", "a mean with noise that all share"),
+}  # fmt: skip
+"""What is not covered yet: the list may only shrink."""
+
+
+@cache
+def limit_of(kind: str) -> Limit:
+    return derive_limit(PROBLEMS[kind]())
+
+
+def _again(limit: Limit, folder: Path) -> Limit:
+    limit.save(folder / "limit.json")
+    again = Limit.load(folder / "limit.json")
+    assert str(again) == str(limit)
+    assert again == limit
+    return again
+
+
+def _evaluated(limit: Limit, start: list[float]) -> Any:
+    fast = compile_limit(limit)
+    w = fast.flow_limit(start)
+    found = [fast.drift(w), fast.diffusion(w), fast.projector(w), fast.spectrum(w)]
+    assert all(np.isfinite(x).all() for x in found)
+    return found
+
+
+@pytest.mark.parametrize("kind", PROBLEMS)
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_verb_works_or_says_why_not(verb: str, kind: str, tmp_path: Path) -> None:
+    limit = limit_of(kind)
+    start = STARTS[limit.problem.dimension]
+    if (verb, kind) in REFUSED:
+        with pytest.raises(NotCoveredError, match=r".{30}"):
+            VERBS[verb](limit, start, tmp_path)
+    elif verb == "write_numpy":
+        VERBS[verb](limit, start, tmp_path)
+        assert (tmp_path / "limit.py").exists()
+    else:
+        assert VERBS[verb](limit, start, tmp_path) is not None
+
+
+@pytest.mark.parametrize("kind", PROBLEMS)
+def test_every_limit_has_the_same_attributes(kind: str) -> None:
+    limit = limit_of(kind)
+    assert type(limit) is Limit
+    names = [name for name in dir(limit) if not name.startswith("_")]
+    assert names == [name for name in dir(limit_of("an expression")) if not name.startswith("_")]
+    for name in names:
+        getattr(limit, name)
+
+
+@pytest.mark.parametrize("kind", PROBLEMS)
+@pytest.mark.parametrize("bad", [{"step": -1}, {"step": 0.1, "momentum": 2}, {"step": "α"}])
+def test_arguments_are_checked_for_every_kind(kind: str, bad: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"step|momentum"):
+        limit_of(kind).at_step(**bad)
