@@ -43,6 +43,7 @@ from ..derivation.classification import (
     Step,
 )
 from ..derivation.noise_moments import NoiseMoments
+from ..errors import NotCoveredError
 from ..manifold.manifold import Manifold
 from ..symbolic.zero_tests import Basis
 from ..symbols import alpha, sigma
@@ -131,7 +132,17 @@ def certify_limit(
         Reg and Σ.
     classification : Classification
         What is to be proved.
+
+    Raises
+    ------
+    NotCoveredError
+        For a mean over samples, of which only a few are written out.
     """
+    if manifold.problem.samples is not None:
+        raise NotCoveredError(
+            "certificate: not derived for a mean over samples; certify the limit of "
+            "problem.written_out()"
+        )
     maker = _Maker(manifold, moments, classification)
     findings = tuple(map(maker.certified, classification.evidence.steps))
     return Certificate(findings, maker.document)

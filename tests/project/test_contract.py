@@ -35,7 +35,7 @@ from numerics.validation.planner import plan
 
 w1, w2, w3, x, y, eta, xi = sp.symbols("w1 w2 w3 x y eta xi", real=True)
 RESIDUAL = w1 * x + (1 + w2) * w3 * x**2 - y
-DATA = {x: [1.0, 2.0], y: [0.5, 1.5]}
+DATA = {x: [1.0, 1.5], y: [0.5, 0.9375]}
 LOSS = Mean(RESIDUAL**2, DATA)
 RING = (w1**2 + w2**2 - 1) ** 2 * (2 + w1) / 4
 
@@ -66,6 +66,7 @@ VERBS: dict[str, Callable[[Limit, list[float], Path], Any]] = {
     "html": lambda limit, *_: limit._repr_html_(),
     "document": lambda limit, *_: document(limit),
     "save and load": lambda limit, _, folder: _again(limit, folder),
+    "certificate": lambda limit, *_: limit.certificate(),
     "subs": lambda limit, *_: limit.subs({}),
     "terms of the phases": lambda limit, *_: terms(limit),
     "equilibria": lambda limit, *_: equilibria(limit),
@@ -87,9 +88,12 @@ VERBS: dict[str, Callable[[Limit, list[float], Path], Any]] = {
     "plan": lambda limit, start, _: plan(limit, start, alpha=0.05, sigma=0.1, time=0.5, paths=100),
     "write_numpy": lambda limit, _, folder: write_numpy(limit, folder / "limit.py"),
 }
+NOT_OVER_SAMPLES = (
+    *("check", "certificate", "terms of the phases", "equilibria"),
+    *("invariant_density", "write_numpy"),
+)
 REFUSED = {
-    *((verb, kind) for verb in ("check", "terms of the phases", "equilibria", "write_numpy",
-                                "invariant_density") for kind in list(PROBLEMS)[1:]),
+    *((verb, kind) for verb in NOT_OVER_SAMPLES for kind in list(PROBLEMS)[1:]),
     ("invariant_density", "an expression"),
     ("crossover", "a mean with noise that all share"),
 }  # fmt: skip
