@@ -24,7 +24,7 @@ from tqdm.auto import tqdm
 from derive import Limit, Outcome
 from derive.derivation.noise_moments import persistent_noise
 
-from .arguments import MAX_COUNT, check_counts, number, positive, starting_points
+from .arguments import check_counts, number, positive, starting_points
 from .errors import ArgumentError
 from .models.compiled_limit import CompiledLimit, compile_limit
 from .reports.report import Observables, ValidationReport, weight_observables
@@ -42,7 +42,14 @@ from .validation.bursts import (
     relaxations,
 )
 from .validation.checks import Finding, judge
-from .validation.comparison import Comparison, compare, expansion_order, iterations_per_time
+from .validation.comparison import (
+    Comparison,
+    check_arrival,
+    compare,
+    expansion_order,
+    iterations_of,
+    iterations_per_time,
+)
 from .validation.experiment import LEVEL, Experiment, Settings, Stream, ladder, largest_norm
 
 Array = NDArray[np.float64]
@@ -209,12 +216,7 @@ def _settings(
         )
     scaled = limit.at_step(0, momentum)
     iterations = time * iterations_per_time(scaled, max(alphas), max(sigmas))
-    most = time * iterations_per_time(scaled, min(alphas), min(sigmas))
-    if not most <= MAX_COUNT:
-        raise ArgumentError(
-            f"time: {time:g} units of slow time are {most:.3g} iterations at α = {min(alphas):g}, "
-            f"σ = {min(sigmas):g}; give a shorter time or larger α and σ"
-        )
+    iterations_of(scaled, min(alphas), min(sigmas), time)
     if not iterations >= 100:
         raise ArgumentError(
             f"time: {time:g} units of slow time are only {iterations:.3g} iterations at "
@@ -233,11 +235,7 @@ def _ladder(name: str, given: float | Sequence[float]) -> tuple[float, ...]:
 def _require_stable(predicted: CompiledLimit, alpha: float, settings: Settings) -> None:
     start, beta = np.array(settings.start), settings.momentum
     end = predicted.descent_limit(start, alpha, beta)
-    if not np.isfinite(end).all():
-        raise ArgumentError(
-            f"start: gradient descent with α = {alpha:g} does not end on Γ from {settings.start}; "
-            "start closer to Γ or give a smaller alpha"
-        )
+    check_arrival(predicted, end, f"gradient descent with α = {alpha:g} from {settings.start}")
     problem = predicted.limit.problem
     persistent = not problem.law.shrinks or bool(persistent_noise(problem))
     if persistent and np.linalg.norm(end - start) > ON_MANIFOLD * np.linalg.norm(start):

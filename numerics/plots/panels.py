@@ -21,7 +21,7 @@ BAND = (0.05, 0.95)
 
 def draw_landscape(axes: Axes, landscape: Landscape, names: Sequence[str]) -> None:
     """Level sets of L, with Γ."""
-    heights = np.log10(landscape.loss + 1e-12)
+    heights = np.log10(np.maximum(landscape.loss, 0.0) + 1e-12)  # L may be negative far from Γ
     levels = np.linspace(np.quantile(heights, 0.05), heights.max(), 11)
     axes.contour(
         landscape.x, landscape.y, heights, levels, colors=GREY, linewidths=0.4, linestyles="solid"
@@ -30,7 +30,8 @@ def draw_landscape(axes: Axes, landscape: Landscape, names: Sequence[str]) -> No
         landscape.x, landscape.y, landscape.constraint, [0.0], colors=MANIFOLD, linewidths=2.5
     )
     axes.plot([], [], color=MANIFOLD, linewidth=2.5, label=r"$\Gamma$")
-    axes.set_aspect("equal")
+    # A path that diverges leaves the picture.
+    axes.set(xlim=landscape.x[[0, -1]], ylim=landscape.y[[0, -1]], aspect="equal")
     axes.set_xlabel(symbol(names[0]))
     axes.set_ylabel(symbol(names[1]), rotation=0, labelpad=8)
 
@@ -90,11 +91,11 @@ def draw_time_scales(axes: Axes, comparison: Comparison, name: str, observable: 
 def draw_band(axes: Axes, comparison: Comparison, name: str, observable: Observable) -> None:
     """Mean and central 90 % of an observable over slow time, recursion against limits."""
     values = observable(comparison.projected[-1])
-    low, high = np.nanquantile(values, BAND, axis=0)
-    axes.fill_between(comparison.times, low, high, color=RECURSION, alpha=0.22, linewidth=0)
-    axes.plot(
-        comparison.times, np.nanmean(values, axis=0), color=RECURSION, label=r"$\Phi_\alpha(w_k)$"
-    )
+    if len(values):  # else every path was lost
+        low, high = np.nanquantile(values, BAND, axis=0)
+        axes.fill_between(comparison.times, low, high, color=RECURSION, alpha=0.22, linewidth=0)
+        middle = np.nanmean(values, axis=0)
+        axes.plot(comparison.times, middle, color=RECURSION, label=r"$\Phi_\alpha(w_k)$")
     for paths, color, style, label in limits(comparison):
         limit = observable(paths)
         axes.plot(comparison.times, limit.mean(axis=0), style, color=color, label=label)

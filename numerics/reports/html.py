@@ -9,6 +9,8 @@ from os import PathLike
 from pathlib import Path
 from string import Template
 
+import numpy as np
+
 from derive.display.mathml import statement_html
 from derive.display.statements import Statement, equations
 from derive.files.atomic_write import write_atomically
@@ -152,9 +154,10 @@ def _figures(report: ValidationReport) -> Iterable[str]:
             plots.exponents(report.scaling),
             "Speed along Γ, fitted without the predicted equation.",
         )
-    yield _figure(
-        plots.ladder(report.gaps), "Distance to the limits over the ladder of noise scales."
-    )
+    if any(np.isfinite(gap.at_step) for gap in report.gaps):
+        yield _figure(
+            plots.ladder(report.gaps), "Distance to the limits over the ladder of noise scales."
+        )
 
 
 def _figure(figure: plots.Figure, caption: str) -> str:

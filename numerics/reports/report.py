@@ -93,11 +93,12 @@ class ValidationReport:
 
     @property
     def landscape(self) -> Landscape | None:
-        """L around the paths, for problems with two weights."""
+        """L around the paths, for problems with two weights; around the limit if all are lost."""
         if self.limit.problem.dimension != 2:
             return None
-        paths = self.comparisons[-1].trace.weights
-        return survey(compile_limit(self.limit), paths)
+        comparison = self.comparisons[-1]
+        reached = comparison.trace.weights[comparison.trace.ok]
+        return survey(compile_limit(self.limit), reached if len(reached) else comparison.expected)
 
     def to_dict(self) -> dict[str, Any]:
         """Settings, verdict, checks and gaps in plain types, for JSON."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -43,6 +43,12 @@ FEWEST_STEPS = 100
 
 TOLERANCE = 1e-10
 """Error of one step of a limit without noise: relative to the weights, and a hundredth absolute."""
+
+LOOK = 2000
+"""Steps of the solver between two looks at how it gets on."""
+
+MOST_STEPS = 10**6
+"""Steps that a solver may have before it, some minutes."""
 
 Integers = NDArray[np.int64]
 
@@ -235,6 +241,26 @@ def _follow_all(
     return weights, ends[0], ends[1]
 
 
+@dataclass
+class _Pace:
+    """How fast a solver gets on, looked at every so many steps."""
+
+    end: float
+    reached: float = 0.0
+    gained: float = 0.0
+
+    def look(self, time: float) -> None:
+        """Refuse to go on where the end is out of reach, and the steps do not grow to reach it."""
+        gained, self.reached = time - self.reached, time
+        left = LOOK * (self.end - time) / gained
+        if left > MOST_STEPS and gained < 2 * self.gained:
+            raise ArgumentError(
+                f"time: {self.end:g} units of slow time take about {left:.1g} steps more from "
+                f"t = {time:.3g} on, where no longer steps are possible; give a shorter time"
+            )
+        self.gained = gained
+
+
 def _follow(
     fast: CompiledLimit, point: Array, times: Array, tolerance: float, weights: Array
 ) -> tuple[int, int]:
@@ -251,10 +277,12 @@ def _follow(
         rtol=tolerance,
         atol=tolerance / 100,
     )
-    steps = 0
+    steps, pace = 0, _Pace(times[-1])
     while solver.status == "running":
         solver.step()
         steps += 1
+        if steps % LOOK == 0:
+            pace.look(solver.t)
         here = fast.retract(solver.y)
         if solver.status == "failed" or not (
             np.isfinite(here).all() and fast.spectrum(here)[0] > floor

@@ -13,6 +13,7 @@ from derive import alpha as ALPHA
 from derive import sigma as SIGMA
 from derive.model.laws import ShrinkingLaw
 
+from ..arguments import MAX_COUNT
 from ..codegen.functions import compile_function
 from ..errors import ArgumentError
 from ..models.compiled_limit import CompiledLimit, compile_limit
@@ -29,6 +30,9 @@ RECORDED = 40
 TRACED = 3
 """Paths that are recorded finely."""
 
+SINGULAR = 1e-14
+"""Smallest eigenvalue of H, relative to the largest, that is not round-off."""
+
 LOOSER = 10.0
 """Factor of the tolerance with which a limit without noise is integrated a second time."""
 
@@ -42,6 +46,53 @@ def iterations_per_time(limit: Limit, alpha: float, sigma: float) -> float:
         speed = 1 / alpha / sigma
         return speed * speed  # infinite where ** would not compute it
     return float(limit.time_scale.subs({ALPHA: alpha, SIGMA: sigma}))
+
+
+def iterations_of(limit: Limit, alpha: float, sigma: float, time: float) -> float:
+    """Iterations in so much slow time.
+
+    Raises
+    ------
+    ArgumentError
+        If they are more than can be counted.
+    """
+    iterations = time * iterations_per_time(limit, alpha, sigma)
+    if not iterations <= MAX_COUNT:
+        raise ArgumentError(
+            f"time: {time:g} units of slow time are {iterations:.3g} iterations at α = {alpha:g}, "
+            f"σ = {sigma:g}; give a shorter time or larger α and σ"
+        )
+    return iterations
+
+
+def check_arrival(compiled: CompiledLimit, end: Array, way: str) -> None:
+    """Refuse a start from which the run does not reach a regular point of Γ.
+
+    Parameters
+    ----------
+    compiled : CompiledLimit
+        The limit.
+    end : ndarray, shape (N,)
+        Where the noiseless run ends.
+    way : str
+        What ends there, for the message.
+
+    Raises
+    ------
+    ArgumentError
+        If that is nowhere, or H has too small a rank there.
+    """
+    if not np.isfinite(end).all():
+        raise ArgumentError(
+            f"start: {way} does not end on Γ; start closer to Γ, or give a smaller alpha"
+        )
+    smallest, largest = compiled.spectrum(end)[[0, -1]]
+    if not smallest > SINGULAR * largest:
+        raise ArgumentError(
+            f"start: {way} ends at {tuple(np.round(end, 9).tolist())}, where H has a rank below "
+            f"{compiled.codimension} and Γ is no manifold (two pieces of it may cross); start "
+            "elsewhere"
+        )
 
 
 def expansion_order(problem: NoisyGradientDescent) -> int:

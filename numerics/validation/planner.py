@@ -14,7 +14,7 @@ from ..arguments import check_counts, number, positive, starting_points
 from ..errors import ArgumentError
 from ..models.compiled_limit import compile_limit
 from ..simulation.descent import compile_descent, simulate_descent
-from .comparison import iterations_per_time
+from .comparison import check_arrival, iterations_of
 
 PILOT_PATHS, PILOT_STEPS = 256, 2000
 OVERHEAD = 3.0
@@ -52,6 +52,8 @@ class Plan:
         Cost of the validation, extrapolated from a short run on this machine.
     sharpness : float
         Standard error of a mean over the paths, relative to their spread, after extrapolation.
+    budget : float or None
+        Seconds that it was to take.
     """
 
     alpha: float
@@ -65,6 +67,7 @@ class Plan:
     iterations: float
     seconds: float
     sharpness: float
+    budget: float | None = None
 
     @property
     def suggestion(self) -> str:
@@ -75,6 +78,8 @@ class Plan:
             advice.append(f"α = {gentle:.2g} for αλ_max = {GENTLE:g}")
         if self.crossover > CROSSOVER:
             advice.append(f"σ = {np.sqrt(CROSSOVER * self.alpha):.2g} for σ²/α = {CROSSOVER:g}")
+        if self.budget is not None and self.seconds > self.budget:
+            advice.append(f"a budget of {self.seconds:.2g} s, which {FEWEST} paths take")
         return "consider " + " and ".join(advice) if advice else "nothing to change"
 
     def __str__(self) -> str:
@@ -114,7 +119,8 @@ def plan(
     Raises
     ------
     ArgumentError
-        If neither or both of `paths` and `budget` are given, or the budget is not positive.
+        If neither or both of `paths` and `budget` are given, an argument is out of its range, or
+        the start does not end on Γ.
     """
     if (paths is None) == (budget is None):
         raise ArgumentError("paths, budget: expected one of the two")
@@ -127,9 +133,11 @@ def plan(
     if paths is not None:
         check_counts(paths=(paths, 1))
     compiled = compile_limit(limit)
-    end = compiled.flow_limit(starting_points(start, limit.problem.weights, 1)[0])
+    point = starting_points(start, limit.problem.weights, 1)[0]
+    iterations = iterations_of(limit, alpha, sigma, time)
+    end = compiled.flow_limit(point)
+    check_arrival(compiled, end, f"the gradient flow from {tuple(point.tolist())}")
     stiffness = alpha * float(compiled.spectrum(end)[-1])
-    iterations = time * iterations_per_time(limit, alpha, sigma)
     cost = OVERHEAD * iterations * seconds_per_step(limit, end, alpha, sigma)
     if paths is None:
         paths = int(np.clip(budget / cost, FEWEST, MOST))  # type: ignore[operator]
@@ -146,6 +154,7 @@ def plan(
         seconds=cost * paths,
         # 2 m(fine) − m(coarse) has five times the variance of one mean.
         sharpness=float(np.sqrt(5 / paths)),
+        budget=budget,
     )
 
 

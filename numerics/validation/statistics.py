@@ -36,8 +36,14 @@ class Estimate:
 
 
 def mean(samples: Array) -> Estimate:
-    """Mean over the first axis, n ≥ 1 independent samples; a single sample is taken as exact."""
+    """Mean over the first axis, n independent samples.
+
+    A single sample is taken as exact; of no samples it is NaN.
+    """
     n = len(samples)
+    if not n:
+        nothing = np.full(samples.shape[1:], np.nan)
+        return Estimate(nothing, nothing)
     spread = samples.std(axis=0, ddof=1) if n > 1 else np.zeros(samples.shape[1:])
     return Estimate(samples.mean(axis=0), spread / np.sqrt(n))
 
@@ -45,14 +51,14 @@ def mean(samples: Array) -> Estimate:
 def variance(samples: Array) -> Estimate:
     """Variance over the first axis, its error from the fourth moment."""
     n = len(samples)
-    squares = mean((samples - samples.mean(axis=0)) ** 2)
+    squares = mean((samples - mean(samples).value) ** 2)
     return squares.scaled(n / max(1, n - 1))
 
 
 def covariance(samples: Array) -> Estimate:
     """Covariance matrix, shape (N, N), of samples of shape (n, N)."""
     n = len(samples)
-    centred = samples - samples.mean(axis=0)
+    centred = samples - mean(samples).value
     products = mean(centred[:, :, None] * centred[:, None, :])
     return products.scaled(n / max(1, n - 1))
 

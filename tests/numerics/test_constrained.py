@@ -7,7 +7,7 @@ from scipy import stats
 from scipy.integrate import solve_ivp
 
 from derive import Limit, NoisyGradientDescent, Outcome
-from numerics import Status, StepSizeWarning, compile_limit, simulate_limit
+from numerics import ArgumentError, Status, StepSizeWarning, compile_limit, simulate_limit
 from numerics.simulation.integrate import default_step, recorded_times
 from tests.truth.fields import derived
 
@@ -243,6 +243,21 @@ def test_refusals(change: dict, message: str) -> None:
     start = options.pop("start")
     with pytest.raises(ValueError, match=message):
         simulate_limit(ring(), start, **options)
+
+
+@pytest.mark.parametrize("noise", [False, True], ids=["flow", "diffusion"])
+def test_a_time_without_end_is_refused(noise: bool) -> None:
+    limit = additive(CIRCLE, w1, w2) if noise else ring()
+    with pytest.raises(ArgumentError, match=r"1e\+300|steps"):
+        simulate_limit(limit, (0.6, 0.8), time=1e300, paths=1, seed=0)
+
+
+def test_a_flow_that_slows_down_is_followed_far() -> None:
+    """x' = −x³, whose steps grow with time: x = 1/√(1 + 2t)."""
+    noisy = w2**2 / 2 + etas[0] ** 2 * w1**4 / 4
+    limit = derived(NoisyGradientDescent(w2**2 / 2, noisy, (w1, w2), etas[0]))
+    path = simulate_limit(limit, (1.0, 0.0), time=1e12, paths=1, seed=0).weights[0, -1]
+    assert path[0] == pytest.approx((1 + 2e12) ** -0.5, rel=1e-4)
 
 
 def test_recorded_times_may_be_given() -> None:

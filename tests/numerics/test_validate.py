@@ -319,6 +319,18 @@ def test_the_command(tmp_path, capsys):
     assert content["settings"]["seed"] == 3
 
 
+def test_the_command_where_every_path_is_lost(tmp_path, monkeypatch, capsys):
+    """A verdict and all its files, and not one warning of NumPy (they are errors here)."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ring.toml").write_text(MODEL, encoding="utf-8")
+    outputs = ["--report", "page.html", "--json", "verdict.json"]
+    assert main(["ring.toml", "--sigma", "3", "--time", "50", *outputs]) == 1
+    said = capsys.readouterr()
+    assert "CONTRADICTS  paths lost" in said.out
+    assert not said.err
+    assert {p.name for p in tmp_path.iterdir()} == {"ring.toml", "ring.png", *outputs[1::2]}
+
+
 def test_the_command_on_bad_input(tmp_path, capsys):
     model = tmp_path / "ring.toml"
     model.write_text(MODEL.replace("alpha = 0.05\n", ""), encoding="utf-8")
