@@ -10,7 +10,7 @@ from typing import Any
 import sympy as sp
 
 from ..errors import ProblemError
-from ..model.laws import Independent, Jump, LevyPair
+from ..model.laws import Independent, Jump, LevyPair, square_root
 from ..model.problem import NoisyGradientDescent
 from ..model.reading import parts
 from ..symbolic.calculus import (
@@ -19,7 +19,6 @@ from ..symbolic.calculus import (
     Occurrence,
     Substitution,
     WithoutCaches,
-    semidefinite_factor,
 )
 
 NOT_SMOOTH = (sp.DiracDelta, sp.Derivative, sp.Subs, type(sp.nan), type(sp.zoo))
@@ -263,16 +262,6 @@ class _Expansion(WithoutCaches):
     def _displaced(jump: Jump, items: Sequence[Any]) -> list[tuple[sp.Expr, Any]]:
         """The coordinates that jump, each with its item."""
         return [(z, x) for z, x in zip(jump.displacement, items, strict=True) if z != 0]
-
-
-def square_root(covariance: sp.ImmutableMatrix) -> sp.Matrix:
-    """Factor F with F Fᵀ = C of a noise covariance."""
-    if covariance.is_Identity:
-        return sp.eye(covariance.rows)
-    factor = semidefinite_factor(covariance)
-    if factor is None:
-        raise ProblemError(f"law: the covariance {covariance} is not positive semi-definite")
-    return factor
 
 
 class _Smoothness:

@@ -15,7 +15,7 @@ import sympy as sp
 from ..derivation.classification import Outcome, Step
 from ..derivation.limiting_equation import LimitingEquation
 from ..manifold.charts import IntrinsicForm
-from ..model.laws import Bernoulli, CustomLaw, Gaussian, Independent, Law, Minibatch, Rademacher
+from ..model.laws import Independent, Law
 from ..model.problem import NoisyGradientDescent
 from ..symbolic.unknown_functions import unknown_names
 from .notation import Equality, Formula, Notation, Part, Words, is_too_long
@@ -119,42 +119,28 @@ def _samples(problem: NoisyGradientDescent) -> Iterator[Statement]:
 
 
 def _law(law: Law) -> Statement:
-    if isinstance(law, Gaussian):
-        covariance = "I" if law.covariance is None else _text(law.covariance)
-        text = f"Gaussian, covariance σ² {covariance}"
-    else:
-        text = repr(law)
-    return Statement("noise", text, tuple(_law_parts(law)))
+    return Statement("noise", _law_text(law), tuple(_law_parts(law)))
+
+
+def _law_text(law: Law) -> str:
+    if isinstance(law, Independent):
+        named = ((", ".join(map(str, symbols)), part) for symbols, part in law.groups)
+        return "; ".join(f"{names}: {_law_text(part)}" for names, part in named)
+    quantities = (f", {name} = {_text(value)}" for name, _, value in law.quantities)
+    return law.description + "".join(quantities)
 
 
 def _law_parts(law: Law) -> Iterator[Part]:
     """A law in words and formulas."""
-    match law:
-        case Gaussian(covariance=None):
-            yield Words("Gaussian, covariance σ² I")
-        case Gaussian(covariance=c):
-            yield Words("Gaussian, covariance σ² C")
-            yield Equality("C", c)
-        case Rademacher():
-            yield Words("independent signs, ±σ with probability 1/2 each")
-        case Bernoulli():
-            yield Words("dropout: −1 with probability p, else p/(1−p), independent, σ² = p/(1−p)")
-        case Minibatch():
-            how = "with" if law.replacement else "without"
-            yield Words(f"weights of batches of {law.batch_size} of {law.samples}, {how} return")
-        case CustomLaw():
-            yield Words(f"covariance σ² C and jumps at {len(law.jumps)} displacements z")
-            yield Equality("C", law.covariance)
-            for jump in law.jumps:
-                yield Equality("z^\\top", jump.displacement.T)
-                yield Formula((r"\nu(\{z\}) = ", jump.rate))
-        case Independent():
-            for symbols, group in law.groups:
-                commas = [x for s in symbols for x in (s, r",\, ")][:-1]
-                yield Formula(tuple(commas))
-                yield from _law_parts(group)
-        case _:
-            yield Words(repr(law))
+    if isinstance(law, Independent):
+        for symbols, group in law.groups:
+            commas = [x for s in symbols for x in (s, r",\, ")][:-1]
+            yield Formula(tuple(commas))
+            yield from _law_parts(group)
+        return
+    yield Words(law.description)
+    for _, tex, value in law.quantities:
+        yield Equality(tex, value)
 
 
 def _manifold(limit: LimitingEquation) -> list[Statement]:

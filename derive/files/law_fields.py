@@ -8,16 +8,7 @@ from typing import Any
 
 import sympy as sp
 
-from ..model.laws import (
-    Bernoulli,
-    CustomLaw,
-    Gaussian,
-    Independent,
-    Law,
-    Minibatch,
-    Rademacher,
-    Uniform,
-)
+from ..model.laws import Law, known_laws
 from ..symbolic.calculus import expanded_terms
 from .fields import Field, located
 from .tokens import shorten
@@ -31,11 +22,6 @@ MAX_SYMBOLIC_ROWS = 6
 
 MAX_SYMBOLIC_TERMS = 12
 """Terms of the entries that hold parameters, multiplied out, in the whole covariance."""
-
-_LAWS: dict[str, type[Any]] = {
-    law.__name__: law
-    for law in (Gaussian, Rademacher, Uniform, Bernoulli, Minibatch, CustomLaw, Independent)
-}
 
 
 def read_law(field: Field, names: Mapping[str, Entry], grouped: bool = False) -> Law:
@@ -57,23 +43,24 @@ def read_law(field: Field, names: Mapping[str, Entry], grouped: bool = False) ->
     """
     if not isinstance(field.value, str | Mapping):
         field.expected("the name of a law, or a table")
-    keys = {"name": field} if isinstance(field.value, str) else field.fields("law")
+    keys = {"name": field} if isinstance(field.value, str) else field.items()
+    laws = known_laws()
     if "name" not in keys:
-        field.fail(f"the key 'name' is missing; expected one of {', '.join(_LAWS)}")
+        field.fail(f"the key 'name' is missing; expected one of {', '.join(laws)}")
     name = keys.pop("name").text("the name of a law")
-    if name not in _LAWS or (grouped and name == "Independent"):
-        known = ", ".join(law for law in _LAWS if not (grouped and law == "Independent"))
+    if name not in laws or (grouped and name == "Independent"):
+        known = ", ".join(law for law in laws if not (grouped and law == "Independent"))
         field.fail(f"expected one of {known}, got {shorten(name)!r}")
-    arguments = {argument.name: argument for argument in dataclasses.fields(_LAWS[name])}
+    made_of = dataclasses.fields(laws[name])  # type: ignore[arg-type]
+    arguments = {argument.name: argument for argument in made_of if argument.init}
     for key in keys.keys() - arguments.keys():
         field.fail(f"{name} takes no {key!r}; it takes {', '.join(arguments) or 'no arguments'}")
     for key, argument in arguments.items():
         if key not in keys and argument.default is dataclasses.MISSING:
             field.fail(f"the key {key!r} is missing, which {name} needs")
-    values = {key: _ARGUMENTS[key](keys[key], names) for key in keys}
+    values = {key: _ARGUMENTS.get(key, _expression)(keys[key], names) for key in keys}
     with located(field):
-        law: Law = _LAWS[name](**values)
-    return law
+        return laws[name](**values)
 
 
 def _covariance(field: Field, names: Mapping[str, Entry]) -> list[list[sp.Expr]]:
@@ -122,8 +109,6 @@ def _groups(
 
 _ARGUMENTS: dict[str, Callable[[Field, Mapping[str, Entry]], Any]] = {
     "covariance": _covariance,
-    "samples": _expression,
-    "batch_size": _expression,
     "replacement": lambda field, names: field.flag(),
     "jumps": _jumps,
     "groups": _groups,

@@ -30,23 +30,22 @@ from ..manifold.charts import IntrinsicForm
 from ..manifold.discovery import known_manifold
 from ..manifold.finite_sums import SampledManifold
 from ..manifold.manifold import Manifold
-from ..model import laws
+from ..model.laws import Jump, known_laws
 from ..model.problem import Chart, NoisyGradientDescent
 from ..symbolic.means import Samples
 from ..symbolic.zero_tests import Basis, Verdict
 from .atomic_write import write_atomically
-from .codec import Decoder, Encoder, Types
+from .codec import Decoder, Encoder
 
 FORMAT = "singular-limit limit"
 VERSION = 2
 
-TYPES: Types = {
+TYPES: dict[str, Any] = {
     kind.__name__: kind
     for kind in (
         *(Basis, Chart, Classification, Equation, Evidence, IntrinsicForm, Kind),
         *(NoisyGradientDescent, Outcome, SpecialForm, Step, Verdict),
-        *(laws.Gaussian, laws.Rademacher, laws.Uniform, laws.TwoPoint, laws.Bernoulli),
-        *(laws.Minibatch, laws.CustomLaw, laws.Independent, laws.Jump),
+        Jump,
     )
 }
 RESULTS = ("regularizer_on_manifold", "drift", "diffusion", "special", "intrinsic")
@@ -93,7 +92,7 @@ def load(path: str | PathLike[str]) -> dict[str, Any]:
 
 def to_json(limit: LimitingEquation) -> dict[str, Any]:
     """A limit as a JSON document."""
-    encoder = Encoder(TYPES)
+    encoder = Encoder(TYPES | known_laws())
     problem = encoder.encode(limit.problem)  # first, to refuse it before any work is done
     m = limit.manifold
     content = {
@@ -122,7 +121,7 @@ def to_json(limit: LimitingEquation) -> dict[str, Any]:
 def from_json(document: Mapping[str, Any]) -> dict[str, Any]:
     """The parts of a limit: the fields of `Limit`, and under "results" what is known of it."""
     _check(document)
-    decoder = Decoder(TYPES, document["expressions"])
+    decoder = Decoder(TYPES | known_laws(), document["expressions"])
     given = {name: decoder.decode(value) for name, value in document["content"].items()}
     problem = _of_type(NoisyGradientDescent, given["problem"])
     return {

@@ -7,51 +7,32 @@ fluctuations and the measure ν of its jumps of size O(1); a law that shrinks wi
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from inspect import isabstract
+from typing import Any, ClassVar, Self
 
 import sympy as sp
 
-from ..errors import ProblemError
+from ..errors import NotCoveredError, ProblemError
 from ..symbolic.calculus import semidefinite_factor
+from .expansions import (
+    Direction,
+    Jump,
+    LevyPair,
+    Part,
+    coordinate_part,
+    dropout_part,
+    infinitely_divisible_part,
+)
 from .reading import read_expression, read_matrix, read_symbols, sequence
 
-
-@dataclass(frozen=True)
-class Jump:
-    """An atom of the jump measure ν.
-
-    Attributes
-    ----------
-    displacement : ImmutableMatrix, shape (d, 1)
-        Where the noise jumps to, z.
-    rate : Expr
-        The mass ν({z}).
-    """
-
-    displacement: sp.ImmutableMatrix
-    rate: sp.Expr
-
-
-@dataclass(frozen=True)
-class LevyPair:
-    """What the limit sees of a law: E f(η) = f(0) + σ²(½ C:∇²f(0) + ∫[f(z) − f(0) − z·∇f(0)]ν(dz)).
-
-    Attributes
-    ----------
-    covariance : ImmutableMatrix, shape (d, d)
-        Covariance C of the small fluctuations, in units of σ².
-    jumps : tuple of Jump
-        Atoms of ν.
-    """
-
-    covariance: sp.ImmutableMatrix
-    jumps: tuple[Jump, ...] = ()
+Quantity = tuple[str, str, Any]
+"""A letter of a description as text and as LaTeX, and its value."""
 
 
 class Law(ABC):
-    """Law of one draw η of the noise."""
+    """Law of one draw η of the noise; a frozen dataclass."""
 
     shrinks: ClassVar[bool] = True
     """Whether the law tends to zero as σ → 0 (a minibatch of fixed size does not)."""
@@ -63,9 +44,65 @@ class Law(ABC):
     def levy_pair(self, dimension: int) -> LevyPair:
         """Lévy pair in `dimension` noise coordinates, or `ProblemError` if that does not fit."""
 
-    def subs(self, values: Mapping[sp.Symbol, Any]) -> Law:
+    def parts(self, symbols: Sequence[sp.Symbol]) -> Iterator[Part]:
+        """Expansions of the independent parts of the law, for the scales beyond the theorems."""
+        raise NotCoveredError(self._unknown)
+
+    def directions(self, symbols: Sequence[sp.Symbol]) -> Iterator[tuple[Direction, sp.Expr]]:
+        """Directions of the noise with the kurtosis of the independent coordinate along each."""
+        raise NotCoveredError(self._unknown)
+
+    @property
+    def description(self) -> str:
+        """The law in words, with the letters of `quantities`."""
+        return f"law {type(self).__name__}"
+
+    @property
+    def quantities(self) -> tuple[Quantity, ...]:
+        """What the description speaks of."""
+        return tuple(
+            (name, rf"\text{{{name}}}", value)
+            for name, value in _arguments(self).items()
+            if isinstance(value, sp.Basic | sp.MatrixBase)
+        )
+
+    def subs(self, values: Mapping[sp.Symbol, Any]) -> Self:
         """Bind symbolic parameters of the law."""
-        return self
+        bound = {
+            name: value.subs(values)
+            for name, value in _arguments(self).items()
+            if isinstance(value, sp.Basic | sp.MatrixBase)
+        }
+        return replace(self, **bound) if bound else self  # type: ignore[type-var]
+
+    @property
+    def _unknown(self) -> str:
+        return (
+            "law: this moment beyond order σ² is not known for "
+            f"{type(self).__name__}; it is for laws that shrink with σ, and the mean of the noisy "
+            "loss for rare jumps too"
+        )
+
+
+def _arguments(law: Law) -> dict[str, Any]:
+    """What a law is made of."""
+    return {f.name: getattr(law, f.name) for f in fields(law) if f.init}  # type: ignore[arg-type]
+
+
+def known_laws() -> dict[str, type[Law]]:
+    """All laws that can be made, by name: those of this module, and those that users define.
+
+    A law is a frozen dataclass derived from `Law`; saving it, stating it in a model file and
+    printing it need nothing else. `numerics.random.samplers.draws_of` is told how to draw it.
+    """
+    found: dict[str, type[Law]] = {}
+    open_classes = Law.__subclasses__()
+    while open_classes:
+        kind = open_classes.pop(0)
+        open_classes = kind.__subclasses__() + open_classes
+        if is_dataclass(kind) and not isabstract(kind):
+            found.setdefault(kind.__name__, kind)
+    return found
 
 
 def _immutable_covariance(covariance: Any) -> sp.ImmutableMatrix:
@@ -106,6 +143,15 @@ class ShrinkingLaw(Law):
         """No jumps, and the identity as covariance."""
         return LevyPair(sp.ImmutableMatrix(sp.eye(dimension)))
 
+    def parts(self, symbols: Sequence[sp.Symbol]) -> Iterator[Part]:
+        """The coordinates."""
+        return (coordinate_part(s, self.kurtosis, self.skewness) for s in symbols)
+
+    def directions(self, symbols: Sequence[sp.Symbol]) -> Iterator[tuple[Direction, sp.Expr]]:
+        """Columns of F with C = F Fᵀ."""
+        pair = self.levy_pair(len(symbols))
+        return ((direction, self.kurtosis) for direction in _columns(pair, symbols))
+
 
 @dataclass(frozen=True)
 class Gaussian(ShrinkingLaw):
@@ -141,9 +187,19 @@ class Gaussian(ShrinkingLaw):
         _check_dimension(self, self.covariance.rows, dimension)
         return LevyPair(self.covariance)
 
-    def subs(self, values: Mapping[sp.Symbol, Any]) -> Gaussian:
-        """Bind symbolic entries of the covariance."""
-        return self if self.covariance is None else Gaussian(self.covariance.subs(values))
+    def parts(self, symbols: Sequence[sp.Symbol]) -> Iterator[Part]:
+        """The law as a whole."""
+        yield infinitely_divisible_part(symbols, self.levy_pair(len(symbols)))
+
+    @property
+    def description(self) -> str:
+        """The law in words."""
+        return f"Gaussian, covariance σ² {'I' if self.covariance is None else 'C'}"
+
+    @property
+    def quantities(self) -> tuple[Quantity, ...]:
+        """C."""
+        return () if self.covariance is None else (("C", "C", self.covariance),)
 
 
 @dataclass(frozen=True)
@@ -151,6 +207,7 @@ class Rademacher(ShrinkingLaw):
     """Independent signs: η_i = ±σ with probability ½ each."""
 
     kurtosis = sp.Integer(1)
+    description = "independent signs, ±σ with probability 1/2 each"
 
 
 @dataclass(frozen=True)
@@ -158,6 +215,7 @@ class Uniform(ShrinkingLaw):
     """Independent uniform noise of variance σ²: η_i uniform on [−√3 σ, √3 σ]."""
 
     kurtosis = sp.Rational(9, 5)
+    description = "independent, uniform on [−√3 σ, √3 σ]"
 
 
 @dataclass(frozen=True)
@@ -182,6 +240,13 @@ class TwoPoint(ShrinkingLaw):
         object.__setattr__(self, "skewness", skewness)
         object.__setattr__(self, "kurtosis", 1 + skewness**2)
 
+    description = "independent, σa with probability 1/(1+a²), else −σ/a"
+
+    @property
+    def quantities(self) -> tuple[Quantity, ...]:
+        """A."""
+        return (("a", "a", self.value),)
+
     @property
     def value(self) -> sp.Expr:
         """The positive value a = (E ζ³ + √((E ζ³)² + 4))/2; the other one is −1/a."""
@@ -197,6 +262,11 @@ class Bernoulli(Law):
     """
 
     has_independent_coordinates = True
+    description = "dropout: −1 with probability p, else p/(1−p), independent, σ² = p/(1−p)"
+
+    def parts(self, symbols: Sequence[sp.Symbol]) -> Iterator[Part]:
+        """The coordinates."""
+        return map(dropout_part, symbols)
 
     def levy_pair(self, dimension: int) -> LevyPair:
         """One jump to −e_i a coordinate, of rate one."""
@@ -254,9 +324,16 @@ class Minibatch(Law):
             scale = n * (n - batch) / (batch * (n - 1)) if dimension > 1 else sp.Integer(0)
         return LevyPair(sp.ImmutableMatrix(scale * (sp.eye(dimension) - sp.ones(dimension) / n)))
 
-    def subs(self, values: Mapping[sp.Symbol, Any]) -> Minibatch:
-        """Bind a symbolic batch size."""
-        return Minibatch(self.samples.subs(values), self.batch_size.subs(values), self.replacement)
+    @property
+    def description(self) -> str:
+        """The law in words."""
+        how = "with" if self.replacement else "without"
+        return f"weights of batches of {self.batch_size} of {self.samples}, {how} return"
+
+    @property
+    def quantities(self) -> tuple[Quantity, ...]:
+        """None beside the words."""
+        return ()
 
 
 @dataclass(frozen=True)
@@ -285,10 +362,54 @@ class CustomLaw(Law):
         _check_dimension(self, self.covariance.rows, dimension)
         return LevyPair(self.covariance, self.jumps)
 
+    def parts(self, symbols: Sequence[sp.Symbol]) -> Iterator[Part]:
+        """The law as a whole."""
+        yield infinitely_divisible_part(symbols, self.levy_pair(len(symbols)))
+
+    def directions(self, symbols: Sequence[sp.Symbol]) -> Iterator[tuple[Direction, sp.Expr]]:
+        """Columns of F with C = F Fᵀ, where there are no jumps."""
+        if self.jumps:
+            raise NotCoveredError(self._unknown)
+        pair = self.levy_pair(len(symbols))
+        return ((direction, sp.Integer(3)) for direction in _columns(pair, symbols))
+
+    @property
+    def description(self) -> str:
+        """The law in words."""
+        return f"covariance σ² C and jumps at {len(self.jumps)} displacements z"
+
+    @property
+    def quantities(self) -> tuple[Quantity, ...]:
+        """C, and each z with its rate."""
+        atoms = (
+            quantity
+            for jump in self.jumps
+            for quantity in (
+                ("zᵀ", r"z^\top", jump.displacement.T),
+                ("ν({z})", r"\nu(\{z\})", jump.rate),
+            )
+        )
+        return (("C", "C", self.covariance), *atoms)
+
     def subs(self, values: Mapping[sp.Symbol, Any]) -> CustomLaw:
         """Bind symbolic entries of the covariance and the jumps."""
         jumps = tuple((j.displacement.subs(values), j.rate.subs(values)) for j in self.jumps)
         return CustomLaw(self.covariance.subs(values), jumps)  # type: ignore[arg-type]
+
+
+def _columns(pair: LevyPair, symbols: Sequence[sp.Symbol]) -> Iterator[Direction]:
+    factor = square_root(pair.covariance)
+    return (dict(zip(symbols, factor[:, a], strict=True)) for a in range(factor.cols))
+
+
+def square_root(covariance: sp.ImmutableMatrix) -> sp.Matrix:
+    """Factor F with F Fᵀ = C of a noise covariance."""
+    if covariance.is_Identity:
+        return sp.eye(covariance.rows)
+    factor = semidefinite_factor(covariance)
+    if factor is None:
+        raise ProblemError(f"law: the covariance {covariance} is not positive semi-definite")
+    return factor
 
 
 def _as_jump(jump: Any, dimension: int) -> Jump:

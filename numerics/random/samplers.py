@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import singledispatch
 from typing import Any
 
 import numpy as np
@@ -36,12 +37,6 @@ from .draws import (
     TwoValues,
 )
 from .streams import Doubles, PathStreams, Seed
-
-INDEPENDENT_COORDINATES: dict[type[Law], type[Draw]] = {
-    Rademacher: Signs,
-    Uniform: Flat,
-    Bernoulli: Dropout,
-}
 
 
 @dataclass(frozen=True)
@@ -131,7 +126,7 @@ def sampler_for(
     row = first_row
     for symbols, part in groups:
         count = copies if symbols[0] in own else 1
-        made = _draws(part, row, len(symbols), count)
+        made = draws_of(part, row, len(symbols), count)
         size, width, period = made[0].size, made[0].width, made[0].period
         draws += made
         where |= {
@@ -145,26 +140,67 @@ def sampler_for(
     return NoiseSampler(tuple(draws), tuple(positions))
 
 
-def _draws(law: Law, row: int, size: int, copies: int) -> list[Draw]:
-    if type(law) in INDEPENDENT_COORDINATES:
-        return [INDEPENDENT_COORDINATES[type(law)](row, size, copies=copies)]
-    if isinstance(law, Gaussian):
-        return [_gaussian(law.covariance, row, size, copies)]
-    if isinstance(law, TwoPoint):
-        return [TwoValues(row, size, copies=copies, positive=_number("skewness", law.value))]
-    if isinstance(law, Minibatch):
-        if copies > 1:
-            raise NoiseError("law: a minibatch is drawn of all samples at once, not for each")
-        kind = Multiset if law.replacement else Subset
-        return [kind(row, size, batch=int(_number("batch_size", law.batch_size)))]
-    if isinstance(law, CustomLaw):
-        return _custom(law, row, size, copies)
+@singledispatch
+def draws_of(law: Law, row: int, size: int, copies: int) -> list[Draw]:
+    """Draws of a law, of which each kind has its own; ``draws_of.register`` teaches a new one.
+
+    Parameters
+    ----------
+    law : Law
+        With every parameter bound to a number.
+    row : int
+        First row of the noise buffer that they fill.
+    size : int
+        Noise coordinates.
+    copies : int
+        Independent draws of the coordinates in each step.
+
+    Raises
+    ------
+    NoiseError
+        If there is none.
+    """
     raise NoiseError(
-        f"law: no sampler for {type(law).__name__}; use one of those that derive exports"
+        f"law: no sampler for {type(law).__name__}; use one of those that derive exports, or "
+        "register one with numerics.random.samplers.draws_of.register"
     )
 
 
-def _custom(law: CustomLaw, row: int, size: int, copies: int) -> list[Draw]:
+@draws_of.register
+def _(law: Rademacher, row: int, size: int, copies: int) -> list[Draw]:
+    return [Signs(row, size, copies=copies)]
+
+
+@draws_of.register
+def _(law: Uniform, row: int, size: int, copies: int) -> list[Draw]:
+    return [Flat(row, size, copies=copies)]
+
+
+@draws_of.register
+def _(law: Bernoulli, row: int, size: int, copies: int) -> list[Draw]:
+    return [Dropout(row, size, copies=copies)]
+
+
+@draws_of.register
+def _(law: Gaussian, row: int, size: int, copies: int) -> list[Draw]:
+    return [_gaussian(law.covariance, row, size, copies)]
+
+
+@draws_of.register
+def _(law: TwoPoint, row: int, size: int, copies: int) -> list[Draw]:
+    return [TwoValues(row, size, copies=copies, positive=_number("skewness", law.value))]
+
+
+@draws_of.register
+def _(law: Minibatch, row: int, size: int, copies: int) -> list[Draw]:
+    if copies > 1:
+        raise NoiseError("law: a minibatch is drawn of all samples at once, not for each")
+    kind = Multiset if law.replacement else Subset
+    return [kind(row, size, batch=int(_number("batch_size", law.batch_size)))]
+
+
+@draws_of.register
+def _(law: CustomLaw, row: int, size: int, copies: int) -> list[Draw]:
     still = law.covariance.is_zero_matrix
     base: Draw = Clear(row, size, copies=copies)
     if not still:

@@ -158,27 +158,11 @@ def test_numbers_keep_all_digits() -> None:
     assert Decoder({}, ()).decode(Encoder({}).encode(third)) == third
 
 
-class Biased(Rademacher):
-    """A law that the format does not know."""
-
-
-@pytest.mark.parametrize(
-    ("problem", "message"),
-    [
-        (
-            NoisyGradientDescent(ROUND**2, ROUND**2 + eta * w1, (w1, w2), eta, Biased()),
-            "holds a Biased",
-        ),
-        (
-            NoisyGradientDescent(ROUND**2, ROUND**2 + eta * w1 * sp.besselj(0, w1), (w1, w2), eta),
-            r"besselj\(0, w1\) is not made of",
-        ),
-    ],
-    ids=["law", "function"],
-)
-def test_what_has_no_word_is_not_saved(problem, message: str, tmp_path: Path) -> None:
+def test_what_has_no_word_is_not_saved(tmp_path: Path) -> None:
+    noisy = ROUND**2 + eta * w1 * sp.besselj(0, w1)
+    problem = NoisyGradientDescent(ROUND**2, noisy, (w1, w2), eta)
     (tmp_path / "limit.json").write_text("older")
-    with pytest.raises(SavedFileError, match=message):
+    with pytest.raises(SavedFileError, match=r"besselj\(0, w1\) is not made of"):
         derive_limit(problem).save(tmp_path / "limit.json")
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("limit.json", "older")]
 

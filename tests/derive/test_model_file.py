@@ -189,7 +189,7 @@ def test_laws(load, text, law):
         ('"Gausian"', "law", "expected one of Gaussian, .*, got 'Gausian'"),
         ("{ samples = 1 }", "law", "'name' is missing"),
         ('{ name = "Bernoulli", samples = 1 }', "law", "Bernoulli takes no 'samples'"),
-        ('{ name = "Gaussian", sample = 1 }', "law", "did you mean 'samples'"),
+        ('{ name = "Gaussian", sample = 1 }', "law", "Gaussian takes no 'sample'; it takes cov"),
         ('{ name = "Minibatch", samples = 2 }', "law", "'batch_size' is missing"),
         ('{ name = "Minibatch", samples = 2, batch_size = 3 }', "law", "batch_size: expected"),
         (
