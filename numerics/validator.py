@@ -22,6 +22,8 @@ from numpy.typing import ArrayLike, NDArray
 from tqdm.auto import tqdm
 
 from derive import Limit, Outcome
+from derive import alpha as ALPHA
+from derive import sigma as SIGMA
 from derive.derivation.noise_moments import persistent_noise
 
 from .arguments import check_counts, number, positive, starting_points
@@ -73,13 +75,6 @@ SEEN_TO_MOVE = 10.0
 
 ON_MANIFOLD = 1e-7
 """Distance from Γ, relative to the weights, of a point that counts as one of Γ."""
-
-EXPONENTS = {
-    Outcome.NON_DEGENERATE: (1, 2),
-    Outcome.DIFFUSIVE: (2, 2),
-    Outcome.DETERMINISTIC: (2, 2),
-}
-"""Exponents of α and σ in the speed along Γ (Theorems A and B)."""
 
 
 def validate(
@@ -174,16 +169,18 @@ def validate(
         bar.update()
     scaling = _measured_scaling(whole.keyed(Stream.SCALING), comparison, bursts)
     if scaling is not None:
-        findings += hypothesis_tests.exponents(scaling, EXPONENTS[given.outcome])
+        findings += hypothesis_tests.exponents(scaling, exponents(given))
     bar.update()
-    fast = measure_fast_phase(
-        whole.keyed(Stream.FAST_PHASE, paths=BURST_FACTOR * settings.paths),
-        comparison.expected[0, 0],
-        alpha=comparison.alpha,
-        sigma=comparison.sigmas[0],
-        size=largest_norm(comparison.expected),
-    )
-    findings.append(hypothesis_tests.fast_phase(fast))
+    fast = None
+    if asymptotic.is_projected:
+        fast = measure_fast_phase(
+            whole.keyed(Stream.FAST_PHASE, paths=BURST_FACTOR * settings.paths),
+            comparison.expected[0, 0],
+            alpha=comparison.alpha,
+            sigma=comparison.sigmas[0],
+            size=largest_norm(comparison.expected),
+        )
+        findings.append(hypothesis_tests.fast_phase(fast))
     bar.update()
     bar.close()
     checks = judge(findings, settings.level)
@@ -230,6 +227,13 @@ def _ladder(name: str, given: float | Sequence[float]) -> tuple[float, ...]:
     if not several:
         raise ArgumentError(f"{name}: expected a positive number or several, got {given!r}")
     return ladder([number(name, value, positive) for value in several])
+
+
+def exponents(limit: Limit) -> tuple[float, float]:
+    """Exponents of α and σ in the speed along Γ."""
+    scale: Any = limit.time_scale
+    powers = scale.as_powers_dict()
+    return -float(powers[ALPHA]), -float(powers[SIGMA])
 
 
 def _require_stable(predicted: CompiledLimit, alpha: float, settings: Settings) -> None:
@@ -298,7 +302,7 @@ def _measured_scaling(
     outcome = comparison.limit.outcome
     coarse, fine = max(bursts, key=lambda pair: pair[0].significance)
     diffusive = outcome is Outcome.DIFFUSIVE
-    if outcome not in EXPONENTS or not (diffusive or coarse.significance > SEEN_TO_MOVE):
+    if comparison.limit.time_scale is None or not (diffusive or coarse.significance > SEEN_TO_MOVE):
         return None
     alpha, sigma = comparison.alpha / GENTLER, comparison.sigmas[0]
     order = expansion_order(comparison.limit.problem)

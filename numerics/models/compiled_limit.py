@@ -113,6 +113,26 @@ class CompiledLimit:
         flat = np.ascontiguousarray(velocities.reshape(-1, self.dimension))
         return self.retract(self._moved(points, projections.descent_ends, *model, flat))
 
+    @property
+    def is_noisy(self) -> bool:
+        """Whether the equation has a diffusion."""
+        return self.layout.noise != 0 and self.layout.columns > 0
+
+    def beginnings(self, w: ArrayLike) -> Array:
+        """Where the limit of a run that starts at w starts: Φ(w), or Φ_α(w) at a step size."""
+        equation = self.limit.equation
+        if equation.step == 0:
+            return self.flow_limit(w)
+        return self.descent_limit(w, float(equation.step), float(equation.momentum))
+
+    @property
+    def is_projected(self) -> bool:
+        """Whether `descent_limit` takes the same value before and after a noiseless step.
+
+        Where it does not, displacements are measured between two times after relaxation.
+        """
+        return True
+
     # How it is done -----------------------------------------------------------------------------
 
     @property

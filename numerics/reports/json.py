@@ -106,8 +106,10 @@ def _speeds(report: ValidationReport) -> dict[str, Any] | None:
     return {**grid, "per_iteration": found.rates, "exponents": found.law.exponents}
 
 
-def _fast_phase(report: ValidationReport) -> dict[str, Any]:
+def _fast_phase(report: ValidationReport) -> dict[str, Any] | None:
     fast = report.fast
+    if fast is None:
+        return None
     return {
         "point": fast.point,
         "alpha": fast.alpha,

@@ -46,8 +46,8 @@ class ValidationReport:
         The recursion beside its limits, one per step size.
     scaling : Scaling or None
         The measured exponents; None where nothing moves.
-    fast : FastPhase
-        The approach to Γ.
+    fast : FastPhase or None
+        The approach to Γ; None for update rules, whose rates are not those of H alone.
     observables : mapping of str to callable
         What was followed.
     """
@@ -57,7 +57,7 @@ class ValidationReport:
     checks: tuple[Check, ...]
     comparisons: tuple[Comparison, ...]
     scaling: Scaling | None
-    fast: FastPhase
+    fast: FastPhase | None
     observables: Observables
 
     @property

@@ -135,9 +135,9 @@ def simulate_limit(
     check_memory(paths, len(times), fast.dimension)
     given = starting_points(start, fast.limit.problem.weights, paths)
     distinct, which = np.unique(given, axis=0, return_inverse=True)
-    beginnings = _beginnings(fast, distinct)
+    beginnings = fast.beginnings(distinct)
     _warn_of_step_size(fast, beginnings)
-    if fast.layout.noise == 0 or fast.layout.columns == 0:
+    if not fast.is_noisy:
         weights, status, stopped = _follow_all(fast, beginnings, times, tolerance)
         weights, status, stopped = weights[which], status[which], stopped[which]
     else:
@@ -205,14 +205,6 @@ def _compiled(
     if sigma is not None:
         bare = replace(bare, equation=bare.equation.subs({derive.sigma: sigma}))
     return compile_limit(bare)
-
-
-def _beginnings(fast: CompiledLimit, points: Array) -> Array:
-    """Φ of the starting points, or Φ_α of a limit at a step size."""
-    equation = fast.limit.equation
-    if equation.step == 0:
-        return fast.flow_limit(points)
-    return fast.descent_limit(points, float(equation.step), float(equation.momentum))
 
 
 def _warn_of_step_size(fast: CompiledLimit, points: Array) -> None:

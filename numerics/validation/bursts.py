@@ -5,6 +5,7 @@ Nothing here uses a predicted equation: what is measured could contradict any.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -18,6 +19,9 @@ from .experiment import Experiment, largest_norm, resolution
 from .statistics import Estimate, PowerLaw, difference, extrapolated, mean, power_law
 
 Array = NDArray[np.float64]
+
+SETTLING = 12.0
+"""Relaxation times 1/(αλ_min) that are waited for where Φ_α is not constant along descent."""
 
 SHORT, LONG = 20.0, 160.0
 LENGTHS = {
@@ -45,7 +49,7 @@ class Burst:
     time : float
         The same in slow time.
     displacements : ndarray, shape (paths, N)
-        Φ_α(w_steps) − point.
+        Φ_α(w_steps) − Φ_α(w_0), with w_0 the point, or an iterate after relaxation.
     resolution : float
         Length that Φ_α and round-off leave unknown.
     """
@@ -70,18 +74,21 @@ class Burst:
 def burst(experiment: Experiment, point: Array, *, alpha: float, sigma: float, steps: int) -> Burst:
     """Measure the motion along Γ near one of its points, without using any predicted equation.
 
-    Since Φ_α takes the same value before and after a noiseless step, its mean change is that of
-    the slow motion from the first iteration on: no relaxation has to be waited for.
+    Where Φ_α takes the same value before and after a noiseless step, its mean change is that of
+    the slow motion from the first iteration on; else what is measured begins after relaxation.
     """
-    ends = experiment.run(point, alpha=alpha, sigma=sigma, record=[0, steps])[1][:, -1]
+    compiled = experiment.compiled
+    slowest = alpha * float(compiled.spectrum(point)[0])
+    first = 0 if compiled.is_projected else math.ceil(SETTLING / slowest)
+    ends = experiment.run(point, alpha=alpha, sigma=sigma, record=[first, first + steps])[1]
     return Burst(
         point,
         alpha,
         sigma,
         steps,
-        steps / iterations_per_time(experiment.compiled.limit, alpha, sigma),
-        ends - point,
-        float(resolution(largest_norm(ends), steps)),
+        steps / iterations_per_time(compiled.limit, alpha, sigma),
+        ends[:, 1] - ends[:, 0],
+        float(resolution(largest_norm(ends[:, 1]), steps)),
     )
 
 

@@ -233,10 +233,7 @@ def compare(
         ),
         strict=True,
     )
-    ends = [
-        predicted.descent_limit(start, alpha, experiment.momentum),
-        asymptotic.flow_limit(start),
-    ]
+    ends = [predicted.beginnings(start), asymptotic.beginnings(start)]
     expected, limiting = (
         sample_limit(experiment.keyed(len(sigmas) + i, compiled=compiled), end, times)
         for i, (compiled, end) in enumerate(zip([predicted, asymptotic], ends, strict=True))
@@ -279,7 +276,7 @@ def sample_limit(
         experiment.compiled,
         start,
         time=times[-1],
-        paths=experiment.paths if is_noisy(limit) else 1,
+        paths=experiment.paths if experiment.compiled.is_noisy else 1,
         seed=experiment.seed,
         tolerance=tolerance,
         record=times,
@@ -290,15 +287,10 @@ def _integration_error(
     experiment: Experiment, start: Array, times: Array, expected: Array
 ) -> Array:
     """Largest change so far of a limit without noise by a looser tolerance, shape (T,)."""
-    if is_noisy(experiment.compiled.limit):
+    if experiment.compiled.is_noisy:
         return np.zeros(len(times))
     looser = sample_limit(experiment, start, times, LOOSER * TOLERANCE)
     return np.maximum.accumulate(np.nan_to_num(np.linalg.norm(looser - expected, axis=2)[0]))
-
-
-def is_noisy(limit: Limit) -> bool:
-    """Whether the equation has a diffusion term at all."""
-    return limit.noise_weight != 0 and limit.moments.columns.cols > 0
 
 
 @dataclass(frozen=True)

@@ -207,7 +207,7 @@ def _joined(name: str, parts: Sequence[_Local]) -> Finding:
     return compared(name, places, measured, exact, np.concatenate([p.allowance for p in parts]))
 
 
-def exponents(scaling: Scaling, expected: tuple[int, int]) -> list[Finding]:
+def exponents(scaling: Scaling, expected: tuple[float, float]) -> list[Finding]:
     """Exponents of α and σ in the speed along Γ."""
     measured = scaling.law.exponents
     exact = Estimate(np.array(expected, dtype=np.float64), np.zeros(2))
