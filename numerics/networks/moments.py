@@ -1,0 +1,215 @@
+"""What the limit sees of a network's noise: Reg on Γ, its gradient, and Σ.
+
+Noise in the residuals has, on Γ, the moments Reg = ½ Σ_i c_i |∂_η r̂_i|² and Σ = JᵀMJ with
+M = C E[∂_ηr̂ ∂_ηr̂ᵀ] C: first derivatives are enough, and every gradient is normal to Γ. Any other
+noise has columns: Σ = Σ_a g_a g_aᵀ, with g_a = ∂_a∇_wL̂, or ∇_wL̂(w, −e_a) − ∇L for rare jumps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from derive import NotCoveredError
+
+from .geometry import Geometry
+from .network import Network
+from .programs import BLOCK_BYTES, Compiled, Doubles
+
+
+@dataclass(frozen=True)
+class Covariance:
+    """Σ at a point of Γ.
+
+    Attributes
+    ----------
+    across : ndarray, shape (p, p)
+        Its part across Γ in the eigenbasis of H.
+    along : sequence of arrays (b, N), or None
+        Columns P g_a as rows, in blocks; None for Σ = I.
+    mixed : sequence of ndarrays (b, n)
+        C^{1/2} Uᵀ-coordinates of the same columns across Γ, shape (b, p), in the same blocks.
+    """
+
+    across: Doubles
+    along: tuple[Any, ...] | None = ()
+    mixed: tuple[Doubles, ...] = ()
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Reg and Σ of a network, compiled when they are first asked for."""
+
+    network: Network
+
+    @property
+    def normal(self) -> bool:
+        """Whether every gradient noise is normal to Γ by its form."""
+        noise = self.network.noise
+        return noise is None or (noise.residuals is not None and not noise.jumps)
+
+    @property
+    def vanishes(self) -> bool:
+        """Whether Reg = 0 by definition."""
+        return self.network.noise is None or self.network.noise.additive
+
+    def regularizer(self, w: Doubles) -> float:
+        """Reg at weights of shape (N,), as it is on Γ."""
+        if self.vanishes:
+            return 0.0
+        if self.normal:
+            return 0.5 * sum(
+                float(np.sum(u * self.network.noise_jacobian.products(w, block)[: len(u)]))
+                for block, u in self._noise_directions(w)
+            )
+        return sum(float(self._summed(w, z)) for z in self._unit_noise())
+
+    def gradient(self, w: Doubles) -> Doubles:
+        """∇Reg up to a normal vector, shape (N,)."""
+        total = np.zeros(self.network.dimension)
+        if self.vanishes:
+            return total
+        if self.normal:
+            for block, u in self._noise_directions(w):
+                total += self.network.noise_jacobian.curved(w, block, u)
+            return total
+        for z in self._unit_noise():
+            total += self._summed_gradient.doubles(w, z)
+        return total
+
+    def covariance(self, here: Geometry) -> Covariance:
+        """Σ at a point of Γ."""
+        noise = self.network.noise
+        if noise is None:
+            return Covariance(np.zeros((here.rank, here.rank)))
+        if noise.additive:
+            return Covariance(np.eye(here.rank), None)
+        if self.normal:
+            return Covariance(self._across(here, self._noise_gram(here.point)))
+        return self._columns(here)
+
+    def stochastic_gradient(self, w: Doubles, eta: Doubles) -> Doubles:
+        """∇_wL̂(w, η), shape (N,)."""
+        return self._gradient.doubles(w, eta)
+
+    # Noise in the residuals -----------------------------------------------------------------------
+
+    def _noise_directions(self, w: Doubles) -> Iterator[tuple[Any, Doubles]]:
+        """Blocks of t, and u, with Reg = ½ Σ_k u_kᵀ ∂_ηr̂ t_k: by residuals or by noises."""
+        derivative, c = self.network.noise_jacobian, self.network.curvatures
+        n, d = derivative.rows, derivative.columns
+        if n <= d:
+            for rows, block in derivative.blocks(w):
+                yield block, np.diag(c)[rows]
+            return
+        size = max(1, min(d, BLOCK_BYTES // (8 * n)))
+        for first in range(0, d, size):
+            unit = np.eye(min(size, d - first), d, k=first)
+            yield unit, c * derivative.products(w, unit)
+
+    def _noise_gram(self, w: Doubles) -> Doubles:
+        """E[∂_ηr̂ ∂_ηr̂ᵀ] over batches, shape (n, n), of the samples' emphasis."""
+        derivative = self.network.noise_jacobian
+        product = np.empty((self.network.count, self.network.count))
+        for rows, block in derivative.blocks(w):
+            product[rows] = derivative.products(w, block)[: rows.stop - rows.start]
+        return product * (1.0 + self.network.sampling_covariance)
+
+    def _across(self, here: Geometry, between: Doubles) -> Doubles:
+        """Λ^{1/2} Uᵀ C^{1/2} E[∂_ηr̂ ∂_ηr̂ᵀ] C^{1/2} U Λ^{1/2}."""
+        root = np.sqrt(self.network.curvatures)
+        factor = (here.vectors * root[:, None]) * np.sqrt(here.values)
+        return np.asarray(factor.T @ between @ factor)
+
+    # Any other noise ------------------------------------------------------------------------------
+
+    def _columns(self, here: Geometry) -> Covariance:
+        network, w = self.network, here.point
+        d, size = network.noise_size, network.dimension
+        needed = d * size * np.dtype(network.precision).itemsize
+        if needed > network.memory:
+            raise NotCoveredError(
+                f"mechanism: the gradients of {d} noises of {size} weights are needed here and "
+                f"take {needed / 2**30:.3g} GiB, more than memory={network.memory / 2**30:.3g} "
+                "GiB; raise it, or let fewer weights or units be noisy"
+            )
+        across = np.zeros((here.rank, here.rank))
+        along, mixed = [], []
+        root = np.sqrt(network.curvatures)
+        for z in self._unit_noise():
+            block = self._gradients(w, z)
+            y = network.jacobian.products(w, block)
+            inner = (y * root) @ here.vectors / np.sqrt(here.values)
+            across += inner.T @ inner
+            normal = network.jacobian.combined(w, here.solve(y))
+            along.append(self._difference(block, normal))
+            mixed.append(inner)
+        return Covariance(across, tuple(along), tuple(mixed))
+
+    def _unit_noise(self) -> Iterator[Doubles]:
+        """Unit vectors of the noise in blocks, shape (b, d)."""
+        network = self.network
+        size = max(1, min(network.noise_size, BLOCK_BYTES // (8 * network.dimension)))
+        for first in range(0, network.noise_size, size):
+            yield np.eye(min(size, network.noise_size - first), network.noise_size, k=first)
+
+    @cached_property
+    def _gradient(self) -> Compiled:
+        return Compiled(jax.grad(self.network.flat_noisy_loss), self.network.precision)
+
+    @cached_property
+    def _one_noise(self) -> Callable[[Any, Any], Any]:
+        """Traced: what one noise z adds to Reg."""
+        loss, noise = self.network.flat_noisy_loss, self.network.noise
+        assert noise is not None
+
+        def slope(w: Any, eta: Any, z: Any) -> Any:
+            return jax.jvp(lambda e: loss(w, e), (eta,), (z,))[1]
+
+        def second(w: Any, z: Any) -> Any:
+            origin = jnp.zeros_like(z)
+            return 0.5 * jax.jvp(lambda e: slope(w, e, z), (origin,), (z,))[1]
+
+        def jump(w: Any, z: Any) -> Any:
+            origin = jnp.zeros_like(z)
+            return loss(w, -z) - loss(w, origin) + slope(w, origin, z)
+
+        return jump if noise.jumps else second
+
+    @cached_property
+    def _summed(self) -> Compiled:
+        def total(w: Any, block: Any) -> Any:
+            return jnp.sum(jax.vmap(lambda z: self._one_noise(w, z))(block))
+
+        return Compiled(total, self.network.precision)
+
+    @cached_property
+    def _summed_gradient(self) -> Compiled:
+        return Compiled(jax.grad(self._summed.function), self.network.precision)
+
+    @cached_property
+    def _gradients(self) -> Compiled:
+        """Columns g_a as rows, shape (b, N)."""
+        gradient, noise = jax.grad(self.network.flat_noisy_loss), self.network.noise
+        assert noise is not None
+
+        def shrinking(w: Any, z: Any) -> Any:
+            return jax.jvp(lambda e: gradient(w, e), (jnp.zeros_like(z),), (z,))[1]
+
+        def jump(w: Any, z: Any) -> Any:
+            return gradient(w, -z) - gradient(w, jnp.zeros_like(z))
+
+        one = jump if noise.jumps else shrinking
+        return Compiled(
+            lambda w, block: jax.vmap(lambda z: one(w, z))(block), self.network.precision
+        )
+
+    @cached_property
+    def _difference(self) -> Compiled:
+        return Compiled(lambda a, b: a - b, self.network.precision)

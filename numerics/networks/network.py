@@ -1,0 +1,302 @@
+"""A network with its noise: what is asked of a JAX program, checked before anything is derived."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, get_args
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+from numpy.typing import ArrayLike
+
+from derive import ProblemError
+
+from ..arguments import check_counts, doubles
+from .mechanisms import Mechanism, Noise, Tree
+from .optimizers import GradientDescent
+from .programs import Compiled, Derivative, Doubles, Precision
+
+AGREEMENT = {"float64": 1e-10, "float32": 1e-4}
+"""How well noisy residuals without noise must agree with the residuals, relative to their size."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """Noisy training of a network: L = ½ Σ c_i r_i(params)², with noise in it.
+
+    Γ is the set on which all residuals vanish. The weights in what follows, w of shape (N,), are
+    the parameters laid end to end in the order of `jax.tree.leaves`.
+
+    Attributes
+    ----------
+    residuals : callable
+        r at a pytree of parameters, an array of any shape whose first axis counts samples. A
+        function of its argument alone (data closed over), which JAX can differentiate.
+    params : pytree of floating-point arrays
+        A point of Γ; `train` finds one.
+    mechanism : callable, optional
+        How the noise enters, one of `numerics.networks.mechanisms`; none if not given.
+    weights : float or array-like of the residuals' shape, optional
+        The c_i > 0; 2/n for n residuals if not given, so that L is the mean of their squares.
+    batch_size : int, optional
+        Samples in a batch, drawn anew in each step beside the noise; all if not given.
+    replacement : bool
+        Whether a sample may be drawn more than once into a batch.
+    optimizer : GradientDescent, HeavyBall or Nesterov
+        The update rule.
+    precision : {"float64", "float32"}
+        In which the network is evaluated; linear algebra of n × n is in double precision.
+    memory : int
+        Bytes that the Jacobian (n × N) may take; beyond, it is made in blocks each time.
+
+    Raises
+    ------
+    ProblemError
+        If the function does not return an array, a leaf is not of floating point, the noisy
+        residuals without noise are other residuals, or a field is out of its range.
+    """
+
+    residuals: Callable[[Tree], Any]
+    params: Tree
+    mechanism: Mechanism | None = None
+    weights: ArrayLike | None = None
+    batch_size: int | None = None
+    replacement: bool = False
+    optimizer: GradientDescent = field(default_factory=GradientDescent)
+    precision: Precision = "float64"
+    memory: int = 2**31
+
+    def __post_init__(self) -> None:
+        if self.precision not in get_args(Precision):
+            raise ProblemError(
+                f"precision: expected one of {get_args(Precision)}, got {self.precision!r}"
+            )
+        if not isinstance(self.optimizer, GradientDescent):
+            raise ProblemError(
+                "optimizer: expected GradientDescent(), HeavyBall(beta) or Nesterov(beta) of "
+                f"numerics.networks, got {self.optimizer!r}; other rules need a formula for L"
+            )
+        self._check_leaves()
+        self._check_residuals()
+        if self.batch_size is not None:
+            check_counts(batch_size=(self.batch_size, 1))
+            if not self.replacement and self.batch_size > self.samples:
+                raise ProblemError(
+                    f"batch_size: expected at most the {self.samples} samples, the first axis of "
+                    f"the residuals, got {self.batch_size}"
+                )
+        self._check_noise()
+
+    # The network as functions of flat vectors -----------------------------------------------------
+
+    @property
+    def start(self) -> Doubles:
+        """The given parameters as weights, shape (N,)."""
+        return self.flattened(self.params)
+
+    def flattened(self, params: Tree) -> Doubles:
+        """Weights, shape (N,), of parameters; weights stay as they are.
+
+        Raises
+        ------
+        ValueError
+            If the parameters have another structure or other shapes.
+        """
+        if isinstance(params, np.ndarray) and params.shape == (self.dimension,):
+            return np.asarray(params, dtype=np.float64)
+        shapes = jax.tree.map(np.shape, params), jax.tree.map(np.shape, self.params)
+        if jax.tree.structure(params) != jax.tree.structure(self.params) or shapes[0] != shapes[1]:
+            raise ValueError(
+                f"params: expected a pytree of the shapes {shapes[1]}, or their {self.dimension} "
+                f"weights; got {shapes[0]}"
+            )
+        leaves = [np.ravel(np.asarray(x, dtype=np.float64)) for x in jax.tree.leaves(params)]
+        return np.concatenate(leaves)
+
+    def parameters(self, weights: Doubles) -> Tree:
+        """The pytree of NumPy arrays of weights, shape (N,)."""
+        leaves, structure = jax.tree.flatten(self.params)
+        ends = np.cumsum([np.size(x) for x in leaves])
+        parts = np.split(np.asarray(weights), ends[:-1])
+        return jax.tree.unflatten(
+            structure, [p.reshape(np.shape(x)) for p, x in zip(parts, leaves, strict=True)]
+        )
+
+    @cached_property
+    def dimension(self) -> int:
+        """N, the number of weights."""
+        return int(sum(np.size(x) for x in jax.tree.leaves(self.params)))
+
+    @cached_property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the residuals, samples first."""
+        with self.in_precision():
+            found = jax.eval_shape(self.residuals, self.cast(self.params))
+        return tuple(found.shape)
+
+    @property
+    def count(self) -> int:
+        """The number n of residuals."""
+        return int(np.prod(self.shape))
+
+    @property
+    def samples(self) -> int:
+        """Length of the residuals' first axis."""
+        return self.shape[0] if self.shape else 1
+
+    @cached_property
+    def curvatures(self) -> Doubles:
+        """The c_i, shape (n,)."""
+        given = 2.0 / self.count if self.weights is None else self.weights
+        c = doubles("weights", given)
+        if c.shape not in ((), self.shape) or not (np.isfinite(c) & (c > 0)).all():
+            raise ProblemError(
+                f"weights: expected positive c_i, one number or of the residuals' shape "
+                f"{self.shape}, got {given!r}"
+            )
+        return np.array(np.broadcast_to(c, self.shape)).ravel()
+
+    @cached_property
+    def noise(self) -> Noise | None:
+        """The noise that the mechanism makes of the residuals."""
+        if self.mechanism is None:
+            return None
+        with self.in_precision():
+            return self.mechanism(self.residuals, self.cast(self.params))
+
+    @cached_property
+    def noise_size(self) -> int:
+        """The number d of noise coordinates."""
+        leaves = [] if self.noise is None else jax.tree.leaves(self.noise.example)
+        return int(sum(np.size(x) for x in leaves))
+
+    @cached_property
+    def residual(self) -> Compiled:
+        """Residuals of weights, shape (n,)."""
+        return Compiled(self.flat_residuals, self.precision)
+
+    @cached_property
+    def jacobian(self) -> Derivative:
+        """The Jacobian J of the residuals, n × N."""
+
+        def action(w: Any, t: Any) -> Any:
+            return jax.jvp(self.flat_residuals, (w,), (t,))[1]
+
+        return Derivative(action, self.count, self.dimension, self.precision)
+
+    @cached_property
+    def noise_jacobian(self) -> Derivative:
+        """The Jacobian ∂_η r̂ at η = 0, n × d, as a function of the weights."""
+
+        def action(w: Any, t: Any) -> Any:
+            origin = jnp.zeros(self.noise_size, dtype=self.precision)
+            return jax.jvp(lambda eta: self.flat_noisy_residuals(w, eta), (origin,), (t,))[1]
+
+        return Derivative(action, self.count, self.noise_size, self.precision)
+
+    def flat_residuals(self, w: Any) -> Any:
+        """Traced: residuals, shape (n,)."""
+        return jnp.ravel(self.residuals(self._tree(w)))
+
+    def flat_noisy_residuals(self, w: Any, eta: Any) -> Any:
+        """Traced: noisy residuals, shape (n,), of noise of shape (d,)."""
+        assert self.noise is not None and self.noise.residuals is not None
+        return jnp.ravel(self.noise.residuals(self._tree(w), self._noise_tree(eta)))
+
+    def flat_noisy_loss(self, w: Any, eta: Any, emphasis: Any = 1.0) -> Any:
+        """Traced: L̂(w, η), the samples weighted by an emphasis, shape (samples,), of mean one."""
+        noise, c = self.noise, jnp.asarray(self.curvatures, dtype=w.dtype)
+        c = jnp.ravel(jnp.reshape(c, (self.samples, -1)) * jnp.reshape(emphasis, (-1, 1)))
+        if noise is not None and noise.loss is not None:
+            return noise.loss(self._tree(w), self._noise_tree(eta))
+        if noise is not None and noise.residuals is not None:
+            return 0.5 * jnp.sum(c * self.flat_noisy_residuals(w, eta) ** 2)
+        quiet = 0.5 * jnp.sum(c * self.flat_residuals(w) ** 2)
+        return quiet if noise is None else quiet + eta @ w
+
+    def loss(self, w: Doubles) -> float:
+        """L at weights of shape (N,)."""
+        return float(0.5 * self.curvatures @ self.residual.doubles(w) ** 2)
+
+    @cached_property
+    def sampling_covariance(self) -> Doubles:
+        """Covariance of the samples' emphasis in a batch, shape (n, n), per pair of residuals."""
+        m, size = self.samples, self.batch_size
+        if size is None or m == 1:
+            return np.zeros((self.count, self.count))
+        scale = m / size if self.replacement else m * (m - size) / (size * (m - 1))
+        between = scale * (np.eye(m) - 1.0 / m)
+        outputs = self.count // m
+        return np.kron(between, np.ones((outputs, outputs)))
+
+    def in_precision(self) -> Any:
+        """A context in which JAX makes arrays of this network's precision."""
+        return jax.enable_x64(self.precision == "float64")
+
+    def cast(self, params: Tree) -> Tree:
+        """Parameters as arrays of JAX; within `in_precision`."""
+        return jax.tree.map(lambda x: jnp.asarray(x, dtype=self.precision), params)
+
+    def _tree(self, w: Any) -> Tree:
+        return ravel_pytree(self.cast(self.params))[1](w)
+
+    def _noise_tree(self, eta: Any) -> Tree:
+        assert self.noise is not None
+        return ravel_pytree(self.cast(self.noise.example))[1](eta)
+
+    # Checks ---------------------------------------------------------------------------------------
+
+    def _check_leaves(self) -> None:
+        leaves = jax.tree_util.tree_leaves_with_path(self.params)
+        if not leaves:
+            raise ProblemError("params: expected a pytree of floating-point arrays, got no leaf")
+        for path, leaf in leaves:
+            kind = getattr(getattr(leaf, "dtype", np.asarray(leaf).dtype), "kind", "V")
+            if kind != "f":
+                raise ProblemError(
+                    f"params{jax.tree_util.keystr(path)}: expected floating-point numbers, got "
+                    f"{leaf!r}; what is not trained belongs into the function, closed over"
+                )
+
+    def _check_residuals(self) -> None:
+        with self.in_precision():
+            found = jax.eval_shape(self.residuals, self.cast(self.params))
+        if not isinstance(found, jax.ShapeDtypeStruct):
+            raise ProblemError(
+                f"residuals: expected a function that returns one array, got {found}; a network "
+                "with a state, such as batch normalisation in training mode, is no function of "
+                "its parameters: use its running averages, or another normalisation"
+            )
+        if not np.isfinite(self.residual.doubles(self.start)).all():
+            raise ProblemError("residuals: not finite at the given parameters")
+        _ = self.curvatures
+
+    def _check_noise(self) -> None:
+        noise = self.noise
+        if noise is None or noise.additive:
+            return
+        w, origin = self.start, np.zeros(self.noise_size)
+        if noise.loss is not None:
+            if self.batch_size is not None:
+                raise ProblemError("batch_size: a noisy loss has no samples; put it into η")
+            given = float(Compiled(self.flat_noisy_loss, self.precision)(w, origin))
+            self._require_equal("L̂(params, 0)", np.array(given), np.array(self.loss(w)))
+        else:
+            given_residuals = Compiled(self.flat_noisy_residuals, self.precision)
+            r = self.residual.doubles(w)
+            self._require_equal("residuals without noise", given_residuals.doubles(w, origin), r)
+
+    def _require_equal(self, name: str, found: Doubles, expected: Doubles) -> None:
+        same = found.shape == expected.shape
+        # Residuals on Γ are differences of numbers of the weights' size.
+        size = 1.0 + float(np.abs(expected).max()) if same else 1.0
+        gap = float(np.abs(found - expected).max()) if same else np.inf
+        if not gap <= AGREEMENT[self.precision] * size:
+            raise ProblemError(
+                f"mechanism: {name} differ from those of the network by {gap:.3g}; without "
+                "noise both must be the same (the masks are 1 + η)"
+            )

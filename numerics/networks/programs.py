@@ -1,0 +1,169 @@
+"""Functions of the weights as compiled JAX programs, between NumPy vectors.
+
+Nothing else in this room runs the user's network. Vectors come and go as NumPy arrays in double
+precision; matrices with N columns are made in blocks of rows, stay where JAX keeps them and are
+consumed block by block, so that nothing larger than n × N is ever stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+Doubles = NDArray[np.float64]
+Precision = Literal["float64", "float32"]
+
+BLOCK_BYTES = 2**26
+"""Size of a block of rows."""
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A traced function, compiled when first called, in single or double precision.
+
+    JAX knows double precision as a setting of the process; it is entered for the call alone.
+
+    Attributes
+    ----------
+    function : callable
+        Of JAX arrays.
+    precision : {"float64", "float32"}
+        In which arrays of floating-point numbers are passed on.
+    """
+
+    function: Callable[..., Any]
+    precision: Precision
+
+    @cached_property
+    def _jitted(self) -> Callable[..., Any]:
+        return jax.jit(self.function)
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Arrays of JAX."""
+        with jax.enable_x64(self.precision == "float64"):
+            return self._jitted(*(self._read(x) for x in arguments))
+
+    def doubles(self, *arguments: Any) -> Any:
+        """The same as NumPy arrays."""
+        return jax.tree.map(lambda x: np.asarray(x, dtype=np.float64), self(*arguments))
+
+    def _read(self, given: Any) -> Any:
+        if isinstance(given, np.ndarray) and given.dtype.kind == "f":
+            return jnp.asarray(given, dtype=self.precision)
+        return given
+
+
+@dataclass(frozen=True)
+class Derivative:
+    """A derivative D(w), n × m, known by its action (w, t) ↦ D(w) t alone.
+
+    Attributes
+    ----------
+    action : callable
+        Traced, linear in its second argument.
+    rows, columns : int
+        n and m.
+    precision : {"float64", "float32"}
+    """
+
+    action: Callable[[Any, Any], Any]
+    rows: int
+    columns: int
+    precision: Precision
+
+    def mv(self, w: Doubles, t: Doubles) -> Doubles:
+        """D t, shape (n,)."""
+        return self._mv.doubles(w, t)
+
+    def rmv(self, w: Doubles, u: Doubles) -> Doubles:
+        """Dᵀ u, shape (m,)."""
+        return self._rmv.doubles(w, u)
+
+    def combined(self, w: Doubles, u: Doubles) -> Any:
+        """Rows u_kᵀ D, a block of shape (b, m), of u of shape (b, n)."""
+        return self._combined(w, u)
+
+    def blocks(self, w: Doubles) -> Iterator[tuple[slice, Any]]:
+        """Rows of D with their places, a block at a time; the last one is filled up with zeros."""
+        size = self.block
+        for first in range(0, self.rows, size):
+            yield (
+                slice(first, min(first + size, self.rows)),
+                self.combined(w, np.eye(size, self.rows, k=first)),
+            )
+
+    def products(self, w: Doubles, block: Any) -> Doubles:
+        """D t for every row t of a block, shape (rows, n)."""
+        return self._products.doubles(w, block)
+
+    def curved(self, w: Doubles, block: Any, u: Doubles) -> Doubles:
+        """∇_w Σ_k u_kᵀ D(w) t_k with the rows t_k of a block frozen, by one reverse sweep.
+
+        Parameters
+        ----------
+        w : ndarray, shape (N,)
+        block : array, shape (b, m)
+            The t_k.
+        u : ndarray, shape (at most b, n)
+            The u_k; those left out are zero.
+        """
+        filled = np.zeros((len(block), self.rows))
+        filled[: len(u)] = u
+        return self._curved.doubles(w, block, filled)
+
+    def gram(self, blocks: Sequence[tuple[slice, Any]]) -> Doubles:
+        """D Dᵀ, shape (n, n), of all its blocks of rows."""
+        found = np.empty((self.rows, self.rows))
+        for i, (left, a) in enumerate(blocks):
+            for right, b in blocks[: i + 1]:
+                part = self._cross.doubles(a, b)
+                part = part[: left.stop - left.start, : right.stop - right.start]
+                found[left, right], found[right, left] = part, part.T
+        return found
+
+    @property
+    def block(self) -> int:
+        """Rows in a block."""
+        return int(min(self.rows, max(1, BLOCK_BYTES // (8 * self.columns))))
+
+    @cached_property
+    def _mv(self) -> Compiled:
+        return Compiled(self.action, self.precision)
+
+    @cached_property
+    def _rmv(self) -> Compiled:
+        return Compiled(self._transposed, self.precision)
+
+    @cached_property
+    def _combined(self) -> Compiled:
+        return Compiled(
+            lambda w, u: jax.vmap(lambda row: self._transposed(w, row))(u), self.precision
+        )
+
+    @cached_property
+    def _products(self) -> Compiled:
+        return Compiled(
+            lambda w, block: jax.vmap(lambda t: self.action(w, t))(block), self.precision
+        )
+
+    @cached_property
+    def _curved(self) -> Compiled:
+        def total(w: Any, block: Any, u: Any) -> Any:
+            return jnp.sum(u * jax.vmap(lambda t: self.action(w, t))(block))
+
+        return Compiled(jax.grad(total), self.precision)
+
+    @cached_property
+    def _cross(self) -> Compiled:
+        return Compiled(lambda a, b: a @ b.T, self.precision)
+
+    def _transposed(self, w: Any, u: Any) -> Any:
+        origin = jnp.zeros(self.columns, dtype=self.precision)
+        return jax.vjp(lambda t: self.action(w, t), origin)[1](u)[0]
