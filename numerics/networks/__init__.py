@@ -1,0 +1,41 @@
+"""Limits of networks that are JAX programs, at up to a million weights; needs JAX.
+
+Install with the extra `networks`. State a `Network` by its residuals, parameters and a mechanism;
+`train` takes it to Γ, `derive.derive_limit` to its limit.
+
+>>> from derive import derive_limit
+>>> from numerics.networks import Network, label_noise, train
+>>> limit = derive_limit(train(Network(residuals, params, label_noise())))  # doctest: +SKIP
+"""
+
+from .geometry import train
+from .limit import NetworkLimit
+from .mechanisms import (
+    additive_noise,
+    dropconnect,
+    dropout,
+    input_noise,
+    label_noise,
+    noisy_loss,
+    noisy_residuals,
+    parameter_noise,
+)
+from .network import Network
+from .optimizers import GradientDescent, HeavyBall, Nesterov
+
+__all__ = [
+    "GradientDescent",
+    "HeavyBall",
+    "Nesterov",
+    "Network",
+    "NetworkLimit",
+    "additive_noise",
+    "dropconnect",
+    "dropout",
+    "input_noise",
+    "label_noise",
+    "noisy_loss",
+    "noisy_residuals",
+    "parameter_noise",
+    "train",
+]

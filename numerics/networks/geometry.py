@@ -16,7 +16,7 @@ from tqdm.auto import tqdm
 
 from derive import ManifoldError
 
-from ..runner import PROGRESS_DELAY
+from ..simulation.runner import PROGRESS_DELAY
 from .network import Network
 from .programs import Doubles
 
@@ -111,9 +111,7 @@ def geometry(network: Network, w: Doubles) -> Geometry:
     return Geometry(network, w, values[positive], vectors[:, positive], stored)
 
 
-def gram(
-    network: Network, w: Doubles
-) -> tuple[Doubles, tuple[tuple[slice, Any], ...] | None]:
+def gram(network: Network, w: Doubles) -> tuple[Doubles, tuple[tuple[slice, Any], ...] | None]:
     """J Jᵀ, shape (n, n), and the rows of J it was made of where they fit in memory."""
     jacobian, n = network.jacobian, network.count
     if n * network.dimension * np.dtype(network.precision).itemsize <= network.memory:

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from derive import NotCoveredError, Outcome, UndecidedError, alpha, derive_limit, sigma
-from derive.classify import Evidence, Step
-from derive.verdict import Basis, Verdict, proved
+from derive.derivation.classification import Evidence, Step
+from derive.symbolic.zero_tests import Basis, Verdict, proved
 
 from ..arguments import number, positive
+from ..errors import ArgumentError
 from .fluctuations import across, slope
 from .geometry import Geometry, geometry, neighbours, on_manifold, retract, rounding_of
 from .mechanisms import Tree
@@ -90,7 +91,7 @@ class NetworkLimit:
     def iterations(self, time: float, alpha: float, sigma: float) -> float:
         """Iterations that a slow time takes at a step size and a noise scale."""
         power = 2 if self.outcome.is_degenerate else 1
-        return float(time / (self.problem.optimizer.effective(alpha) ** power * sigma**2))
+        return time / (self.problem.optimizer.effective(alpha) ** power * sigma**2)
 
     @cached_property
     def moments(self) -> Moments:
@@ -180,7 +181,7 @@ class NetworkLimit:
 
         Raises
         ------
-        ValueError
+        ArgumentError
             If Γ does not attract at that step size.
         NotCoveredError
             For rare jumps that are not small in L̂, as at `Limit.at_step`; for batches beside
@@ -190,7 +191,7 @@ class NetworkLimit:
         optimizer, values = self.problem.optimizer, self.origin.values
         radius = optimizer.spectral_radius(size, values)
         if radius >= 1.0:
-            raise ValueError(
+            raise ArgumentError(
                 f"step: {size:g} is unstable, αλ_max = {size * values[-1]:.3g} with λ_max = "
                 f"{values[-1]:.4g}, and the slowest mode across Γ grows by {radius:.3g} a step; "
                 f"without momentum expected less than {2 / values[-1]:.3g}"
@@ -250,9 +251,7 @@ def _neighbours(here: Geometry) -> list[Geometry]:
     return neighbours(here, POINTS, DISTANCE)
 
 
-def derive_network_limit(
-    problem: Network, *, assume: Outcome | str | None = None
-) -> NetworkLimit:
+def derive_network_limit(problem: Network, *, assume: Outcome | str | None = None) -> NetworkLimit:
     """Derive the limit of a network; see `derive.derive_limit`.
 
     Parameters
@@ -283,7 +282,7 @@ def derive_network_limit(
     return NetworkLimit(found, origin, outcome, evidence, equation)
 
 
-derive_limit.register(Network, derive_network_limit)
+derive_limit.register(Network, derive_network_limit)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -304,7 +303,7 @@ class _Questions:
 
         def size(here: Geometry) -> float:
             found = self.moments.gradient(here.point)
-            scale = abs(self.moments.regularizer(here.point)) / np.linalg.norm(here.point)
+            scale = abs(self.moments.regularizer(here.point)) / _length(here)
             return _relative(here, found, scale)
 
         return _decided(size, self.points)
@@ -320,7 +319,7 @@ class _Questions:
                 return 1.0
             along = sum(float(np.sum(np.asarray(b, dtype=float) ** 2)) for b in covariance.along)
             total = along + float(np.trace(covariance.across))
-            return float(np.sqrt(along / total)) if total else 0.0
+            return float(np.sqrt(along / total)) if total > _gradient_rounding(here) ** 2 else 0.0
 
         return _decided(size, self.points)
 
@@ -329,8 +328,10 @@ class _Questions:
 
         def size(here: Geometry) -> float:
             covariance = self.moments.covariance(here)
+            if np.trace(covariance.across) <= _gradient_rounding(here) ** 2:
+                return 0.0
             x = across(here, covariance.across, 0.0)
-            scale = float(here.values @ np.diag(x)) / np.linalg.norm(here.point)
+            scale = float(here.values @ np.diag(x)) / _length(here)
             return _relative(here, slope(here, covariance, 0.0), scale)
 
         return _decided(size, self.points)
@@ -344,14 +345,12 @@ class _Questions:
         def size(here: Geometry) -> float:
             eta = np.random.default_rng(0).uniform(0.2, 0.8, network.noise_size)
             found = float(np.linalg.norm(self.moments.stochastic_gradient(here.point, eta)))
-            return found / float(here.values.sum() * np.linalg.norm(here.point))
+            return found / (float(here.values.sum()) * _length(here))
 
         return _decided(size, self.points)
 
 
-def classified(
-    questions: _Questions, assumed: Outcome | None = None
-) -> tuple[Outcome, Evidence]:
+def classified(questions: _Questions, assumed: Outcome | None = None) -> tuple[Outcome, Evidence]:
     """The outcome, question by question.
 
     Raises
@@ -391,6 +390,15 @@ def _relative(here: Geometry, vector: Doubles, scale: float) -> float:
     return float(np.linalg.norm(here.project(vector))) / largest if largest else 0.0
 
 
+def _gradient_rounding(here: Geometry) -> float:
+    """Size below which a gradient of L̂ is zero: that of ∇L at a rounding's distance from Γ."""
+    return ZERO * rounding_of(here.network) * float(here.values[-1]) * _length(here)
+
+
+def _length(here: Geometry) -> float:
+    return float(np.linalg.norm(here.point))
+
+
 def _decided(size: Callable[[Geometry], float], points: tuple[Geometry, ...]) -> Verdict:
     """Three-valued verdict on whether a quantity is zero, from its relative size at points of Γ."""
     network = points[0].network
@@ -403,7 +411,7 @@ def _decided(size: Callable[[Geometry], float], points: tuple[Geometry, ...]) ->
             return Verdict(False, Basis.WITNESS, f"relative size {value:.3g} at a point of Γ")
         worst, largest = max(worst, rounding), max(largest, value)
     tried = f"{len(points)} points of Γ in {LETTER[network.precision]}"
-    if largest <= worst and worst <= np.sqrt(unit):
+    if largest <= worst <= np.sqrt(unit):
         return Verdict(True, Basis.NUMERICAL, f"below {worst:.2g} at {tried}")
     return Verdict(
         None, Basis.UNDECIDED, f"relative size {largest:.2g}, rounding {worst:.2g} at {tried}"

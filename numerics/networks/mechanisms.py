@@ -18,8 +18,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from derive import Bernoulli, Gaussian, NotCoveredError, Rademacher, Uniform
-from derive.laws import Law
+from derive import Bernoulli, Gaussian, NotCoveredError, ProblemError, Rademacher, Uniform
+from derive.model.laws import Law
 
 Tree = Any
 """A pytree of arrays."""
@@ -109,9 +109,7 @@ def dropconnect(law: Law = NORMAL, leaves: Callable[[str], bool] | None = None) 
     return _on_leaves("DropConnect", law, leaves, lambda x, eta: x * (1.0 + eta))
 
 
-def dropout(
-    residuals: Callable[[Tree, Tree], Any], masks: Tree, law: Law = DROPPED
-) -> Mechanism:
+def dropout(residuals: Callable[[Tree, Tree], Any], masks: Tree, law: Law = DROPPED) -> Mechanism:
     """Masks given to the function: r̂ = residuals(params, 1 + η).
 
     Under squared loss, for masks in which the residuals are affine, Reg = ½ Σ_i c_i Σ_a (∂_a r̂_i)²
@@ -124,7 +122,8 @@ def dropout(
     masks : pytree of arrays
         Of the masks' shapes: (units,) for masks that all samples share, (samples, units) else.
     law : Law
-        With Bernoulli() a unit is zeroed with probability p = σ²/(1 + σ²), else scaled by 1/(1 − p).
+        With Bernoulli() a unit is zeroed with probability p = σ²/(1 + σ²), else scaled by
+        1/(1 − p).
     """
 
     def noise(_: Residuals, params: Tree) -> Noise:
@@ -213,7 +212,7 @@ def _on_leaves(
         names = [jax.tree_util.keystr(path) for path, _ in flat]
         chosen = [leaves is None or leaves(path) for path in names]
         if not any(chosen):
-            raise ValueError(f"leaves: no leaf is chosen of {', '.join(names)}")
+            raise ProblemError(f"leaves: no leaf is chosen of {', '.join(names)}")
         example = [jnp.zeros_like(x) for (_, x), taken in zip(flat, chosen, strict=True) if taken]
 
         def noisy(p: Tree, eta: Tree) -> Any:

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 from derive import ProblemError
 
 from ..arguments import check_counts, doubles
+from ..errors import ArgumentError
 from .mechanisms import Mechanism, Noise, Tree
 from .optimizers import GradientDescent
 from .programs import Compiled, Derivative, Doubles, Precision
@@ -103,16 +104,16 @@ class Network:
 
         Raises
         ------
-        ValueError
+        ArgumentError
             If the parameters have another structure or other shapes.
         """
         if isinstance(params, np.ndarray) and params.shape == (self.dimension,):
             return np.asarray(params, dtype=np.float64)
-        shapes = jax.tree.map(np.shape, params), jax.tree.map(np.shape, self.params)
-        if jax.tree.structure(params) != jax.tree.structure(self.params) or shapes[0] != shapes[1]:
-            raise ValueError(
-                f"params: expected a pytree of the shapes {shapes[1]}, or their {self.dimension} "
-                f"weights; got {shapes[0]}"
+        given, expected = jax.tree.map(np.shape, params), jax.tree.map(np.shape, self.params)
+        if given != expected:
+            raise ArgumentError(
+                f"params: expected a pytree of the shapes {expected}, or their {self.dimension} "
+                f"weights; got {given}"
             )
         leaves = [np.ravel(np.asarray(x, dtype=np.float64)) for x in jax.tree.leaves(params)]
         return np.concatenate(leaves)
@@ -231,7 +232,7 @@ class Network:
         scale = m / size if self.replacement else m * (m - size) / (size * (m - 1))
         between = scale * (np.eye(m) - 1.0 / m)
         outputs = self.count // m
-        return np.kron(between, np.ones((outputs, outputs)))
+        return np.asarray(np.kron(between, np.ones((outputs, outputs))), dtype=np.float64)
 
     def in_precision(self) -> Any:
         """A context in which JAX makes arrays of this network's precision."""

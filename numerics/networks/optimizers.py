@@ -22,7 +22,11 @@ class GradientDescent:
     """The rule w' = w − αg(w, η)."""
 
     beta = 0.0
-    lookahead = 0.0
+
+    @property
+    def lookahead(self) -> float:
+        """How far ahead, in −αm, the gradient is taken: ℓ."""
+        return 0.0
 
     def effective(self, alpha: float) -> float:
         """The step size α/(1 − β) along Γ."""
@@ -70,7 +74,7 @@ class HeavyBall(GradientDescent):
         β in [0, 1).
     """
 
-    beta: float = 0.9  # type: ignore[misc]
+    beta: float = 0.9
 
     def __post_init__(self) -> None:
         number("beta", self.beta, lambda x: 0.0 <= x < 1.0, "a number in [0, 1)")
@@ -93,6 +97,6 @@ class Nesterov(HeavyBall):
     """The heavy ball with the gradient taken ahead, at w − αβm."""
 
     @property
-    def lookahead(self) -> float:  # type: ignore[override]
-        """Where the gradient is taken, ℓ = β."""
+    def lookahead(self) -> float:
+        """ℓ = β."""
         return self.beta

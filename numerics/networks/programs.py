@@ -48,7 +48,7 @@ class Compiled:
     def __call__(self, *arguments: Any) -> Any:
         """Arrays of JAX."""
         with jax.enable_x64(self.precision == "float64"):
-            return self._jitted(*(self._read(x) for x in arguments))
+            return self._jitted(*jax.tree.map(self._read, arguments))
 
     def doubles(self, *arguments: Any) -> Any:
         """The same as NumPy arrays."""

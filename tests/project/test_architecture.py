@@ -23,7 +23,7 @@ ORDER = {
     ),
     "numerics": (
         "errors arguments formats random codegen geometry models simulation validation plots"
-        " reports validator"
+        " reports validator networks"
     ),
 }
 """Rooms from the ground up: an import goes down, or stays in its room."""
@@ -71,6 +71,8 @@ def test_library_tells_the_room(path: Path) -> None:
         assert not used & {"sympy", "mpmath", "symengine"}
     if not name.startswith("numerics/plots/"):
         assert "matplotlib" not in used
+    if not name.startswith("numerics/networks/"):
+        assert not used & {"jax", "jaxlib"}
     if name not in SHELLS:
         assert "argparse" not in used
 
