@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import singledispatch
 from typing import Any
 
 import numpy as np
@@ -77,6 +78,7 @@ ON_MANIFOLD = 1e-7
 """Distance from Γ, relative to the weights, of a point that counts as one of Γ."""
 
 
+@singledispatch
 def validate(
     limit: Limit | CompiledLimit,
     start: ArrayLike | Mapping[Any, float],

@@ -8,6 +8,10 @@ Install with the extra `networks`. State a `Network` by its residuals, parameter
 >>> limit = derive_limit(train(Network(residuals, params, label_noise())))  # doctest: +SKIP
 """
 
+from .comparison import NetworkReport, validate_network_limit
+from .course import Course
+from .descent import simulate_network_descent
+from .flow import simulate_network_limit
 from .geometry import train
 from .limit import NetworkLimit
 from .mechanisms import (
@@ -24,11 +28,13 @@ from .network import Network
 from .optimizers import GradientDescent, HeavyBall, Nesterov
 
 __all__ = [
+    "Course",
     "GradientDescent",
     "HeavyBall",
     "Nesterov",
     "Network",
     "NetworkLimit",
+    "NetworkReport",
     "additive_noise",
     "dropconnect",
     "dropout",
@@ -37,5 +43,8 @@ __all__ = [
     "noisy_loss",
     "noisy_residuals",
     "parameter_noise",
+    "simulate_network_descent",
+    "simulate_network_limit",
     "train",
+    "validate_network_limit",
 ]

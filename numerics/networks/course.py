@@ -114,7 +114,7 @@ class Observer:
         here = geometry(network, near)
         values = [
             network.loss(w),
-            Moments(network).regularizer(near),
+            network.once(Moments).regularizer(near),
             float(here.values.sum()),
             float(here.values[0]),
             float(here.values[-1]),
@@ -179,5 +179,5 @@ def identity_of(network: Network) -> tuple[Any, ...]:
     values: list[Any] = [w, network.curvatures, network.residual.doubles(w)]
     if network.noise is not None:
         values += [network.noise.name, network.noise.law]
-        values += [Moments(network).stochastic_gradient(w, eta)]
+        values += [network.once(Moments).stochastic_gradient(w, eta)]
     return (*values, network.batch_size, network.replacement, network.optimizer, network.precision)

@@ -18,6 +18,7 @@ from tqdm.auto import tqdm
 from derive import Bernoulli, Gaussian, ManifoldError, Rademacher
 
 from ..arguments import check_counts, number, positive, recorded_steps
+from ..simulation.descent import simulate_descent
 from ..simulation.paths import Status
 from ..simulation.runner import PROGRESS_DELAY
 from .course import Checkpoint, Course, Observer, TestError, identity_of
@@ -47,7 +48,7 @@ def simulate_network_descent(
     test: TestError | None = None,
     checkpoint: str | PathLike[str] | None = None,
 ) -> Course:
-    """Run noisy training.
+    """Run noisy training; what `numerics.simulate_descent` does with a network.
 
     The random numbers of step k on path p depend on the seed, p and k alone. How many paths run
     beside one another changes results by rounding at most.
@@ -92,7 +93,7 @@ def simulate_network_descent(
     w0 = problem.start if start is None else problem.flattened(start)
     origin = geometry(problem, retract(geometry(problem, w0), w0)[0])
     observer = Observer(problem, origin, test)
-    recursion = Recursion(problem)
+    recursion = problem.once(Recursion)
     keep = Checkpoint(
         checkpoint, (*identity_of(problem), w0, alpha, sigma, paths, seed, times, test is None)
     )
@@ -113,6 +114,9 @@ def simulate_network_descent(
                 records[p, row] = _observed(observer, state[0][p])
             keep.save(done=row + 1, w=state[0], m=state[1], records=records)
     return course(times.astype(float), "iterations", observer.names, records, state[0])
+
+
+simulate_descent.register(Network, simulate_network_descent)  # type: ignore[arg-type]
 
 
 def course(

@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 from derive import ManifoldError
 
 from ..arguments import check_counts, number, positive
-from ..simulation.integrate import recorded_times
+from ..simulation.integrate import recorded_times, simulate_limit
 from ..simulation.runner import PROGRESS_DELAY
 from ..simulation.sde import COLLAPSE
 from .course import Checkpoint, Course, Observer, TestError, identity_of
@@ -44,11 +44,11 @@ def simulate_network_limit(
     tolerance: float = TOLERANCE,
     checkpoint: str | PathLike[str] | None = None,
 ) -> Course:
-    """Follow the limit along Γ.
+    """Follow the limit along Γ; what `numerics.simulate_limit` does with a network's limit.
 
     A limit without noise by Runge–Kutta steps of order 5 with error control (scipy), each retracted
-    to Γ; its paths are all the same, and one is computed. A diffusion by Euler–Maruyama steps,
-    tangential noise first, then drift, then retraction.
+    to Γ; its paths are all the same, and one is computed. A diffusion by Euler–Maruyama steps
+    of tangential noise and drift, each retracted.
 
     Parameters
     ----------
@@ -115,6 +115,9 @@ def simulate_network_limit(
     if limit.deterministic:
         records, end = (np.repeat(x, paths, axis=0) for x in (records, end))
     return course(times, "slow time", observer.names, records, end)
+
+
+simulate_limit.register(NetworkLimit, simulate_network_limit)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -195,8 +198,7 @@ class Diffusion:
         for k in range(place.k, place.k + count):
             here = geometry(network, w)
             xi = np.random.default_rng((*self.seed, k)).standard_normal(network.noise_size)
-            moved = w + np.sqrt(span) * self.limit.kick(here, xi) + span * self.limit.velocity(here)
-            w, _ = retract(here, moved)
+            w, _ = retract(here, w + self.limit.increment(here, span, xi))
             yield Place(w, place.t + (k + 1 - place.k) * span, 0.0, k + 1)
 
 

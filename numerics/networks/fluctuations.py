@@ -20,6 +20,8 @@ from .programs import Doubles
 
 STEIN_ACCURACY = 1e-13
 STEIN_STEPS = 2000
+STEIN_BOUND = 1e12
+"""A sum this many times its first term does not converge."""
 ZERO = np.zeros(1)
 """The eigenvalue of H along Γ."""
 
@@ -78,14 +80,15 @@ def across(here: Geometry, sigma: Doubles, alpha: float) -> Doubles:
         )
     factor = here.vectors * np.sqrt(here.values)
     x, source = kernel * sigma, sigma
+    first = float(np.abs(x).max())
     for _ in range(STEIN_STEPS):
         kicked = factor.T @ ((factor @ x @ factor.T) * spread) @ factor
         ahead = kernel * (source + alpha * kicked)
-        change = float(np.abs(ahead - x).max())
+        change, size = float(np.abs(ahead - x).max()), float(np.abs(ahead).max())
         x = ahead
-        if change <= STEIN_ACCURACY * np.abs(x).max():
+        if change <= STEIN_ACCURACY * size:
             return x
-        if not np.isfinite(change):
+        if size > STEIN_BOUND * first:
             break
     raise NotCoveredError(
         f"alpha: at {alpha:g} batches of {network.batch_size} do not bring fluctuations across Γ "

@@ -8,7 +8,7 @@ eigenvalues Λ, with eigenvectors Jᵀ C^{1/2} U Λ^{-1/2}; redundant residuals 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -263,7 +263,7 @@ def train(network: Network, steps: int = TRAINING_STEPS) -> Network:
         gain = np.sqrt(np.trace(matrix)) * (1.0 + np.linalg.norm(w))
         if size <= ROUNDING_STEPS * rounding_of(network) * gain:
             bar.close()
-            return replace(network, params=network.parameters(w))
+            return network.at(w)
         for _ in range(20):
             shifted = matrix + damping * scale * np.eye(len(r))
             moved = w - network.jacobian.rmv(w, np.linalg.solve(shifted, r))

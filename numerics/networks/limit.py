@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -93,10 +92,10 @@ class NetworkLimit:
         power = 2 if self.outcome.is_degenerate else 1
         return time / (self.problem.optimizer.effective(alpha) ** power * sigma**2)
 
-    @cached_property
+    @property
     def moments(self) -> Moments:
         """Reg and Σ."""
-        return Moments(self.problem)
+        return self.problem.once(Moments)
 
     def at(self, params: Tree) -> Geometry:
         """Γ at parameters on it."""
@@ -124,12 +123,15 @@ class NetworkLimit:
 
     def velocity(self, here: Geometry) -> Doubles:
         """The drift as a vector of shape (N,), at a point of Γ."""
+        return self._velocity(here, self.covariance(here) if self.equation.ito else None)
+
+    def _velocity(self, here: Geometry, covariance: Covariance | None) -> Doubles:
         equation = self.equation
         total = np.zeros(self.problem.dimension)
         if equation.regularizer:
             total -= equation.regularizer * self.moments.gradient(here.point)
-        if equation.ito:
-            total -= 2 * equation.ito * slope(here, self.covariance(here), equation.step)
+        if covariance is not None:
+            total -= 2 * equation.ito * slope(here, covariance, equation.step)
         return here.project(total)
 
     def covariance(self, here: Geometry) -> Covariance:
@@ -141,16 +143,22 @@ class NetworkLimit:
         if self.deterministic:
             return None
         here = self.at(params)
-        return lambda xi: self.problem.parameters(self.kick(here, xi))
+        covariance = self.covariance(here)
+        return lambda xi: self.problem.parameters(self._kick(here, covariance, xi))
 
     @property
     def deterministic(self) -> bool:
         """Whether the limit is a flow."""
         return self.equation.noise == 0.0 or self.moments.normal
 
-    def kick(self, here: Geometry, xi: Doubles) -> Doubles:
-        """The vector s ξ at a point of Γ, shape (N,), of ξ of shape (d,)."""
-        along = self.covariance(here).along
+    def increment(self, here: Geometry, span: float, xi: Doubles) -> Doubles:
+        """The step b Δt + s √Δt ξ at a point of Γ, shape (N,), of ξ of shape (d,)."""
+        covariance = self.covariance(here)
+        drift = self._velocity(here, covariance if self.equation.ito else None)
+        return drift * span + np.sqrt(span) * self._kick(here, covariance, xi)
+
+    def _kick(self, here: Geometry, covariance: Covariance, xi: Doubles) -> Doubles:
+        along = covariance.along
         if along is None:
             return self.equation.noise * here.project(xi)
         total, first = np.zeros(self.problem.dimension), 0
@@ -270,7 +278,7 @@ def derive_network_limit(problem: Network, *, assume: Outcome | str | None = Non
     """
     assumed = None if assume is None else Outcome.read(assume)
     origin = on_manifold(problem)
-    found = replace(problem, params=problem.parameters(origin.point))
+    found = problem.at(origin.point)
     origin = replace(origin, network=found)
     questions = _Questions(found, (origin, *_neighbours(origin)))
     outcome, evidence = classified(questions, assumed)
@@ -292,9 +300,9 @@ class _Questions:
     network: Network
     points: tuple[Geometry, ...]
 
-    @cached_property
+    @property
     def moments(self) -> Moments:
-        return Moments(self.network)
+        return self.network.once(Moments)
 
     def flat_regularizer(self) -> Verdict:
         """P∇Reg = 0."""

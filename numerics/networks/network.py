@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import jax
 import jax.numpy as jnp
@@ -21,16 +22,19 @@ from .mechanisms import Mechanism, Noise, Tree
 from .optimizers import GradientDescent
 from .programs import Compiled, Derivative, Doubles, Precision
 
+Made = TypeVar("Made")
+
 AGREEMENT = {"float64": 1e-10, "float32": 1e-4}
 """How well noisy residuals without noise must agree with the residuals, relative to their size."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Network:
     """Noisy training of a network: L = ½ Σ c_i r_i(params)², with noise in it.
 
     Γ is the set on which all residuals vanish. The weights in what follows, w of shape (N,), are
-    the parameters laid end to end in the order of `jax.tree.leaves`.
+    the parameters laid end to end in the order of `jax.tree.leaves`. JAX is set to double
+    precision for each call alone; evaluate functions of your own `with network.in_precision()`.
 
     Attributes
     ----------
@@ -91,6 +95,22 @@ class Network:
                     f"the residuals, got {self.batch_size}"
                 )
         self._check_noise()
+
+    def at(self, weights: Doubles) -> Network:
+        """The same network at other weights, shape (N,), with what has been compiled for it."""
+        other = copy(self)
+        object.__setattr__(other, "params", self.parameters(weights))
+        return other
+
+    def once(self, make: Callable[[Network], Made]) -> Made:
+        """What a function makes of this network at any weights, made when first asked for."""
+        if make not in self._made:
+            self._made[make] = make(self)
+        return self._made[make]
+
+    @cached_property
+    def _made(self) -> dict[Any, Any]:
+        return {}
 
     # The network as functions of flat vectors -----------------------------------------------------
 
@@ -234,9 +254,10 @@ class Network:
         outputs = self.count // m
         return np.asarray(np.kron(between, np.ones((outputs, outputs))), dtype=np.float64)
 
-    def in_precision(self) -> Any:
-        """A context in which JAX makes arrays of this network's precision."""
-        return jax.enable_x64(self.precision == "float64")
+    @staticmethod
+    def in_precision() -> Any:
+        """A context in which JAX computes in the precision of its arguments."""
+        return jax.enable_x64(True)
 
     def cast(self, params: Tree) -> Tree:
         """Parameters as arrays of JAX; within `in_precision`."""
@@ -272,15 +293,22 @@ class Network:
                 "with a state, such as batch normalisation in training mode, is no function of "
                 "its parameters: use its running averages, or another normalisation"
             )
+        if found.dtype != self.precision:
+            raise ProblemError(
+                f"residuals: of {found.dtype} for parameters of {self.precision}; for single "
+                "precision, what the function closes over or makes has to be of it too"
+            )
         if not np.isfinite(self.residual.doubles(self.start)).all():
             raise ProblemError("residuals: not finite at the given parameters")
-        _ = self.curvatures
+        _ = self.curvatures, self._made
 
     def _check_noise(self) -> None:
         noise = self.noise
         if noise is None or noise.additive:
             return
-        w, origin = self.start, np.zeros(self.noise_size)
+        # Off Γ, where residuals do not vanish.
+        away = np.random.default_rng(0).standard_normal(self.dimension)
+        w, origin = self.start + 0.01 * away, np.zeros(self.noise_size)
         if noise.loss is not None:
             if self.batch_size is not None:
                 raise ProblemError("batch_size: a noisy loss has no samples; put it into η")

@@ -28,7 +28,9 @@ BLOCK_BYTES = 2**26
 class Compiled:
     """A traced function, compiled when first called, in single or double precision.
 
-    JAX knows double precision as a setting of the process; it is entered for the call alone.
+    JAX knows double precision as a setting of the process, which is entered for the call alone. It
+    is for single precision too: JAX 0.10 keeps constants of NumPy in the precision in which it
+    has met them first, and a function is not to be met in two.
 
     Attributes
     ----------
@@ -47,7 +49,7 @@ class Compiled:
 
     def __call__(self, *arguments: Any) -> Any:
         """Arrays of JAX."""
-        with jax.enable_x64(self.precision == "float64"):
+        with jax.enable_x64(True):
             return self._jitted(*jax.tree.map(self._read, arguments))
 
     def doubles(self, *arguments: Any) -> Any:

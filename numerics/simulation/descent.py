@@ -195,6 +195,7 @@ def compile_descent(problem: NoisyGradientDescent) -> CompiledDescent:
     return CompiledDescent(problem)
 
 
+@singledispatch
 def simulate_descent(
     problem: NoisyGradientDescent | CompiledDescent,
     start: ArrayLike | Mapping[Any, float],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import singledispatch
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,7 @@ MOST_STEPS = 10**6
 Integers = NDArray[np.int64]
 
 
+@singledispatch
 def simulate_limit(
     limit: Limit | CompiledLimit,
     start: ArrayLike | Mapping[Any, float],
