@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cached_property, singledispatch
 from os import PathLike
 from typing import Any
 
@@ -141,6 +141,7 @@ class Limit(LimitingEquation):
         return as_text(self)
 
 
+@singledispatch
 def derive_limit(problem: NoisyGradientDescent, *, assume: Outcome | str | None = None) -> Limit:
     """Derive the limiting equation of noisy gradient descent along its zero-loss manifold.
 
