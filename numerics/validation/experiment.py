@@ -124,7 +124,8 @@ class Experiment:
         marks: NDArray[np.int64] = np.asarray(record, dtype=np.int64)
         beta = self.momentum
         # The velocity is a difference of iterates, so with momentum those before count too.
-        taken = np.union1d(marks, np.maximum(marks - 1, 0)) if beta else marks
+        before = np.maximum(marks - 1, 0) if beta else marks
+        taken = np.union1d(before, marks)
         every = simulate_descent(
             self.descent,
             start,
@@ -140,8 +141,8 @@ class Experiment:
         paths = replace(every, times=every.times[here], weights=every.weights[:, here])
         velocities = None
         if beta:
-            before = np.searchsorted(taken, np.maximum(marks - 1, 0))
-            velocities = (paths.weights - every.weights[:, before])[paths.ok]
+            earlier = every.weights[:, np.searchsorted(taken, before)]
+            velocities = (paths.weights - earlier)[paths.ok]
         ends = self.compiled.descent_limit(paths.weights[paths.ok], alpha, beta, velocities)
         return paths, ends
 

@@ -14,9 +14,7 @@ from derive.theory.katzenberger import Relaxation
 from numerics import ValidationReport, compile_limit, validate
 from numerics.__main__ import main
 from numerics.validation.bursts import measure_fast_phase
-from numerics.validation.checks import Finding, compared, judge
 from numerics.validation.experiment import Experiment
-from numerics.validation.statistics import Estimate
 from tests.truth.catalogue import CATALOGUE
 
 w1, w2, eta, xi = sp.symbols("w1 w2 eta xi", real=True)
@@ -271,27 +269,6 @@ def test_the_spectral_gap_of_two_eigenvalues():
     assert float(fast.rate.value) == pytest.approx(
         fast.expected, abs=4 * float(fast.rate.error) + 1e-4
     )
-
-
-def finding(p: float) -> Finding:
-    return Finding("x", 0.0, 0.0, 1.0, 0.0, p)
-
-
-def test_one_bad_check_fails_the_report():
-    assert [c.passed for c in judge([finding(1e-6), finding(0.5)], 0.01)] == [False, True]
-
-
-def test_the_worst_place_is_shown_and_multiplicity_counted():
-    measured = Estimate(np.array([0.0, 3.0, 0.1]), np.ones(3))
-    found = compared("gap", ["a", "b", "c"], measured, Estimate(np.zeros(3), np.zeros(3)))
-    assert found.name == "gap b"
-    assert found.p_value == pytest.approx(3 * 0.0026998, rel=1e-4)
-
-
-def test_a_value_that_is_not_a_number_is_a_contradiction():
-    measured = Estimate(np.array([0.0, np.nan]), np.ones(2))
-    found = compared("gap", ["a", "b"], measured, Estimate(np.zeros(2), np.zeros(2)))
-    assert found.p_value == 0
 
 
 MODEL = """
