@@ -125,7 +125,7 @@ def sampler_for(
     where: dict[tuple[int, Any], tuple[int, int, int]] = {}
     row = first_row
     for symbols, part in groups:
-        count = copies if symbols[0] in own else 1
+        count = copies if symbols and symbols[0] in own else 1  # a limit may have no noise left
         made = draws_of(part, row, len(symbols), count)
         size, width, period = made[0].size, made[0].width, made[0].period
         draws += made
