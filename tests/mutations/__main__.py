@@ -1,4 +1,4 @@
-"""`python -m tests.mutations`: try the changes of the table, and print those that survive.
+"""`python -m tests.mutations`: try the changes of the table, and print what becomes of each.
 
 Exit codes: 0 each is noticed or explained, 1 one is not, 2 the table does not fit the sources or
 the unchanged ones fail, 130 interrupted.
@@ -77,9 +77,9 @@ def _try_all(
             bar = tqdm(pool.map(try_out, wanted), total=len(wanted), unit="change", disable=None)
             for change, result in zip(wanted, bar, strict=True):
                 results[change] = result
-                if result is not Result.KILLED:
-                    note = f" ({change.equivalent})" if change.equivalent else ""
-                    tqdm.write(f"{result.value}: {change}{note}", file=sys.stdout)
+                note = f" ({change.equivalent})" if result is Result.EXPLAINED else ""
+                tqdm.write(f"{result.value}: {change}{note}", file=sys.stdout)
+                sys.stdout.flush()
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
