@@ -1,4 +1,4 @@
-"""The table of changes fits the sources, and a change that is noticed is told from one that is not."""
+"""The table of changes fits the sources, and one that is noticed is told from one that is not."""
 
 from pathlib import Path
 
@@ -39,7 +39,9 @@ def test_killed_survived_and_explained(tmp_path):
     copy = Copy.at(tmp_path / "copy")
     text = (copy.root / MODULE).read_text(encoding="utf-8")
     killed = Change(MODULE, "np.hypot(measured.error, expected.error)", "measured.error", (TEST,))
-    unseen = Change(MODULE, "One hypothesis each", "Two hypotheses each", (TEST,))
+    unseen = Change(
+        MODULE, '"""A hypothesis tested on its own', '"""A hypothesis tested alone', (TEST,)
+    )
     explained = Change(unseen.file, unseen.old, unseen.new, (TEST,), "only words")
     results = [copy.try_out(change) for change in (killed, unseen, explained)]
     assert results == [Result.KILLED, Result.SURVIVED, Result.EXPLAINED]
