@@ -74,7 +74,7 @@ def test_dropconnect_at_a_large_step_jumps(limit, process) -> None:
 
 def test_generator_becomes_the_flow_of_reg(limit) -> None:
     """At a small step the mean displacement is −αP∇Reg_B, up to a relative O(αλ) = 4 %."""
-    small, paths = 0.02, 2000
+    small, paths = 0.02, 6000
     process = limit.jump_process(sp.Rational(1, 50))
     run = simulate_limit(process, START, time=1.0, paths=paths, seed=0, record=2)
     assert run.unit == "slow time"
