@@ -86,7 +86,7 @@ class CompiledJumps:
         return points
 
 
-@simulate_limit.register
+@simulate_limit.register  # type: ignore[misc]
 def simulate_jumps(
     limit: JumpLimit,
     start: ArrayLike | Mapping[Any, float],
@@ -133,7 +133,7 @@ def simulate_jumps(
     points = starting_points(start, limit.problem.weights, paths)
     points = compiled.onto.descent_limit(points, float(limit.step))
     weights = _followed(compiled, points, times, PathStreams(seed, paths, first_path))
-    lost = ~np.isfinite(weights).all(axis=2)
+    lost: NDArray[np.bool_] = ~np.isfinite(weights).all(axis=2)
     status = np.where(lost.any(axis=1), Status.DIVERGED, Status.OK)
     stopped = np.where(lost.any(axis=1), lost.argmax(axis=1), -1)
     return Paths(times, weights, "slow time", np.array([Status(s) for s in status]), stopped)
