@@ -86,8 +86,8 @@ class CompiledJumps:
         return points
 
 
-@simulate_limit.register  # type: ignore[misc]
-def simulate_jumps(
+@simulate_limit.register(JumpLimit)
+def simulate_jumps(  # type: ignore[misc]
     limit: JumpLimit,
     start: ArrayLike | Mapping[Any, float],
     *,
@@ -133,7 +133,7 @@ def simulate_jumps(
     points = starting_points(start, limit.problem.weights, paths)
     points = compiled.onto.descent_limit(points, float(limit.step))
     weights = _followed(compiled, points, times, PathStreams(seed, paths, first_path))
-    lost: NDArray[np.bool_] = ~np.isfinite(weights).all(axis=2)
+    lost = np.asarray(~np.isfinite(weights).all(axis=2))
     status = np.where(lost.any(axis=1), Status.DIVERGED, Status.OK)
     stopped = np.where(lost.any(axis=1), lost.argmax(axis=1), -1)
     return Paths(times, weights, "slow time", np.array([Status(s) for s in status]), stopped)
