@@ -13,6 +13,8 @@ import warnings
 from collections.abc import Callable
 from types import FrameType
 
+from .errors import SingularLimitError
+
 BAD_INPUT = 2
 INTERRUPTED = 130
 
@@ -34,7 +36,7 @@ def run(command: Callable[[], int]) -> int:
     warnings.showwarning = _show_warning
     try:
         return command()
-    except (ValueError, OSError) as error:
+    except (SingularLimitError, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:

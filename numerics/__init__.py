@@ -8,7 +8,6 @@ from .errors import ArgumentError, CacheError, CodeGenerationError, EnsembleErro
 from .models.compiled_limit import CompiledLimit, compile_limit
 from .models.numpy_export import write_numpy
 from .reports.report import ValidationReport
-from .simulation import jumps  # noqa: F401 (simulate_limit learns of jump processes)
 from .simulation.descent import CompiledDescent, StepSizeWarning, compile_descent, simulate_descent
 from .simulation.ensembles import Ensemble, simulate_grid
 from .simulation.integrate import simulate_limit

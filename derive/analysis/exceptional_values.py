@@ -33,7 +33,8 @@ def exceptional_values(limit: LimitingEquation) -> tuple[Mapping[sp.Symbol, sp.E
         )
     except NotImplementedError:
         return ()
-    return tuple(values for values in found if all(x.is_real is not False for x in values.values()))
+    # Symbols are real, so sympy leaves out what is not, but for a multiple of i that may be zero.
+    return tuple(v for v in found if not any(value.has(sp.I) for value in v.values()))
 
 
 def _coefficients(entry: sp.Expr, limit: LimitingEquation) -> list[sp.Expr]:

@@ -45,7 +45,7 @@ FEWEST_STEPS = 100
 TOLERANCE = 1e-10
 """Error of one step of a limit without noise: relative to the weights, and a hundredth absolute."""
 
-LOOK = 2000
+LOOK = 500
 """Steps of the solver between two looks at how it gets on."""
 
 MOST_STEPS = 10**6

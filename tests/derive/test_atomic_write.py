@@ -42,6 +42,24 @@ def test_files_get_the_usual_permissions(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o604
 
 
+def test_the_content_reaches_the_disk_before_its_name(tmp_path: Path, monkeypatch) -> None:
+    """Else a power cut may leave an empty file under the name of a whole one."""
+    done, sync, replace = [], os.fsync, Path.replace
+
+    def synced(descriptor: int) -> None:
+        done.append(("on disk", os.fstat(descriptor).st_size))
+        sync(descriptor)
+
+    def named(path: Path, target: Path) -> Path:
+        done.append(("named", path.stat().st_size))
+        return replace(path, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "replace", named)
+    write_atomically(tmp_path / "file", lambda file: file.write(b"content"))
+    assert done == [("on disk", 7), ("named", 7)]
+
+
 def test_a_disk_that_is_full_is_named_by_the_file(tmp_path: Path) -> None:
     def fail(file) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")

@@ -161,6 +161,8 @@ def test_long_sums_and_products_are_one_operation():
         ("x**(y + 0.1)", "a multiple of 1/12", (1, 5)),
         ("exp(0.123*log(x))", "a multiple of 1/12", (1, 1)),
         ("1 + 2**9**3", "the exponent exceeds 64", (1, 8)),
+        ("y + (x + 2)**-65", "the exponent exceeds 64", (1, 14)),
+        ("y + (x + 2)**(-65)", "the exponent exceeds 64", (1, 15)),
         ("y*exp(exp(8))", "a number may grow beyond 2**4096", (1, 3)),
     ],
 )

@@ -22,7 +22,7 @@ from derive import (
 from derive import __main__ as command
 from derive.display.latex_document import REFERENCES, bibtex, document
 from derive.display.latex_layout import LINE, PREAMBLE, Page, _abbreviated, glyphs
-from derive.display.notation import Equality, Notation, phrase
+from derive.display.notation import Equality, Notation, phrase, portable
 from derive.files.model_file import load_model
 from tests.truth.catalogue import CATALOGUE, PAIR_LOSS, PAIR_NOISY
 from tests.truth.fields import derived
@@ -78,6 +78,19 @@ def complaints(log: str) -> list[str]:
 )  # fmt: skip
 def test_words_become_latex(text: str, tex: str) -> None:
     assert phrase(text) == tex
+
+
+@pytest.mark.parametrize(
+    ("text", "tex"),
+    [
+        ("θ", r"\ensuremath{\theta}"),
+        ("ΘΓ", r"\ensuremath{\Theta}\ensuremath{\Gamma}"),
+        ("größe_x", r"gr\text{\"{o}}?e_x"),
+        (r"\alpha^2", r"\alpha^2"),
+    ],
+)
+def test_letters_beyond_ascii_have_commands(text: str, tex: str) -> None:
+    assert portable(text) == tex
 
 
 @pytest.mark.parametrize("name", SHOWN)

@@ -19,7 +19,9 @@ from derive import (
     NoisyGradientDescent,
     Rademacher,
     TwoPoint,
+    alpha,
     derive_limit,
+    sigma,
 )
 from derive.errors import SavedFileError
 from derive.files.codec import FUNCTIONS, Decoder, Encoder
@@ -121,6 +123,24 @@ def test_laws_survive(law, tmp_path: Path) -> None:
     loss = ROUND**2 / 4
     problem = NoisyGradientDescent(loss, loss + ROUND * eta, (w1, w2), eta, law)
     assert again(derived(problem), tmp_path).problem == problem
+
+
+def test_a_penalty_survives(tmp_path: Path) -> None:
+    """Of both sizes, one with a symbolic factor: in the problem, the moments and what moves."""
+    a = sp.Symbol("a", positive=True)
+    loss = ROUND**2 / 4
+    penalty = sigma**2 * a * w1**2 / 2 + alpha * sigma**2 * w2
+    problem = NoisyGradientDescent(
+        loss, loss + ROUND * eta / 2, (w1, w2), eta, parameters=(a,), penalty=penalty
+    )
+    limit = derived(problem)
+    loaded = again(limit, tmp_path)
+    assert loaded.problem.penalty == penalty
+    assert loaded.moments.penalty == limit.moments.penalty != 0
+    assert_same(loaded, limit)
+    bound, expected = loaded.subs({a: 2}), limit.subs({a: 2})
+    assert_same(bound, expected)
+    assert [s.drift for s in bound.scales()] == [s.drift for s in expected.scales()]
 
 
 x = sp.Symbol("x", positive=True)

@@ -175,6 +175,24 @@ def test_invariant_density_on_an_ellipse() -> None:
 
 
 @pytest.mark.usefixtures("route")
+@pytest.mark.usefixtures("route")
+def test_a_diffusion_stops_where_the_manifold_ends() -> None:
+    """H = w₂² on w₁ = 0, and log w₂ = 2B − 2t falls: a path ends where w₂ < 10⁻³ of its start."""
+    loss = w1**2 * w2**2 / 2
+    noisy = loss + etas[0] * w2**2
+    problem = NoisyGradientDescent(loss, noisy, (w1, w2), etas[0], constraints=(w1,), near=(0, 1))
+    paths = simulate_limit(derived(problem), (0, 1), time=5.0, paths=40, seed=0, step=0.01)
+    ended = paths.status == Status.LEFT_NEIGHBOURHOOD
+    assert (ended | paths.ok).all()
+    # P(2t − 2B exceeds log 1000 for some t ≤ 5) = 0.834, with a standard error of 0.06.
+    assert abs(ended.mean() - 0.834) < 4 * 0.06
+    below = np.abs(paths.weights[..., 1]) < 1e-3
+    assert not below[~ended].any()
+    # What is recorded between the step that crosses and the look that follows is one time at most.
+    assert (below.sum(axis=1) <= 1).all()
+    assert np.isnan(paths.weights[ended, -1]).all()
+
+
 def test_paths_do_not_depend_on_each_other() -> None:
     limit = compile_limit(additive(SPHERE, w1, w2, w3))
     options = {"time": 0.1, "seed": 5, "step": 0.01, "record": [0.03, 0.1]}

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from derive import NoisyGradientDescent, SampledDescent, SavedFileError, sigma
+from derive import Mean, NoisyGradientDescent, SavedFileError, sigma
 from numerics import EnsembleError, Paths, compile_descent, simulate_descent, simulate_grid
 from numerics.simulation import ensembles
 from numerics.simulation.ensembles import DescentJob
@@ -250,10 +250,20 @@ def test_a_chunk_that_was_damaged_since_is_not_read(finished, tmp_path) -> None:
 
 def test_an_ensemble_of_a_mean_over_samples(tmp_path) -> None:
     x, y = sp.symbols("x y", real=True)
-    loss = (w1 * x + w2 * x**2 - y) ** 2 / 2
-    noisy = (w1 * x + w2 * x**2 - y + eta) ** 2 / 2
-    problem = SampledDescent(loss, noisy - eta**2 / 2, (w1, w2), eta, (x, y), [[1, 2], [2, 3]])
+    residual = w1 * x + w2 * x**2 - y
+
+    def problem(values: list[int]) -> NoisyGradientDescent:
+        data = {x: [1, 2], y: values}
+        noisy = Mean((residual + eta) ** 2 / 2 - eta**2 / 2, data, eta)
+        return NoisyGradientDescent(Mean(residual**2 / 2, data), noisy, (w1, w2), eta)
+
     settings = {"steps": 5, "paths": 3, "record": 2}
-    ensemble = simulate_grid(problem, START, tmp_path, grid=[(0.01, 0.1)], seed=4, **settings)
-    alone = simulate_descent(problem, START, alpha=0.01, sigma=0.1, seed=(4, 0), **settings)
+    ensemble = simulate_grid(
+        problem([2, 3]), START, tmp_path, grid=[(0.01, 0.1)], seed=4, **settings
+    )
+    alone = simulate_descent(problem([2, 3]), START, alpha=0.01, sigma=0.1, seed=(4, 0), **settings)
     np.testing.assert_array_equal(ensemble[0].weights, alone.weights)
+    with pytest.raises(EnsembleError, match="it differs in model"):
+        simulate_grid(
+            problem([2, 4]), START, tmp_path, grid=[(0.01, 0.1)], seed=4, **settings, resume=True
+        )

@@ -94,6 +94,16 @@ def test_every_limit(entry: Entry, tmp_path: Path) -> None:
     assert_agrees(derived(entry.problem), entry, tmp_path)
 
 
+def test_the_larger_and_the_smaller_of_several(tmp_path: Path) -> None:
+    loss = (w1 + w2) ** 2
+    limit = derive_limit(NoisyGradientDescent(loss, loss + eta * w1, (w1, w2), eta))
+    vars(limit)["drift"] = sp.Matrix([sp.Max(w1, w2, 1), sp.Min(w1, w2, 1)])
+    points = np.array([[3.0, -3.0], [-2.0, 2.0], [0.5, -0.5], [2.0, 4.0]])
+    values = outside(limit, points, tmp_path)
+    expected = [[3.0, -3.0], [2.0, -2.0], [1.0, -0.5], [4.0, 1.0]]
+    np.testing.assert_array_equal(values["drift"], expected)
+
+
 def test_names_that_python_cannot_take(tmp_path: Path) -> None:
     u, v = sp.Symbol(r"\theta_{1}", real=True), sp.Symbol("lambda", real=True)
     problem = NoisyGradientDescent((u + 2 * v) ** 2, (u + 2 * v) ** 2 + eta * u, (u, v), eta)

@@ -51,6 +51,25 @@ def test_compiled_code_agrees_with_numpy() -> None:
     np.testing.assert_allclose(values, function.reference(points), rtol=2e-14)
 
 
+AT_KINKS = {  # at −2, 0 and 3
+    sp.Heaviside(x): [0, 0.5, 1],
+    sp.Heaviside(x, 0): [0, 0, 1],
+    sp.Heaviside(x, 1): [0, 1, 1],
+    sp.sign(x): [-1, 0, 1],
+    sp.Abs(x): [2, 0, 3],
+    sp.Max(x, 0): [0, 0, 3],
+    sp.Min(x, 0): [-2, 0, 0],
+    sp.Piecewise((x, x > 0), (5, True)): [5, 5, 3],
+}
+
+
+def test_kinked_functions_at_their_kinks() -> None:
+    function = compile_function((x,), list(AT_KINKS), "kinks")
+    points = [[-2.0], [0.0], [3.0]]
+    np.testing.assert_array_equal(function(points).T, list(AT_KINKS.values()))
+    np.testing.assert_array_equal(function.reference(points).T, list(AT_KINKS.values()))
+
+
 def test_shapes_of_scalars_sequences_and_matrices() -> None:
     points = np.array([[1.0, 2.0], [3.0, 4.0]])
     matrix = compile_function((x, y), sp.Matrix([[x, 1], [0, y], [x * y, 2]]), "matrix")

@@ -75,6 +75,9 @@ def test_machines_get_the_same_content(report, page, tmp_path):
     statements = equations(report.limit)
     assert [s["text"] for s in content["derivation"]] == [s.text for s in statements]
     assert [s["latex"] for s in content["derivation"]] == [s.latex for s in statements]
+    answers = [step.verdict.value for step in report.limit.evidence.steps]
+    assert {True, False} <= set(answers), "each answer is seen"
+    assert [step["answer"] for step in content["evidence"]] == answers
     for step in content["evidence"]:
         assert f"{step['question']}: {step['how']}" in shown
     assert [c["name"] for c in content["checks"]] == [c.name for c in report.checks]

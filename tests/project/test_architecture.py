@@ -18,7 +18,7 @@ GENERATORS = {
 }
 ORDER = {
     "derive": (
-        "command errors symbols certify symbolic theory model mechanisms manifold derivation"
+        "errors command symbols certify symbolic theory model mechanisms manifold derivation"
         " analysis proofs display files matrix_model limit"
     ),
     "numerics": (
