@@ -287,7 +287,7 @@ def dropout(
         If a unit does not occur in the model.
     """
     model, weights = read_expression("model", model), read_symbols("weights", weights)
-    units = [read_expression("units", unit) for unit in sequence(units)]
+    units = [read_expression("units", unit) for unit in sequence(units, "units")]
     loss = squared_loss(model, inputs, data, targets, half=half)
     noise = noise_symbols(noise, len(units), (model, loss, *weights))
     noisy = multiplied(model, units, noise)
@@ -313,7 +313,7 @@ def input_noise(
     Arguments as for `label_noise`; the noise symbols run through the inputs of sample 1, then
     those of sample 2, and so on.
     """
-    rows, weights = samples(sequence(inputs), data), read_symbols("weights", weights)
+    rows, weights = samples(sequence(inputs, "inputs"), data), read_symbols("weights", weights)
     entries = [x for row in rows for x in row]
     loss = squared_loss(model, inputs, rows, targets, half=half)
     noise = noise_symbols(noise, len(entries), (loss, *weights))

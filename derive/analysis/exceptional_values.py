@@ -8,9 +8,7 @@ import sympy as sp
 
 from ..derivation.classification import Outcome
 from ..derivation.limiting_equation import LimitingEquation
-
-READABLE = 300
-"""Operations in a field up to which it is looked at."""
+from ..symbolic.effort import SOLVED, within
 
 
 def exceptional_values(limit: LimitingEquation) -> tuple[Mapping[sp.Symbol, sp.Expr], ...]:
@@ -25,7 +23,7 @@ def exceptional_values(limit: LimitingEquation) -> tuple[Mapping[sp.Symbol, sp.E
     parameters = limit.problem.parameters
     if moving is None or not parameters or limit.time_scale is None:
         return ()
-    if sp.count_ops(moving) > READABLE:
+    if not within(SOLVED, moving):
         return ()
     try:
         found = sp.solve(

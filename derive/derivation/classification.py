@@ -14,6 +14,7 @@ import sympy as sp
 from ..errors import DeriveError, UndecidedError
 from ..manifold.manifold import LocalGeometry, Manifold
 from ..symbolic.calculus import Occurrence, gradient, is_zero
+from ..symbolic.effort import cancelled
 from ..symbolic.roots import evaluator
 from ..symbolic.zero_tests import Basis, Verdict, proved
 from ..symbols import alpha, sigma
@@ -215,7 +216,7 @@ class _Questions:
         for i, ratio in multiples:
             variances[i] += ratio**2
         pairs = zip(variances, residuals, strict=True)
-        ratios = {sp.cancel(variance / r.weight) for variance, r in pairs}
+        ratios = {cancelled(variance / r.weight) for variance, r in pairs}
         c = ratios.pop()
         free = c.free_symbols & set(self.manifold.problem.weights)
         return None if ratios or free or c == 0 else c
@@ -253,7 +254,7 @@ class _Questions:
                 continue
             row = self.moments.columns[i, :]
             variance = sum(x**2 for x in row) if self.moments.factor is not None else row[i]
-            ratio = sp.cancel(variance / curvature)
+            ratio = cancelled(variance / curvature)
             if ratio.free_symbols & set(self.manifold.problem.weights):
                 ratio = self.manifold.shortest(ratio)
             free = ratio.free_symbols & set(self.manifold.problem.weights)
@@ -343,7 +344,7 @@ def _constant_ratio(
     support = [k for k, x in enumerate(direction) if x != 0]
     if not support or [k for k, x in enumerate(column) if x != 0] != support:
         return None
-    ratio = sp.cancel(column[support[0]] / direction[support[0]])
+    ratio = cancelled(column[support[0]] / direction[support[0]])
     if ratio.free_symbols & set(weights):
         return None
     same = all(is_zero(column[k] - ratio * direction[k]) for k in support)

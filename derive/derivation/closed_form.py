@@ -10,18 +10,14 @@ import sympy as sp
 from ..manifold.charts import stratonovich_drift
 from ..manifold.manifold import Manifold
 from ..symbolic.calculus import gradient
-from ..theory.katzenberger import NormalFrame, normal_term, second_derivative
-from ..theory.second_order import SecondOrder
+from ..symbolic.effort import BUILT, READABLE, WEIGHTS, TooLong, product_operations, require, within
+from ..theory.jets import Jet, scalars
+from ..theory.katzenberger import NormalFrame, Splitting, normal_term, second_derivative
+from ..theory.second_order import SecondOrder, second_potential
 from .classification import Classification
 from .coefficients import Equation
 from .noise_moments import NoiseMoments
 from .special_forms import SpecialForm, special_form
-
-WEIGHTS = 6
-"""Number of weights up to which the drift of Theorem B is written in closed form."""
-
-OPERATIONS = 600
-"""Operations up to which a closed form is worth reading."""
 
 
 @dataclass(frozen=True)
@@ -91,31 +87,29 @@ class Terms:
 
 def drift(terms: Terms) -> sp.Matrix | None:
     """Itô drift b on Γ, shape (N, 1), in slow time; None where it is too long to read."""
-    total = sp.zeros(terms.manifold.problem.dimension, 1)
     if terms.equation.time_scale is None:
-        return total
-    frame = terms.manifold.frame
-    if frame is None:
+        return sp.zeros(terms.manifold.problem.dimension, 1)
+    if terms.manifold.splitting is None:
         return None
-    if any(terms.slope):
-        total -= frame.tangential(sp.Matrix(terms.slope))
-    for weight, term in ((terms.ito_weight, _correction), (terms.second_weight, _second_drift)):
-        if weight != 0:
-            part = term(terms, frame)
-            if part is None:
-                return None
-            total += part
-    return _readable(terms, total)
+    try:
+        return _readable(terms, _drift(terms, terms.manifold.splitting))
+    except TooLong:
+        return None
 
 
 def diffusion(terms: Terms) -> sp.Matrix | None:
     """Diffusion matrix s = P S on Γ, shape (N, m); None where it is too long to read."""
     if terms.noise_weight == 0 or not terms.moments.columns.cols:
         return sp.zeros(terms.manifold.problem.dimension, max(1, terms.moments.columns.cols))
-    if terms.moments.factor is None or terms.manifold.frame is None:
+    if terms.moments.factor is None or terms.manifold.splitting is None:
         return None
-    along = terms.manifold.frame.tangential(sp.Matrix(terms.moments.factor))
-    return _readable(terms, terms.noise_weight * along)
+    try:
+        factor = sp.Matrix(terms.moments.factor)
+        require(BUILT, factor)
+        along = terms.manifold.splitting.tangential(factor)
+        return _readable(terms, terms.noise_weight * along)
+    except TooLong:
+        return None
 
 
 def stratonovich(
@@ -124,43 +118,97 @@ def stratonovich(
     """Drift of the ambient Stratonovich form, shape (N, 1); None where it is too long to read."""
     if drift is None or diffusion is None:
         return None
-    weights = terms.manifold.problem.weights
-    return _readable(terms, stratonovich_drift(drift, diffusion, weights))
-
-
-def _second_drift(terms: Terms, frame: NormalFrame) -> sp.Matrix | None:
-    """−κ₂ P r in closed form."""
-    if not _is_small(terms, frame):
+    try:
+        return _readable(
+            terms, stratonovich_drift(drift, diffusion, terms.manifold.problem.weights)
+        )
+    except TooLong:
         return None
+
+
+def second_potential_on(manifold: Manifold, reg: sp.Expr, reg2: sp.Expr) -> sp.Expr | None:
+    """V₂ on Γ; None where it is too long to read."""
+    frame, weights = manifold.frame, manifold.problem.weights
+    if frame is None or not within(BUILT, frame.hessian_inverse, *gradient(reg, weights)):
+        return None
+    return manifold.shortest(second_potential(frame, reg, reg2, weights))
+
+
+def _drift(terms: Terms, splitting: Splitting) -> sp.Matrix:
+    total = sp.zeros(terms.manifold.problem.dimension, 1)
+    if any(terms.slope):
+        slope = sp.Matrix(terms.slope)
+        require(BUILT, slope)
+        total -= splitting.tangential(slope)
+    if terms.ito_weight != 0:
+        total += _correction(terms, _frame(terms))
+    if terms.second_weight != 0:
+        total += _second_drift(terms, _frame(terms))
+    return total
+
+
+def _frame(terms: Terms) -> NormalFrame:
+    if terms.manifold.frame is None:
+        raise TooLong
+    return terms.manifold.frame
+
+
+def _second_drift(terms: Terms, frame: NormalFrame) -> sp.Matrix:
+    """−κ₂ P r in closed form."""
+    _require_small(terms, frame)
+    require(BUILT, *terms.second_order.scalars)
     short = terms.second_order.map(terms.manifold.shortest)
     return terms.second_weight * short.drift(frame, _Third(terms.manifold))
 
 
-def _correction(terms: Terms, frame: NormalFrame) -> sp.Matrix | None:
+def _correction(terms: Terms, frame: NormalFrame) -> sp.Matrix:
     """Q D²Φ_α[Σ] in closed form."""
     special, third = terms.special, _Third(terms.manifold)
     if special is not None and special.potential is not None:
         slope = sp.Matrix(gradient(special.potential, terms.manifold.problem.weights))
+        require(BUILT, slope)
         along = -2 * terms.ito_weight * frame.tangential(slope)
         if terms.noise_weight == 0:
             return along
-        return along + terms.ito_weight * normal_term(frame, third, _short_covariance(terms))
-    if not _is_small(terms, frame):
-        return None
+        return along + terms.ito_weight * _normal_term(terms, frame, third)
+    _require_small(terms, frame)
     covariance = _short_covariance(terms)
-    if sum(x.count_ops() for x in covariance) > OPERATIONS:
-        return None
+    require(READABLE, covariance)
+    _require_product(frame.projector, covariance, frame.projector)
+    _require_product(frame.hessian_inverse, covariance, frame.projector)
     return terms.ito_weight * second_derivative(frame, third, covariance, terms.equation.relaxation)
 
 
-def _is_small(terms: Terms, frame: NormalFrame) -> bool:
-    """Whether the formulas with third derivatives are worth writing in closed form."""
-    few = terms.manifold.problem.dimension <= WEIGHTS and terms.manifold.codimension <= 2
-    return few and sum(x.count_ops() for x in frame.inverse) <= OPERATIONS
+def _normal_term(terms: Terms, frame: NormalFrame, third: _Third) -> sp.Matrix:
+    """−H⁺ D³L[PΣP]; for isotropic noise PΣP is a multiple of P."""
+    covariance = _short_covariance(terms)
+    projector = terms.manifold.projector
+    if covariance == covariance[0, 0] * sp.eye(covariance.rows):
+        tangential = covariance[0, 0] * projector
+    else:
+        _require_product(projector, covariance, projector)
+        tangential = projector * covariance * projector
+    return normal_term(frame, third, tangential)
+
+
+def _require_small(terms: Terms, frame: NormalFrame) -> None:
+    """Formulas with third derivatives are worth writing in closed form for few weights."""
+    if terms.manifold.problem.dimension > WEIGHTS or terms.manifold.codimension > 2:
+        raise TooLong
+    require(READABLE, frame.inverse)
+
+
+def _require_product(*factors: sp.Matrix) -> None:
+    if product_operations(*factors) > BUILT:
+        raise TooLong
 
 
 def _short_covariance(terms: Terms) -> sp.Matrix:
-    return terms.moments.covariance.applyfunc(terms.manifold.shortest)
+    factor = terms.moments.factor
+    if factor is not None:
+        _require_product(factor, factor.T)
+    require(BUILT, terms.moments.covariance)
+    return terms.manifold.ideal.shortest_entries(terms.moments.covariance)
 
 
 @dataclass(frozen=True)
@@ -170,12 +218,20 @@ class _Third:
     manifold: Manifold
 
     def __call__(self, matrix: sp.Matrix) -> list[sp.Expr]:
-        short = self.manifold.shortest
-        return [short(sp.S(x)) for x in self.manifold.jet.third(matrix.applyfunc(short))]
+        require(BUILT, matrix)
+        contracted = sp.Matrix(self._jet.third(self.manifold.ideal.shortest_entries(matrix)))
+        require(BUILT, contracted)
+        return list(self.manifold.ideal.shortest_entries(contracted))
+
+    @property
+    def _jet(self) -> Jet:
+        jet = self.manifold.jet
+        require(BUILT, *scalars(jet))
+        return jet
 
 
-def _readable(terms: Terms, matrix: sp.Matrix) -> sp.Matrix | None:
-    if sum(x.count_ops() for x in matrix) > 20 * OPERATIONS:
-        return None
-    short = matrix.applyfunc(terms.manifold.shortest)
-    return short if sum(x.count_ops() for x in short) <= OPERATIONS else None
+def _readable(terms: Terms, matrix: sp.Matrix) -> sp.Matrix:
+    require(BUILT, matrix)
+    short = terms.manifold.ideal.shortest_entries(matrix)
+    require(READABLE, short)
+    return short

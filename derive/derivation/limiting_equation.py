@@ -16,7 +16,7 @@ from ..manifold.manifold import Manifold
 from ..model.problem import NoisyGradientDescent
 from ..model.reading import read_expression
 from ..symbols import alpha, sigma
-from ..theory.second_order import SecondOrder, second_potential
+from ..theory.second_order import SecondOrder
 from . import closed_form
 from .classification import Classification, Evidence, Outcome
 from .closed_form import Terms
@@ -123,11 +123,10 @@ class LimitingEquation:
     @cached_property
     def second_potential(self) -> sp.Expr | None:
         """V₂ on Γ, whose −P∇V₂ is −P r where P∇Reg = 0; None where it is too long to read."""
-        frame, reg2 = self.manifold.frame, self.equation.second_regularizer
-        if frame is None or self.second_weight == 0:
+        if self.second_weight == 0:
             return None
-        potential = second_potential(frame, self.regularizer, reg2, self.problem.weights)
-        return self.manifold.shortest(potential)
+        reg2 = self.equation.second_regularizer
+        return closed_form.second_potential_on(self.manifold, self.regularizer, reg2)
 
     @cached_property
     def drift(self) -> sp.Matrix | None:

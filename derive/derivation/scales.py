@@ -26,8 +26,9 @@ from ..symbolic.calculus import gradient
 from ..symbolic.roots import evaluator
 from ..symbolic.zero_tests import Basis, Verdict, proved
 from ..symbols import alpha, sigma
-from ..theory.second_order import SecondOrder, second_potential
+from ..theory.second_order import SecondOrder
 from .classification import Classification, Evidence, Outcome, Step
+from .closed_form import second_potential_on
 from .coefficients import Equation
 from .finite_sums import classify_any
 from .higher_moments import second_chaos, second_regularizer, third_regularizer
@@ -225,8 +226,8 @@ def _flat_second_order(manifold: Manifold, reg: sp.Expr, reg2: sp.Expr) -> Verdi
     weights = manifold.problem.weights
     if not (reg.free_symbols | reg2.free_symbols) & set(weights):
         return proved("Reg and Reg₂ do not depend on w")
-    if manifold.frame is not None:
-        potential = second_potential(manifold.frame, reg, reg2, weights)
+    potential = second_potential_on(manifold, reg, reg2)
+    if potential is not None:
         return manifold.vanishes_along(gradient(potential, weights))
     terms = SecondOrder.of(reg, reg2, weights)
     value = evaluator(manifold.symbols, terms.scalars)

@@ -16,11 +16,10 @@ import sympy as sp
 
 from ..manifold.finite_sums import SampledManifold
 from ..manifold.manifold import Manifold
+from ..symbolic.calculus import determinant
+from ..symbolic.effort import BUILT, READABLE, product_operations
 from .classification import Outcome
 from .noise_moments import NoiseMoments
-
-DETERMINANT_LIMIT = 3
-"""Number of constraints up to which det₊H is written out."""
 
 
 class Kind(Enum):
@@ -94,8 +93,8 @@ def _hessian_form(manifold: Manifold, c: sp.Expr, step: sp.Expr) -> SpecialForm:
 def _additive_form(manifold: Manifold, c: sp.Expr, step: sp.Expr) -> SpecialForm:
     operator, damping = _spectrum(manifold), _damping(manifold, step)
     potential = None
-    if operator is not None:
-        ratio = manifold.shortest(operator.det(method="berkowitz") / damping)
+    if operator is not None and damping is not None:
+        ratio = manifold.shortest(determinant(operator) / damping)
         potential = c * sp.log(ratio) / 4
     return SpecialForm(Kind.ADDITIVE, c, step, potential)
 
@@ -107,6 +106,8 @@ def _constant_normal_variance(manifold: Manifold, moments: NoiseMoments) -> sp.E
         s = covariance[0, 0]
     elif manifold.codimension == 1 and manifold.frame is not None:
         j = manifold.frame.jacobian
+        if product_operations(j, covariance, j.T) > BUILT:
+            return None
         s = manifold.shortest(((j * covariance * j.T) / (j * j.T)[0])[0])
     else:
         return None
@@ -121,7 +122,7 @@ def _is_multiple_of_identity(matrix: sp.MatrixBase) -> bool:
 def _spectrum(manifold: Manifold) -> sp.Matrix | None:
     """M = E A, a K × K matrix with the non-zero eigenvalues of H."""
     frame = manifold.frame
-    if frame is None or manifold.codimension > DETERMINANT_LIMIT:
+    if frame is None or product_operations(frame.curvature, frame.gram) > READABLE:
         return None
     return frame.curvature * frame.gram
 
@@ -131,5 +132,4 @@ def _damping(manifold: Manifold, step: sp.Expr) -> sp.Expr | None:
     operator = _spectrum(manifold)
     if operator is None:
         return None
-    determinant = (sp.eye(operator.rows) - step * operator / 2).det(method="berkowitz")
-    return manifold.shortest(determinant)
+    return manifold.shortest(determinant(sp.eye(operator.rows) - step * operator / 2))

@@ -9,7 +9,7 @@ from typing import Any
 import sympy as sp
 
 from ..model.laws import Law, known_laws
-from ..symbolic.calculus import expanded_terms
+from ..symbolic.effort import expanded_terms
 from .fields import Field, located
 from .tokens import shorten
 from .values import Entry

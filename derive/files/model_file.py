@@ -24,7 +24,7 @@ from ..errors import ModelFileError
 from ..mechanisms import MECHANISMS
 from ..model.penalty import split_penalty
 from ..model.problem import NoisyGradientDescent
-from ..symbolic.calculus import expanded_terms
+from ..symbolic.effort import expanded_terms
 from ..symbols import ScaleSymbol, alpha, sigma
 from .fields import Field, Literal, located
 from .law_fields import read_law

@@ -9,10 +9,9 @@ import sympy as sp
 
 from ..errors import ProblemError
 from ..model.problem import NoisyGradientDescent
-from ..symbolic.calculus import inverse
-
-SIMPLIFY_LIMIT = 500
-"""Operations up to which an expression in a chart is simplified."""
+from ..symbolic.calculus import Substitution, inverse
+from ..symbolic.effort import BUILT, TooLong, require
+from ..symbolic.ideals import simpler
 
 
 @dataclass(frozen=True)
@@ -36,23 +35,31 @@ class IntrinsicForm:
 
 def intrinsic_form(
     drift: sp.Matrix, diffusion: sp.Matrix, problem: NoisyGradientDescent
-) -> IntrinsicForm:
-    """Pull an ambient Itô form back to the chart of the problem."""
+) -> IntrinsicForm | None:
+    """Pull an ambient Itô form back to the chart of the problem; None where it is too long."""
     chart = problem.chart
     if chart is None:
         raise ProblemError("chart: the problem has no chart; give one to NoisyGradientDescent")
     theta = chart.coordinates
     gamma = sp.Matrix(chart.embedding)
-    place = dict(zip(problem.weights, chart.embedding, strict=True))
-    tangent = gamma.jacobian(theta)
-    left_inverse = (inverse(tangent.T * tangent) * tangent.T).applyfunc(_simplify)
-    tau = (left_inverse * diffusion.xreplace(place)).applyfunc(_simplify)
-    spread = tau * tau.T
-    bend = sp.zeros(gamma.rows, 1)
-    for k, first in enumerate(theta):
-        for m, second in enumerate(theta):
-            bend += spread[k, m] * gamma.diff(first, second)
-    a = (left_inverse * (drift.xreplace(place) - bend / 2)).applyfunc(_simplify)
+    place = Substitution(dict(zip(problem.weights, chart.embedding, strict=True)))
+
+    def short(matrix: sp.Matrix) -> sp.Matrix:
+        require(BUILT, matrix)
+        return matrix.applyfunc(lambda entry: simpler(entry, theta))
+
+    try:
+        tangent = gamma.jacobian(theta)
+        left_inverse = short(inverse(short(tangent.T * tangent)) * tangent.T)
+        tau = short(left_inverse * diffusion.applyfunc(place))
+        spread = short(tau * tau.T)
+        bend = sp.zeros(gamma.rows, 1)
+        for k, first in enumerate(theta):
+            for m, second in enumerate(theta):
+                bend += spread[k, m] * gamma.diff(first, second)
+        a = short(left_inverse * (drift.applyfunc(place) - bend / 2))
+    except TooLong:
+        return None
     return IntrinsicForm(theta, sp.ImmutableMatrix(a), sp.ImmutableMatrix(tau))
 
 
@@ -68,7 +75,3 @@ def stratonovich_drift(
         column = diffusion[:, m]
         correction += column.jacobian(list(weights)) * column
     return drift - correction / 2
-
-
-def _simplify(expression: sp.Expr) -> sp.Expr:
-    return sp.simplify(expression) if expression.count_ops() <= SIMPLIFY_LIMIT else expression

@@ -6,13 +6,10 @@ from collections.abc import Callable
 
 import sympy as sp
 
-from ..symbolic.calculus import DEGREE_LIMIT, degree
+from ..symbolic.effort import DEGREE, FACTORED, TERMS, degree, expanded_terms, within
 
 Square = tuple[sp.Expr, sp.Expr]
 """(c, r) of a term ½ c r² of the loss."""
-
-FACTOR_LIMIT = 400
-"""Operations up to which factoring an expanded loss is tried."""
 
 
 def read_squares(loss: sp.Expr, weights: frozenset[sp.Symbol]) -> tuple[Square, ...] | None:
@@ -23,7 +20,7 @@ def read_squares(loss: sp.Expr, weights: frozenset[sp.Symbol]) -> tuple[Square, 
     others to the weight c, which may depend on w; that c > 0 is checked later, on Γ.
     """
     found = _squares(loss, weights)
-    small = loss.count_ops() <= FACTOR_LIMIT and degree(loss) <= DEGREE_LIMIT
+    small = within(FACTORED, loss) and degree(loss) <= DEGREE and expanded_terms(loss) <= TERMS
     if found is None and small and loss.is_rational_function(*weights):
         found = _squares(sp.factor(loss), weights)
     return found

@@ -95,6 +95,8 @@ class LocalGeometry:
     def is_regular(self) -> bool:
         """Whether H is positive on the normal space and zero across it."""
         curvatures = self.curvatures
+        if not curvatures:
+            return False
         with mpmath.workdps(WORKING_DIGITS):
             largest = max(curvatures)
             if not min(curvatures) > largest * RANK_TOLERANCE:

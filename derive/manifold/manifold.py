@@ -18,26 +18,24 @@ from mpmath import fp
 
 from ..errors import ProblemError
 from ..model.problem import NoisyGradientDescent
-from ..symbolic.calculus import WithoutCaches, gradient, inverse
-from ..symbolic.ideals import Ideal
+from ..symbolic.calculus import Substitution, WithoutCaches, gradient, inverse
+from ..symbolic.effort import (
+    BUILT,
+    FRAME,
+    FRAME_CONSTRAINTS,
+    PROVED,
+    TooLong,
+    product_operations,
+    require,
+    within,
+)
+from ..symbolic.ideals import Ideal, simpler
 from ..symbolic.programs import Program
 from ..symbolic.roots import ARITHMETIC_FAILURES, WORKING_DIGITS, Point, evaluator
 from ..symbolic.zero_tests import Proof, Verdict, decide_zero, proved
 from ..theory.jets import Jet
-from ..theory.katzenberger import NormalFrame
+from ..theory.katzenberger import NormalFrame, Splitting
 from .local_geometry import LocalGeometry, Probe
-
-FRAME_LIMIT = 3
-"""Number of independent constraints up to which the projector is written in closed form."""
-
-FRAME_OPERATIONS = 150
-"""Operations in their gradients up to which the projector is written in closed form."""
-
-PROOF_LENGTH = 3000
-"""Distinct operations up to which a proof is attempted."""
-
-CHART_LIMIT = 500
-"""Operations up to which an expression in a chart is simplified."""
 
 
 @dataclass(frozen=True)
@@ -104,28 +102,60 @@ class Manifold(WithoutCaches):
         return Ideal(self.constraints, self.problem.weights)
 
     @cached_property
-    def frame(self) -> NormalFrame | None:
-        """Normal frame in closed form, for few constraints; None where it is not worth writing."""
-        if self.codimension > FRAME_LIMIT:
+    def splitting(self) -> Splitting | None:
+        """Tangent and normal space in closed form; None where they are not worth writing."""
+        j = self._normals
+        if j is None:
+            return None
+        try:
+            return Splitting(j, self.ideal.shortest_entries(j.T * inverse(self._gram)))
+        except TooLong:
+            return None
+
+    @cached_property
+    def _normals(self) -> sp.Matrix | None:
+        """J, the gradients of independent constraints, where they are few and short."""
+        if self.codimension > FRAME_CONSTRAINTS:
             return None
         rows = self.probe.system.rows
         j = sp.Matrix([rows[i] for i in self.independent])
-        if sum(x.count_ops() for x in j) > FRAME_OPERATIONS:
+        return j if within(FRAME, j) else None
+
+    @cached_property
+    def _gram(self) -> sp.Matrix:
+        """A = J Jᵀ."""
+        return self.ideal.shortest_entries(self._normals * self._normals.T)
+
+    @cached_property
+    def frame(self) -> NormalFrame | None:
+        """Normal frame in closed form, for few constraints; None where it is not worth writing."""
+        if self.splitting is None:
             return None
-        gram = (j * j.T).applyfunc(self.shortest)
-        left = (j.T * inverse(gram)).applyfunc(self.shortest)
+        j, left = self.splitting.jacobian, self.splitting.inverse
+        try:
+            curvature = self._curvature(j, left)
+            return NormalFrame(j, left, curvature, inverse(curvature), self._gram)
+        except TooLong:
+            return None
+
+    def _curvature(self, jacobian: sp.Matrix, left: sp.Matrix) -> sp.Matrix:
+        """E with H = Jᵀ E J."""
         squares = self.probe.squares or ()
-        if self.probe.squares_are_constraints and len(squares) == j.rows:
-            curvature = sp.diag(*(c for c, _ in squares))
-        else:
-            hessian = sp.Matrix(self.jet.hessian())
-            curvature = (left.T * hessian * left).applyfunc(self.shortest)
-        return NormalFrame(j, left, curvature, inverse(curvature), gram)
+        if self.probe.squares_are_constraints and len(squares) == jacobian.rows:
+            return sp.diag(*(c for c, _ in squares))
+        hessian = sp.Matrix(self.jet.hessian())
+        require(BUILT, hessian)
+        hessian = self.ideal.shortest_entries(hessian)
+        if product_operations(left.T, hessian, left) > BUILT:
+            raise TooLong
+        return self.ideal.shortest_entries(left.T * hessian * left)
 
     @cached_property
     def projector(self) -> sp.Matrix | None:
         """P in closed form on Γ, or None where it is not worth writing."""
-        return self.frame and self.frame.projector.applyfunc(self.shortest)
+        if self.splitting is None:
+            return None
+        return self.ideal.shortest_entries(self.splitting.projector)
 
     def shortest(self, expression: sp.Expr) -> sp.Expr:
         """The expression in the shortest form found that is equal to it on Γ."""
@@ -209,7 +239,7 @@ class Manifold(WithoutCaches):
             ("reduction modulo the constraints", lambda: self._normal_in_ideal(slope())),
             ("substitution of the chart", lambda: self._zero_in_chart(self._pulled_back(slope()))),
         ]
-        return self.decide(size, proofs if field.length <= PROOF_LENGTH else ())
+        return self.decide(size, proofs if field.length <= PROVED else ())
 
     def decide(self, size: Callable[[LocalGeometry], Any], proofs: Sequence[Proof] = ()) -> Verdict:
         """Whether a quantity, given by its relative size at a point of Γ, vanishes on Γ."""
@@ -225,9 +255,9 @@ class Manifold(WithoutCaches):
     def _normal_in_ideal(self, slope: Sequence[sp.Expr]) -> bool:
         if self._in_ideal(slope):
             return True
-        if self.frame is None:
+        if self.splitting is None or not within(BUILT, sp.Matrix(slope)):
             return False
-        return self._in_ideal(list(self.frame.projector * sp.Matrix(slope)))
+        return self._in_ideal(list(self.splitting.tangential(sp.Matrix(slope))))
 
     def _pulled_back(self, slope: Sequence[sp.Expr]) -> list[sp.Expr]:
         chart = self.problem.chart
@@ -245,8 +275,8 @@ class Manifold(WithoutCaches):
         chart = self.problem.chart
         if chart is None:
             raise ProblemError("chart: the problem has no chart; give one to NoisyGradientDescent")
-        moved = expression.xreplace(dict(zip(self.problem.weights, chart.embedding, strict=True)))
-        return sp.simplify(moved) if moved.count_ops() <= CHART_LIMIT else moved
+        place = dict(zip(self.problem.weights, chart.embedding, strict=True))
+        return simpler(Substitution(place)(expression), chart.coordinates)
 
 
 class _Field:

@@ -16,6 +16,7 @@ import sympy as sp
 
 from ..errors import NotCoveredError, ProblemError
 from ..symbolic.calculus import semidefinite_factor
+from ..symbolic.effort import TooLong
 from .expansions import (
     Direction,
     Jump,
@@ -109,7 +110,14 @@ def _immutable_covariance(covariance: Any) -> sp.ImmutableMatrix:
     matrix = read_matrix("covariance", covariance, "a square matrix")
     if matrix.rows != matrix.cols:
         raise ProblemError(f"covariance: expected a square matrix, got shape {matrix.shape}")
-    if semidefinite_factor(matrix) is None:
+    try:
+        factor = semidefinite_factor(matrix)
+    except TooLong as too_long:
+        raise ProblemError(
+            "covariance: its symbolic entries are too long to see whether it is positive "
+            "semi-definite; shorten them, or bind the parameters to numbers"
+        ) from too_long
+    if factor is None:
         raise ProblemError(
             f"covariance: {sp.sstr(matrix.tolist())} is not symmetric positive semi-definite; "
             "a covariance must be (singular is allowed)"
@@ -353,7 +361,7 @@ class CustomLaw(Law):
 
     def __post_init__(self) -> None:
         covariance = _immutable_covariance(self.covariance)
-        jumps = tuple(_as_jump(jump, covariance.rows) for jump in sequence(self.jumps))
+        jumps = tuple(_as_jump(jump, covariance.rows) for jump in sequence(self.jumps, "jumps"))
         object.__setattr__(self, "covariance", covariance)
         object.__setattr__(self, "jumps", jumps)
 
@@ -417,7 +425,7 @@ def _as_jump(jump: Any, dimension: int) -> Jump:
         displacement, rate = (jump.displacement, jump.rate) if isinstance(jump, Jump) else jump
     except (TypeError, ValueError) as error:
         raise ProblemError(f"jumps: expected pairs (z, rate), got {jump!r}") from error
-    z = [read_expression("jumps", entry) for entry in sequence(displacement)]
+    z = [read_expression("jumps", entry) for entry in sequence(displacement, "jumps")]
     rate = read_expression("jumps", rate)
     if len(z) != dimension or rate.is_positive is False:
         raise ProblemError(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import sympy as sp
 
 from ..errors import ProblemError
-from ..symbolic.calculus import expanded_terms
+from ..symbolic.effort import expanded_terms
 from ..symbols import alpha, sigma
 
 SIZES = {"noise": (0, 2), "step": (1, 2), "fourth": (0, 4)}

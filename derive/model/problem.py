@@ -11,6 +11,7 @@ import sympy as sp
 
 from ..errors import NotCoveredError, ProblemError
 from ..symbolic.calculus import Substitution, gradient, semidefinite_factor
+from ..symbolic.effort import TooLong
 from ..symbolic.means import Mean, Samples, gathered, joined
 from ..symbolic.unknown_functions import as_losses, loss_names, unknown_names
 from ..symbolic.zero_tests import vanishes_identically
@@ -122,7 +123,7 @@ class NoisyGradientDescent:
             normal["loss"], normal["noisy_loss"] = _over_the_same_samples(normal["loss"], noisy)
         if self.constraints is not None:
             normal["constraints"] = tuple(
-                read_expression("constraints", c) for c in sequence(self.constraints)
+                read_expression("constraints", c) for c in sequence(self.constraints, "constraints")
             )
         if self.near is not None:
             normal["near"] = read_point("near", self.near, weights)
@@ -171,10 +172,7 @@ class NoisyGradientDescent:
                 f"noise_matrix: expected shape {(n, d)} (weights × noise symbols, or weights × "
                 f"weights for a covariance without noise symbols), got {matrix.shape}"
             )
-        if (
-            not read_symbols("noise", noise, may_be_empty=True)
-            and semidefinite_factor(matrix) is None
-        ):
+        if not read_symbols("noise", noise, may_be_empty=True) and _is_negative(matrix):
             raise ProblemError(
                 "noise_matrix: the covariance Σ(w) is not symmetric positive semi-definite; "
                 "a factor G(w) is given together with its noise symbols"
@@ -442,6 +440,14 @@ def _split_law(law: Law, noise: tuple[sp.Symbol, ...], samples: Samples) -> Law:
                 "the noise of one sample, or noise that is not among `independent`"
             )
     return law if not own or not shared else Independent(parts)
+
+
+def _is_negative(covariance: sp.ImmutableMatrix) -> bool:
+    """Whether a covariance is seen not to be semi-definite; long ones are looked at on Γ only."""
+    try:
+        return semidefinite_factor(covariance) is None
+    except TooLong:
+        return False
 
 
 def _chart(given: Any, weights: tuple[sp.Symbol, ...], parameters: tuple[sp.Symbol, ...]) -> Chart:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 import sympy as sp
@@ -15,6 +16,9 @@ from ..symbols import ScaleSymbol
 
 _TRIALS = sp.symbols("x:4", real=True)
 """Stand for the arguments of a function that is tried out."""
+
+ENDLESS = (sp.MatrixExpr, sp.IndexedBase, sp.Indexed)
+"""What gives an entry for any index, and so never ends."""
 
 
 def exact(expression: Any) -> sp.Expr:
@@ -97,7 +101,9 @@ def read_matrix(name: str, given: Any, what: str = "a matrix") -> sp.ImmutableMa
     rows = given.tolist() if isinstance(given, sp.MatrixBase) else given
     if isinstance(rows, str | Mapping) or not isinstance(rows, Iterable):
         raise ProblemError(f"{name}: expected {what} of expressions, got {given!r}")
-    entries = [[read_expression(name, x) for x in sequence(row)] for row in sequence(rows)]
+    entries = [
+        [read_expression(name, x) for x in sequence(row, name)] for row in sequence(rows, name)
+    ]
     if len({len(row) for row in entries}) != 1:
         raise ProblemError(f"{name}: expected rows of one length, got {given!r}")
     return sp.ImmutableMatrix(entries)
@@ -107,7 +113,7 @@ def read_symbols(name: str, given: Any, may_be_empty: bool = False) -> tuple[sp.
     """Different symbols that are declared real; a `ProblemError` names the argument."""
     if isinstance(given, str | Mapping):
         raise ProblemError(f"{name}: expected a symbol or a sequence of symbols, got {given!r}")
-    symbols = sequence(given)
+    symbols = sequence(given, name)
     for s in symbols:
         if not isinstance(s, sp.Symbol):
             raise ProblemError(
@@ -139,7 +145,7 @@ def read_point(name: str, given: Any, weights: tuple[sp.Symbol, ...]) -> tuple[s
         given = [given[w] for w in weights]
     elif isinstance(given, str) or not isinstance(given, Iterable):
         raise ProblemError(f"{name}: expected {len(weights)} coordinates, got {given!r}")
-    point = tuple(read_expression(name, value) for value in sequence(given))
+    point = tuple(read_expression(name, value) for value in sequence(given, name))
     if len(point) != len(weights):
         raise ProblemError(f"{name}: expected {len(weights)} coordinates, got {len(point)}")
     return point
@@ -179,8 +185,16 @@ def names(symbols: Iterable[Any]) -> str:
     return ", ".join(sorted(str(s) for s in symbols))
 
 
-def sequence(given: Any) -> tuple[Any, ...]:
-    """Several items, or one as a tuple."""
+def sequence(given: Any, name: str) -> tuple[Any, ...]:
+    """Several items, or one as a tuple; a `ProblemError` for what has no order, or no end."""
+    if isinstance(given, AbstractSet):
+        raise ProblemError(f"{name}: a set has no order, got {given!r}; give a list or a tuple")
+    if isinstance(given, ENDLESS):
+        raise ProblemError(
+            f"{name}: expected symbols or expressions, got {given} of type "
+            f"{type(given).__name__}, whose entries have no end; give them one by one, made with "
+            "sp.symbols('w1:4', real=True)"
+        )
     try:
         return tuple(given)
     except TypeError:

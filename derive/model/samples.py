@@ -47,7 +47,7 @@ def mean(losses: Sequence[sp.Expr], half: bool = False) -> sp.Expr:
 
 def residuals(model: sp.Expr, inputs: Any, data: Any, targets: Any) -> list[sp.Expr]:
     """h(x_i; w) − y_i, one per sample."""
-    model, inputs = read_expression("model", model), sequence(inputs)
+    model, inputs = read_expression("model", model), sequence(inputs, "inputs")
     symbols = {x for x in inputs if isinstance(x, sp.Symbol)} & model.free_symbols
     if len(symbols) != len(inputs):
         missing = [str(x) for x in inputs if not isinstance(x, sp.Symbol) or x not in symbols]
@@ -56,7 +56,7 @@ def residuals(model: sp.Expr, inputs: Any, data: Any, targets: Any) -> list[sp.E
             "model is written in"
         )
     rows = samples(inputs, data)
-    labels = [read_expression("targets", y) for y in sequence(targets)]
+    labels = [read_expression("targets", y) for y in sequence(targets, "targets")]
     if len(labels) != len(rows):
         raise ProblemError(f"targets: expected {len(rows)}, one per sample, got {len(labels)}")
     return [
@@ -67,8 +67,8 @@ def residuals(model: sp.Expr, inputs: Any, data: Any, targets: Any) -> list[sp.E
 
 def samples(inputs: Sequence[sp.Symbol], data: Any) -> list[tuple[sp.Expr, ...]]:
     """The inputs x_i, each with one entry for each input symbol."""
-    rows = data.tolist() if isinstance(data, sp.MatrixBase) else sequence(data)
-    read = [tuple(read_expression("data", x) for x in sequence(row)) for row in rows]
+    rows = data.tolist() if isinstance(data, sp.MatrixBase) else sequence(data, "data")
+    read = [tuple(read_expression("data", x) for x in sequence(row, "data")) for row in rows]
     wrong = next((row for row in read if len(row) != len(inputs)), None)
     if wrong is not None or not read:
         got = "no sample" if wrong is None else f"one with {len(wrong)} entries"

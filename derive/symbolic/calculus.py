@@ -14,15 +14,12 @@ from typing import Any
 
 import sympy as sp
 
+from .effort import BUILT, SHORTENED, TooLong, cancelled, require, shortening
 from .means import Mean
 
 NOTHING: frozenset[sp.Symbol] = frozenset()
 
 INFINITE = frozenset((sp.oo, -sp.oo, sp.zoo, sp.nan))
-
-DEGREE_LIMIT = 40
-"""Degree up to which polynomials are divided and factored: a short power may have thousands of
-terms."""
 
 LONG = 4
 """Terms up to which the argument of a function is worth a search for a shorter form."""
@@ -208,6 +205,11 @@ def semidefinite_factor(matrix: sp.MatrixBase) -> sp.Matrix | None:
 
     Outer-product Cholesky, which needs no pivoting for a semi-definite matrix and allows singular
     ones. A symbolic pivot of unknown sign is taken to be positive (a generic verdict).
+
+    Raises
+    ------
+    TooLong
+        If a pivot is too long to see whether it is zero.
     """
     rest = sp.Matrix(matrix)
     size = rest.rows
@@ -223,42 +225,78 @@ def semidefinite_factor(matrix: sp.MatrixBase) -> sp.Matrix | None:
             if not all(is_zero(entry) for entry in column):
                 return None
             continue
-        column = column / sp.sqrt(pivot)
-        columns.append(column)
-        rest = (rest - column * column.T).applyfunc(sp.cancel)
+        columns.append(column / sp.sqrt(pivot))
+        rest = (rest - column * column.T / pivot).applyfunc(_in_lowest_terms)
     return sp.Matrix.hstack(*columns) if columns else sp.zeros(size, 0)
 
 
+def _in_lowest_terms(expression: sp.Expr) -> sp.Expr:
+    if shortening(expression) > SHORTENED:
+        raise TooLong
+    return sp.cancel(expression)
+
+
 def inverse(matrix: sp.Matrix) -> sp.Matrix:
-    """Inverse by cofactors, without the zero tests that sympy would simplify for ever in."""
-    return matrix.adjugate(method="berkowitz") / matrix.det(method="berkowitz")
+    """Inverse by cofactors, without the zero tests that sympy would simplify for ever in.
+
+    Raises
+    ------
+    TooLong
+        If the cofactors together have too many operations.
+    """
+    size = matrix.rows
+    if matrix.is_diagonal():
+        return sp.diag(*(1 / matrix[i, i] for i in range(size)))
+    minors = _Minors(matrix)
+    everything = tuple(range(size))
+    whole = minors.of(everything, everything)
+
+    def cofactor(i: int, j: int) -> sp.Expr:
+        minor = minors.of(_but(everything, j), _but(everything, i))
+        return (-1) ** (i + j) * minor / whole
+
+    return sp.Matrix(size, size, cofactor)
+
+
+def determinant(matrix: sp.Matrix) -> sp.Expr:
+    """Determinant by expansion along rows.
+
+    Raises
+    ------
+    TooLong
+        If it has too many operations.
+    """
+    everything = tuple(range(matrix.rows))
+    return _Minors(matrix).of(everything, everything)
+
+
+class _Minors:
+    """Minors of a matrix by expansion along rows, each computed once."""
+
+    def __init__(self, matrix: sp.Matrix) -> None:
+        # Each of the size! products of a determinant takes an entry from each row.
+        require(BUILT // math.factorial(matrix.rows), matrix)
+        self._matrix = matrix
+        self._known: dict[tuple[tuple[int, ...], tuple[int, ...]], sp.Expr] = {}
+
+    def of(self, rows: tuple[int, ...], columns: tuple[int, ...]) -> sp.Expr:
+        if not rows:
+            return sp.S.One
+        found = self._known.get((rows, columns))
+        if found is None:
+            terms = (
+                (-1) ** k * self._matrix[rows[0], c] * self.of(rows[1:], _but(columns, c))
+                for k, c in enumerate(columns)
+                if self._matrix[rows[0], c] != 0
+            )
+            found = self._known[rows, columns] = sp.Add(*terms)
+        return found
+
+
+def _but(items: tuple[int, ...], left_out: int) -> tuple[int, ...]:
+    return tuple(x for x in items if x != left_out)
 
 
 def is_zero(expression: sp.Expr) -> bool:
     """Whether an expression without constraints is recognised as zero (cheap, may miss)."""
-    if expression == 0 or expression.is_zero:
-        return True
-    return degree(expression) <= DEGREE_LIMIT and sp.cancel(expression) == 0
-
-
-def expanded_terms(expression: sp.Expr) -> int:
-    """Bound on the terms of the expression multiplied out, or of an argument of a function."""
-    if isinstance(expression, sp.Add):
-        return sum(expanded_terms(term) for term in expression.args)
-    if isinstance(expression, sp.Mul):
-        return math.prod(expanded_terms(factor) for factor in expression.args)
-    if isinstance(expression, sp.Pow) and expression.exp.is_Integer:
-        n, terms = abs(int(expression.exp)), expanded_terms(expression.base)
-        return 1 if terms == 1 else math.comb(terms + n - 1, min(n, terms - 1))
-    return max((expanded_terms(part) for part in expression.args), default=1)
-
-
-def degree(expression: sp.Expr) -> int:
-    """Bound on the degree of numerator and denominator, each function taken as an unknown."""
-    if isinstance(expression, sp.Add):
-        return max(degree(term) for term in expression.args)
-    if isinstance(expression, sp.Mul):
-        return sum(degree(factor) for factor in expression.args)
-    if isinstance(expression, sp.Pow) and expression.exp.is_Integer:
-        return abs(int(expression.exp)) * degree(expression.base)
-    return 1 if expression.free_symbols else 0
+    return bool(expression == 0 or expression.is_zero or cancelled(expression) == 0)

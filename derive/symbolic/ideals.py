@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,17 +10,23 @@ from functools import cached_property
 import sympy as sp
 from sympy.polys.polyerrors import PolynomialError
 
-from .calculus import DEGREE_LIMIT, degree
-
-REDUCTION_LIMIT = 1500
-"""Operations up to which membership in the ideal is tried."""
-
-SHORTENING_LIMIT = 2500
-"""Operations times the square of the number of unknowns up to which a shorter form is sought:
-above this size factoring is too slow, and the result too long to read."""
-
-BASIS_LIMIT = 3
-"""Number of constraints up to which their Gröbner basis is computed."""
+from .calculus import Substitution
+from .effort import (
+    BASIS,
+    BASIS_DEGREE,
+    BASIS_TERMS,
+    DEGREE,
+    REDUCED,
+    SHORTENED,
+    SHORTENED_IN_ALL,
+    SIMPLIFIED,
+    TERMS,
+    degree,
+    expanded_terms,
+    operations,
+    shortening,
+    within,
+)
 
 
 @dataclass(frozen=True)
@@ -35,30 +42,67 @@ class Ideal:
 
     def contains(self, expression: sp.Expr) -> bool:
         """Whether the expression is shown to vanish on Γ."""
-        expression = expression.xreplace(self._zeros)
+        expression = self._without_constraints(expression)
         if expression == 0:
             return True
-        if expression.count_ops() > REDUCTION_LIMIT or degree(expression) > DEGREE_LIMIT:
+        if not within(REDUCED, expression) or degree(expression) > DEGREE:
             return False
         return self.remainder(sp.numer(sp.together(expression))) == 0
 
     def shortest(self, expression: sp.Expr) -> sp.Expr:
         """An expression equal to the given one on Γ and as short as reduction makes it."""
-        expression = expression.xreplace(self._zeros)
-        unknowns = len(expression.free_symbols) + len(expression.atoms(sp.Function))
-        if (
-            expression.count_ops() * unknowns**2 > SHORTENING_LIMIT
-            or degree(expression) > DEGREE_LIMIT
-        ):
-            return expression
+        found = self._short.get(expression)
+        if found is None:
+            found = self._short[expression] = self._shortened(expression)
+        return found
+
+    @cached_property
+    def _short(self) -> dict[sp.Expr, sp.Expr]:
+        """Shortest forms that were asked for, for the same entries recur in P, S, P S, …"""
+        return {}
+
+    def _shortened(self, expression: sp.Expr) -> sp.Expr:
+        expression = self._without_constraints(expression)
+        if shortening(expression) > SHORTENED:
+            return self._reduced(expression)
         numerator, denominator = sp.fraction(sp.together(expression))
-        candidates = [expression]
+        tops = {numerator, self.remainder(numerator)} - {None}
         # Powers in a denominator are kept if they can be: reduction would expand them for good.
-        for bottom in (denominator, self.remainder(denominator)):
-            for top in (numerator, self.remainder(numerator)):
-                if top is not None and bottom is not None and bottom != 0:
-                    candidates.append(sp.factor(sp.cancel(top / bottom)))
-        return min(candidates, key=sp.count_ops)
+        bottoms = {denominator, self.remainder(denominator)} - {None, sp.S.Zero}
+        quotients = {top / bottom for top in tops for bottom in bottoms}
+        few = (q for q in quotients if shortening(q) <= SHORTENED)
+        candidates = [sp.factor(sp.cancel(q)) for q in sorted(few, key=sp.default_sort_key)]
+        return min([expression, *candidates], key=sp.count_ops)
+
+    def shortest_entries(self, matrix: sp.Matrix) -> sp.Matrix:
+        """The matrix with its entries in their shortest form, from the shortest on.
+
+        Those for which the work allowed for a whole matrix is used up stay as they are.
+        """
+        matrix = matrix.applyfunc(self._without_constraints)
+        left, short = SHORTENED_IN_ALL, {}
+        least = 10 * (10 + len(self.weights))  # to set a division up
+        entries = sorted({*matrix}, key=lambda x: (operations(x), sp.default_sort_key(x)))
+        for entry in entries:
+            left -= max(least, operations(entry) * degree(entry) ** 2)
+            short[entry] = self.shortest(entry) if left >= 0 else entry
+        return matrix.applyfunc(short.__getitem__)
+
+    def _reduced(self, expression: sp.Expr) -> sp.Expr:
+        """A polynomial of many unknowns divided by the constraints, which is cheap if it is short.
+
+        The sum of the squares of forty weights is 1 on the unit sphere.
+        """
+        if not within(REDUCED, expression) or not expression.is_polynomial(*self.weights):
+            return expression
+        remainder = self.remainder(expression)
+        if remainder is None or operations(remainder) >= operations(expression):
+            return expression
+        return remainder
+
+    def _without_constraints(self, expression: sp.Expr) -> sp.Expr:
+        """The expression with 0 for constraints as they stand, so that cos g is 1 where g = 0."""
+        return Substitution(self._zeros)(expression) if self._zeros else expression
 
     @cached_property
     def _zeros(self) -> dict[sp.Expr, sp.Expr]:
@@ -67,32 +111,63 @@ class Ideal:
 
     def remainder(self, polynomial: sp.Expr) -> sp.Expr | None:
         """Remainder of the division by the basis; None where there is nothing to divide by."""
+        if expanded_terms(polynomial) > TERMS or degree(polynomial) > DEGREE:
+            return None
         polynomial = sp.expand(polynomial)
         if polynomial == 0:
             return polynomial
+        if not polynomial.free_symbols:
+            return polynomial
         try:
-            generators = self._generators((polynomial, *self.constraints))
+            generators = sorted(
+                {*_generators(polynomial), *self._unknowns}, key=sp.default_sort_key
+            )
             basis = [*self._basis, *_circle_relations(generators)]
             if not basis:
                 return None
-            _, remainder = sp.reduced(polynomial, basis, *generators, order="grevlex", field=True)
+            _, (dividend, *divisors) = sp.sring(
+                [polynomial, *basis], *generators, order="grevlex", field=True
+            )
         except PolynomialError:
             return None
-        return remainder
+        return dividend.rem([d for d in divisors if d]).as_expr()
 
-    def _generators(self, polynomials: Sequence[sp.Expr]) -> list[sp.Expr]:
-        found: set[sp.Expr] = set(self.weights)
-        for p in polynomials:
-            if p.free_symbols:
-                found |= {g for g in sp.Poly(p).gens if g.free_symbols & set(self.weights)}
-        return sorted(found, key=sp.default_sort_key)
+    @cached_property
+    def _unknowns(self) -> frozenset[sp.Expr]:
+        """The weights, and the functions of them that occur in the constraints."""
+        found = {g for b in self._basis for g in _generators(b)}
+        weights = frozenset(self.weights)
+        return weights | {g for g in found if g.free_symbols & weights}
 
     @cached_property
     def _basis(self) -> list[sp.Expr]:
         numerators = [sp.numer(sp.together(c)) for c in self.constraints]
-        if 1 < len(numerators) <= BASIS_LIMIT and all(n.is_polynomial() for n in numerators):
+        if 1 < len(numerators) <= BASIS and self._has_basis(numerators):
             return list(sp.groebner(numerators, *self.weights, order="grevlex").exprs)
-        return [n for n in numerators if n.count_ops() <= REDUCTION_LIMIT]
+        return [n for n in numerators if within(REDUCED, n) and expanded_terms(n) <= TERMS]
+
+    def _has_basis(self, numerators: Sequence[sp.Expr]) -> bool:
+        """Whether the Gröbner basis of the constraints is worth computing."""
+        return (
+            all(n.is_polynomial(*self.weights) for n in numerators)
+            and math.prod(map(degree, numerators)) <= BASIS_DEGREE
+            and sum(map(expanded_terms, numerators)) <= BASIS_TERMS
+        )
+
+
+def simpler(expression: sp.Expr, coordinates: tuple[sp.Symbol, ...]) -> sp.Expr:
+    """A shorter form of an expression in the coordinates of a chart, where one is found cheaply.
+
+    Sines and cosines are unknowns with sin² + cos² = 1; only what is short then is given to sympy's
+    `simplify`, which tries everything.
+    """
+    short = Ideal((), coordinates).shortest(expression)
+    return sp.simplify(short) if within(SIMPLIFIED, short) else short
+
+
+def _generators(polynomial: sp.Expr) -> tuple[sp.Expr, ...]:
+    """Symbols and functions in which an expression is a polynomial."""
+    return sp.sring(polynomial)[0].symbols if polynomial.free_symbols else ()
 
 
 def _circle_relations(generators: Sequence[sp.Expr]) -> list[sp.Expr]:

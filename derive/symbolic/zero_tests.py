@@ -11,11 +11,8 @@ from typing import Any
 import mpmath
 import sympy as sp
 
-from .calculus import expanded_terms
+from .effort import EXPANDED, SIMPLIFIED, expanded_terms, within
 from .unknown_functions import at_instance
-
-EXPANSION_LIMIT = 20_000
-"""Terms up to which an expression is multiplied out."""
 
 DIGITS = 50
 """Decimal digits of numerical evidence (theory, section 5)."""
@@ -83,10 +80,11 @@ def proved(how: str, value: bool = True) -> Verdict:
 def vanishes_identically(expression: sp.Expr, tries: int = 4) -> Verdict:
     """Whether an expression vanishes on all of R^N, where no constraint holds.
 
-    Expansion proves it for most expressions; otherwise values at random points decide.
+    Expansion proves it for most expressions; otherwise values at random points decide, to 50
+    digits, where sympy's `simplify` does not prove a short one.
     """
     # Expanded, for a product hides what cancels inside its factors from the relative size.
-    small = expanded_terms(expression) <= EXPANSION_LIMIT
+    small = expanded_terms(expression) <= EXPANDED
     expanded = sp.expand(expression) if small else expression
     if expanded == 0:
         return proved("expansion")
@@ -94,6 +92,7 @@ def vanishes_identically(expression: sp.Expr, tries: int = 4) -> Verdict:
     terms = sp.Add.make_args(at_instance(expanded))
     value = sp.lambdify([symbols], terms, modules="mpmath")
     rng = random.Random(0)
+    sizes: list[Any] = []
     with mpmath.workdps(DIGITS):
         for _ in range(tries):
             point = [mpmath.mpf(rng.uniform(0.2, 1.7)) * rng.choice((-1, 1)) for _ in symbols]
@@ -105,12 +104,16 @@ def vanishes_identically(expression: sp.Expr, tries: int = 4) -> Verdict:
                 summands = value(point)
             except (ValueError, ZeroDivisionError, TypeError, NameError):
                 continue
-            if relative_size(mpmath.fsum(summands), summands) > mpmath.mpf(10) ** -CLEAR_DIGITS:
+            sizes.append(relative_size(mpmath.fsum(summands), summands))
+            if sizes[-1] > mpmath.mpf(10) ** -CLEAR_DIGITS:
                 return Verdict(
                     False, Basis.WITNESS, "value", dict(zip(symbols, point, strict=True))
                 )
-    if small and sp.simplify(expression) == 0:
+    if within(SIMPLIFIED, expression) and sp.simplify(expression) == 0:
         return proved("simplification")
+    if sizes and max(sizes) < mpmath.mpf(10) ** -ZERO_DIGITS:
+        how = f"below 1e-{ZERO_DIGITS} at {len(sizes)} random points"
+        return Verdict(True, Basis.NUMERICAL, how)
     return Verdict(None, Basis.UNDECIDED, "expansion, random points and simplification")
 
 

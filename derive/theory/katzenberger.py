@@ -72,8 +72,8 @@ FLOW = Relaxation()
 
 
 @dataclass(frozen=True)
-class NormalFrame:
-    """Coordinates of the normal space at a point of Γ.
+class Splitting:
+    """Tangent and normal space at a point of Γ.
 
     Attributes
     ----------
@@ -81,19 +81,10 @@ class NormalFrame:
         J, whose rows span the normal space.
     inverse : matrix, shape (N, K)
         J⁺, its pseudo-inverse.
-    curvature : matrix, shape (K, K)
-        E = J⁺ᵀ H J⁺, so that H = Jᵀ E J.
-    curvature_inverse : matrix, shape (K, K)
-        E⁻¹.
-    gram : matrix, shape (K, K)
-        A = J Jᵀ, the identity in an orthonormal basis.
     """
 
     jacobian: Matrix
     inverse: Matrix
-    curvature: Matrix
-    curvature_inverse: Matrix
-    gram: Matrix
 
     @cached_property
     def projector(self) -> Matrix:
@@ -106,15 +97,33 @@ class NormalFrame:
         """P v, without forming P."""
         return vector - self.inverse * (self.jacobian * vector)
 
+
+@dataclass(frozen=True)
+class NormalFrame(Splitting):
+    """Coordinates of the normal space at a point of Γ, and H in them.
+
+    Attributes
+    ----------
+    curvature : matrix, shape (K, K)
+        E = J⁺ᵀ H J⁺, so that H = Jᵀ E J.
+    curvature_inverse : matrix, shape (K, K)
+        E⁻¹.
+    gram : matrix, shape (K, K)
+        A = J Jᵀ, the identity in an orthonormal basis.
+    """
+
+    curvature: Matrix
+    curvature_inverse: Matrix
+    gram: Matrix
+
     @property
     def hessian_inverse(self) -> Matrix:
         """H⁺ = J⁺ E⁻¹ J⁺ᵀ."""
         return self.inverse * self.curvature_inverse * self.inverse.T
 
 
-def normal_term(frame: NormalFrame, third: Contraction, covariance: Matrix) -> Matrix:
-    """−H⁺ D³L[PSP]: normal, it keeps the limit on Γ (half of it is ½ II[PSP])."""
-    tangential = frame.projector * covariance * frame.projector
+def normal_term(frame: NormalFrame, third: Contraction, tangential: Matrix) -> Matrix:
+    """−H⁺ D³L[PSP] from PSP: normal, it keeps the limit on Γ (half of it is ½ II[PSP])."""
     return -(frame.hessian_inverse * _column(third, tangential))
 
 
@@ -172,7 +181,8 @@ def second_derivative(
     matrix, shape (N, 1)
     """
     along = _column(third, tangential_covariance(frame, covariance, relaxation))
-    return normal_term(frame, third, covariance) - frame.tangential(along)
+    normal = normal_term(frame, third, frame.projector * covariance * frame.projector)
+    return normal - frame.tangential(along)
 
 
 def solve_lyapunov(operator: Matrix, right: Matrix, relaxation: Relaxation = FLOW) -> Matrix:

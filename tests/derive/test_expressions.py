@@ -14,7 +14,7 @@ from derive.errors import ModelFileError
 from derive.files.expressions import MAX_SIZE, parse_expression
 from derive.files.tokens import MAX_BRACKETS, MAX_DIGITS, MAX_LENGTH, exact_number
 from derive.files.values import Budget, number, symbol
-from derive.symbolic.calculus import expanded_terms
+from derive.symbolic.effort import expanded_terms
 
 x, y, theta = sp.symbols("x y θ", real=True)
 NAMES = {
