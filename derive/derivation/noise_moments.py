@@ -20,6 +20,7 @@ from ..symbolic.calculus import (
     Substitution,
     WithoutCaches,
 )
+from ..symbolic.kinks import on_the_pieces
 
 NOT_SMOOTH = (sp.DiracDelta, sp.Derivative, sp.Subs, type(sp.nan), type(sp.zoo))
 
@@ -203,7 +204,11 @@ class _Expansion(WithoutCaches):
     @cached_property
     def _slopes(self) -> list[sp.Expr]:
         """∂_η L̂."""
-        return Differentiator(self.noise, self._occurrence).gradient(self.noisy_loss)
+        return self._in_noise(self.noise).gradient(self.noisy_loss)
+
+    def _in_noise(self, noise: Sequence[sp.Symbol]) -> Differentiator:
+        """Derivatives in η, with δ at kinks, of which those at η = 0 matter."""
+        return Differentiator(noise, self._occurrence, at_kinks=True)
 
     def regularizer(self) -> sp.Expr:
         """½ C:∇²_ηL̂(w, 0) + ∫[L̂(w, z) − L(w) − z·∂_ηL̂(w, 0)] ν(dz)."""
@@ -212,9 +217,9 @@ class _Expansion(WithoutCaches):
         for i, slope in enumerate(self._slopes):
             linked = [j for j in range(len(self.noise)) if self.pair.covariance[i, j] != 0]
             others = [self.noise[j] for j in linked]
-            seconds = Differentiator(others, self._occurrence).gradient(slope)
+            seconds = self._in_noise(others).gradient(slope)
             for j, second in zip(linked, seconds, strict=True):
-                still = self._silent(second)
+                still = on_the_pieces(self._silent(second))
                 smooth.check(still, self.noise[j])
                 terms.append(self.pair.covariance[i, j] * still / 2)
         still = self._silent(self.noisy_loss)
@@ -233,7 +238,7 @@ class _Expansion(WithoutCaches):
         gradient = Differentiator(self.weights).gradient
         columns = []
         if any(self.pair.covariance):
-            slopes = [self._silent(slope) for slope in self._slopes]
+            slopes = [on_the_pieces(self._silent(slope)) for slope in self._slopes]
             smooth = _Smoothness()
             for slope, symbol in zip(slopes, self.noise, strict=True):
                 smooth.check(slope, symbol)

@@ -16,10 +16,6 @@ from .latex_layout import Page
 from .notation import Formula, Words, phrase
 from .statements import Statement, equations, question
 
-KINKED = (sp.Abs, sp.sign, sp.Max, sp.Min, sp.Heaviside, sp.Piecewise, sp.floor, sp.ceiling)
-"""Functions that are not of class C³."""
-
-
 FEW = 3
 """Points of Γ at which hypotheses are looked at."""
 
@@ -182,12 +178,7 @@ def _hypotheses(limit: LimitingEquation) -> Iterator[Hypothesis]:
         f"the rank holds {points}; Γ follows its tangent space at the base point",
         True,
     )
-    smooth = not (limit.problem.loss.has(*KINKED) or _noisy(limit).has(*KINKED))
-    yield Hypothesis(
-        "L and L̂ are of class C³ near Γ",
-        "made of functions smooth on their domain" if smooth else "they contain kinks; not checked",
-        smooth,
-    )
+    yield _smoothness(limit)
     yield Hypothesis(
         "the start lies in a neighbourhood that gradient descent attracts to Γ",
         "not checked",
@@ -213,6 +204,18 @@ def _hypotheses(limit: LimitingEquation) -> Iterator[Hypothesis]:
         yield Hypothesis(f"{names} take generic values", _exceptions(limit), False)
 
 
+def _smoothness(limit: Limit) -> Hypothesis:
+    claim, kinks = "L and L̂ are of class C³ near Γ", limit.problem.kinks
+    if not kinks:
+        return Hypothesis(claim, "made of functions smooth on their domain", True)
+    where = ", ".join(f"{sp.sstr(place)} = 0" for place in kinks)
+    return Hypothesis(
+        claim,
+        f"they have kinks where {where}: the limit holds on the pieces, away from them",
+        False,
+    )
+
+
 def _exceptions(limit: LimitingEquation) -> str:
     found = [
         " and ".join(f"{symbol} = {value}" for symbol, value in values.items())
@@ -221,8 +224,3 @@ def _exceptions(limit: LimitingEquation) -> str:
     if not found:
         return "no exceptional value was found; there may be some"
     return f"the motion stops at {' and at '.join(found)}; there may be other exceptional values"
-
-
-def _noisy(limit: LimitingEquation) -> sp.Basic:
-    problem = limit.problem
-    return problem.noise_matrix if problem.noisy_loss is None else problem.noisy_loss

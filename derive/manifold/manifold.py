@@ -32,7 +32,7 @@ from ..symbolic.effort import (
 from ..symbolic.ideals import Ideal, simpler
 from ..symbolic.programs import Program
 from ..symbolic.roots import ARITHMETIC_FAILURES, WORKING_DIGITS, Point, evaluator
-from ..symbolic.zero_tests import Proof, Verdict, decide_zero, proved
+from ..symbolic.zero_tests import CLEAR_DIGITS, Proof, Verdict, decide_zero, proved
 from ..theory.jets import Jet
 from ..theory.katzenberger import NormalFrame, Splitting
 from .local_geometry import LocalGeometry, Probe
@@ -243,11 +243,27 @@ class Manifold(WithoutCaches):
 
     def decide(self, size: Callable[[LocalGeometry], Any], proofs: Sequence[Proof] = ()) -> Verdict:
         """Whether a quantity, given by its relative size at a point of Γ, vanishes on Γ."""
+
+        def checked(g: LocalGeometry) -> Any:
+            self._refuse_kink(g.point)
+            return size(g)
+
         with mpmath.workdps(WORKING_DIGITS):
             return decide_zero(
-                ((self.named(g.point), lambda g=g: size(g)) for g in self.local()),  # type: ignore[misc]
+                ((self.named(g.point), lambda g=g: checked(g)) for g in self.local()),  # type: ignore[misc]
                 proofs,
             )
+
+    def _refuse_kink(self, point: Point) -> None:
+        """Derivatives are those of the smooth pieces, and say nothing at a kink."""
+        kinks = self.problem.kinks
+        for kink, value in zip(kinks, self._kinks(point) if kinks else (), strict=True):
+            if abs(value) < mpmath.mpf(10) ** -CLEAR_DIGITS:
+                raise ZeroDivisionError(f"a kink of the model, where {sp.sstr(kink)} = 0")
+
+    @cached_property
+    def _kinks(self) -> Callable[[Point], list[Any]]:
+        return evaluator(self.symbols, self.problem.kinks)
 
     def _in_ideal(self, expressions: Sequence[sp.Expr]) -> bool:
         return all(self.ideal.contains(e) for e in expressions)

@@ -12,6 +12,7 @@ import sympy as sp
 from ..errors import NotCoveredError, ProblemError
 from ..symbolic.calculus import Substitution, gradient, semidefinite_factor
 from ..symbolic.effort import TooLong
+from ..symbolic.kinks import kinks
 from ..symbolic.means import Mean, Samples, gathered, joined
 from ..symbolic.unknown_functions import as_losses, loss_names, unknown_names
 from ..symbolic.zero_tests import vanishes_identically
@@ -263,6 +264,12 @@ class NoisyGradientDescent:
     def loss_gradient(self) -> tuple[sp.Expr, ...]:
         """∇L(w)."""
         return tuple(gradient(self.loss, self.weights))
+
+    @cached_property
+    def kinks(self) -> tuple[sp.Expr, ...]:
+        """Functions of the weights that vanish where L, or L̂ at η = 0, is not smooth."""
+        noisy = self.noise_matrix if self.noisy_loss is None else self.noisy_loss
+        return kinks((self.loss, noisy, self.penalty), self.noise)
 
     @cached_property
     def unknowns(self) -> tuple[str, ...]:

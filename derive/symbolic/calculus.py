@@ -15,6 +15,7 @@ from typing import Any
 import sympy as sp
 
 from .effort import BUILT, SHORTENED, TooLong, cancelled, require, shortening
+from .kinks import on_the_pieces
 from .means import Mean
 
 NOTHING: frozenset[sp.Symbol] = frozenset()
@@ -55,11 +56,26 @@ class Occurrence:
 
 
 class Differentiator:
-    """Derivatives in some variables of expressions that share parts."""
+    """Derivatives in some variables of expressions that share parts.
+
+    Parameters
+    ----------
+    variables : sequence of Symbol
+        What is differentiated in.
+    occurrence : Occurrence, optional
+        Which of them occur where.
+    at_kinks : bool
+        Whether a jump has Dirac's δ for a derivative; if not, derivatives are those of the smooth
+        pieces.
+    """
 
     def __init__(
-        self, variables: Sequence[sp.Symbol], occurrence: Occurrence | None = None
+        self,
+        variables: Sequence[sp.Symbol],
+        occurrence: Occurrence | None = None,
+        at_kinks: bool = False,
     ) -> None:
+        self._at_kinks = at_kinks
         self._variables = tuple(variables)
         self._occurrence = occurrence or Occurrence(variables)
         self._known: dict[sp.Basic, dict[sp.Symbol, sp.Expr]] = {
@@ -93,13 +109,18 @@ class Differentiator:
         if isinstance(e, sp.Pow) and not self._slopes(e.exp):
             return self._chain(e.base, e.exp, e.base ** (e.exp - 1))
         if len(e.args) == 1 and type(e)._eval_derivative is sp.Function._eval_derivative:
-            return self._chain(e.args[0], _derivative(e))
-        slopes = {v: e.diff(v) for v in self._occurrence(e).intersection(self._variables)}
+            return self._chain(e.args[0], self._off_kinks(_derivative(e)))
+        occurring = self._occurrence(e).intersection(self._variables)
+        slopes = {v: self._off_kinks(e.diff(v)) for v in occurring}
         return {v: slope for v, slope in slopes.items() if slope != 0}
+
+    def _off_kinks(self, slope: sp.Expr) -> sp.Expr:
+        return slope if self._at_kinks else on_the_pieces(slope)
 
     def _chain(self, inner: sp.Expr, *outer: sp.Expr) -> dict[sp.Symbol, sp.Expr]:
         # One product: a number would be distributed over a sum, which then is no longer shared.
-        return {v: sp.Mul(*outer, slope) for v, slope in self._slopes(inner).items()}
+        slopes = {v: sp.Mul(*outer, slope) for v, slope in self._slopes(inner).items()}
+        return slopes if 0 not in outer else {}
 
 
 def _derivative(e: sp.Function) -> sp.Expr:

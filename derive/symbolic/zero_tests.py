@@ -12,6 +12,7 @@ import mpmath
 import sympy as sp
 
 from .effort import EXPANDED, SIMPLIFIED, expanded_terms, within
+from .kinks import KINKED
 from .unknown_functions import at_instance
 
 DIGITS = 50
@@ -81,7 +82,8 @@ def vanishes_identically(expression: sp.Expr, tries: int = 4) -> Verdict:
     """Whether an expression vanishes on all of R^N, where no constraint holds.
 
     Expansion proves it for most expressions; otherwise values at random points decide, to 50
-    digits, where sympy's `simplify` does not prove a short one.
+    digits, where sympy's `simplify` does not prove a short one. An analytic function that is zero
+    there is zero; one in pieces may be zero on one of them only.
     """
     # Expanded, for a product hides what cancels inside its factors from the relative size.
     small = expanded_terms(expression) <= EXPANDED
@@ -111,7 +113,7 @@ def vanishes_identically(expression: sp.Expr, tries: int = 4) -> Verdict:
                 )
     if within(SIMPLIFIED, expression) and sp.simplify(expression) == 0:
         return proved("simplification")
-    if sizes and max(sizes) < mpmath.mpf(10) ** -ZERO_DIGITS:
+    if not expression.has(*KINKED) and sizes and max(sizes) < mpmath.mpf(10) ** -ZERO_DIGITS:
         how = f"below 1e-{ZERO_DIGITS} at {len(sizes)} random points"
         return Verdict(True, Basis.NUMERICAL, how)
     return Verdict(None, Basis.UNDECIDED, "expansion, random points and simplification")
