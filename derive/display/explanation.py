@@ -204,7 +204,7 @@ def _hypotheses(limit: LimitingEquation) -> Iterator[Hypothesis]:
         yield Hypothesis(f"{names} take generic values", _exceptions(limit), False)
 
 
-def _smoothness(limit: Limit) -> Hypothesis:
+def _smoothness(limit: LimitingEquation) -> Hypothesis:
     claim, kinks = "L and L̂ are of class C³ near Γ", limit.problem.kinks
     if not kinks:
         return Hypothesis(claim, "made of functions smooth on their domain", True)

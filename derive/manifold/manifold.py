@@ -108,7 +108,7 @@ class Manifold(WithoutCaches):
         if j is None:
             return None
         try:
-            return Splitting(j, self.ideal.shortest_entries(j.T * inverse(self._gram)))
+            return Splitting(j, self.ideal.shortest_entries(j.T * inverse(self._gram(j))))
         except TooLong:
             return None
 
@@ -121,10 +121,9 @@ class Manifold(WithoutCaches):
         j = sp.Matrix([rows[i] for i in self.independent])
         return j if within(FRAME, j) else None
 
-    @cached_property
-    def _gram(self) -> sp.Matrix:
+    def _gram(self, jacobian: sp.Matrix) -> sp.Matrix:
         """A = J Jᵀ."""
-        return self.ideal.shortest_entries(self._normals * self._normals.T)
+        return self.ideal.shortest_entries(jacobian * jacobian.T)
 
     @cached_property
     def frame(self) -> NormalFrame | None:
@@ -134,7 +133,7 @@ class Manifold(WithoutCaches):
         j, left = self.splitting.jacobian, self.splitting.inverse
         try:
             curvature = self._curvature(j, left)
-            return NormalFrame(j, left, curvature, inverse(curvature), self._gram)
+            return NormalFrame(j, left, curvature, inverse(curvature), self._gram(j))
         except TooLong:
             return None
 

@@ -1,7 +1,7 @@
 """Work is bounded: models that are not read as sums of squares, large ones, and long charts.
 
 Work is counted in calls of Python functions, which no other process on the machine disturbs; a
-second of processor is about two million of them.
+second of processor is about five million of them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from derive.symbolic import effort
 from derive.symbolic.calculus import determinant, inverse, semidefinite_factor
 from derive.symbolic.ideals import Ideal
 
-SECOND = 2_000_000
+SECOND = 5_000_000
 """Calls of functions in a second of processor, from the models below on two processors."""
 
 DERIVED, PRINTED = 20 * SECOND, 5 * SECOND
