@@ -124,7 +124,7 @@ def _spectrum(manifold: Manifold) -> sp.Matrix | None:
     frame = manifold.frame
     if frame is None or product_operations(frame.curvature, frame.gram) > READABLE:
         return None
-    return frame.curvature * frame.gram
+    return manifold.ideal.shortest_entries(frame.curvature * frame.gram)
 
 
 def _damping(manifold: Manifold, step: sp.Expr) -> sp.Expr | None:
