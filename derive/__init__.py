@@ -19,6 +19,7 @@ from .errors import (
 from .files.model_file import load_model
 from .limit import Limit, derive_limit
 from .matrix_model import MatrixLimit, MatrixModel, derive_matrix_limit
+from .model.choice import Choice
 from .model.laws import (
     Bernoulli,
     CustomLaw,
@@ -30,12 +31,15 @@ from .model.laws import (
     Uniform,
 )
 from .model.problem import Chart, NoisyGradientDescent
+from .model.update_rule import UpdateRule
+from .rule_limit import RuleLimit
 from .symbolic.means import Mean
 from .symbols import alpha, sigma
 
 __all__ = [
     "Bernoulli",
     "Chart",
+    "Choice",
     "CustomLaw",
     "DeriveError",
     "DeriveWarning",
@@ -55,11 +59,13 @@ __all__ = [
     "Outcome",
     "ProblemError",
     "Rademacher",
+    "RuleLimit",
     "SavedFileError",
     "SingularLimitError",
     "TwoPoint",
     "UndecidedError",
     "Uniform",
+    "UpdateRule",
     "alpha",
     "derive_limit",
     "derive_matrix_limit",

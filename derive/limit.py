@@ -24,6 +24,7 @@ from .errors import ProblemError
 from .files import certificate_file, limit_file
 from .manifold.finite_sums import manifold_of
 from .model.problem import NoisyGradientDescent
+from .model.update_rule import UpdateRule
 from .proofs.certificate import Certificate, certify_limit
 from .symbolic.zero_tests import Verdict
 
@@ -142,13 +143,16 @@ class Limit(LimitingEquation):
 
 
 @singledispatch
-def derive_limit(problem: NoisyGradientDescent, *, assume: Outcome | str | None = None) -> Limit:
+def derive_limit(
+    problem: NoisyGradientDescent | UpdateRule, *, assume: Outcome | str | None = None
+) -> Limit:
     """Derive the limiting equation of noisy gradient descent along its zero-loss manifold.
 
     Parameters
     ----------
-    problem : NoisyGradientDescent
-        Loss, noisy loss, weights, noise and its law; the losses may be means over samples.
+    problem : NoisyGradientDescent or UpdateRule
+        Loss, noisy loss, weights, noise and its law, where the losses may be means over samples;
+        or one step of any recursion.
     assume : Outcome or str, optional
         Outcome to take where a verdict is undecided; it is recorded and printed.
 
@@ -171,7 +175,7 @@ def derive_limit(problem: NoisyGradientDescent, *, assume: Outcome | str | None 
     Shalova, Schlichting, Peletier, arXiv 2404.12293, Theorems A and B; Katzenberger 1991.
     """
     if not isinstance(problem, NoisyGradientDescent):
-        raise ProblemError(f"problem: expected a NoisyGradientDescent, got {problem!r}")
+        raise ProblemError(f"problem: expected a NoisyGradientDescent or a rule, got {problem!r}")
     assumed = None if assume is None else Outcome.read(assume)
     manifold = manifold_of(problem)
     moments = averaged_moments(problem)

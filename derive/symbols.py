@@ -14,3 +14,6 @@ alpha = ScaleSymbol("alpha", positive=True)
 
 sigma = ScaleSymbol("sigma", positive=True)
 """Noise scale σ: the covariance of the noise is of order σ²."""
+
+GENERIC = {alpha: sp.Rational(37, 1000), sigma: sp.Rational(53, 1000)}
+"""Values given to a symbolic step size and noise scale where something is looked at in numbers."""

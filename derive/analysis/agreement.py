@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import cached_property
-from typing import Any
+from functools import cached_property, singledispatch
+from typing import Any, Protocol
 
 import mpmath
 import sympy as sp
@@ -16,11 +16,8 @@ from ..model.reading import read_matrix
 from ..symbolic.roots import WORKING_DIGITS, evaluator
 from ..symbolic.unknown_functions import as_losses, loss_names
 from ..symbolic.zero_tests import Proof, Verdict
-from ..symbols import alpha, sigma
+from ..symbols import GENERIC
 from ..theory.katzenberger import Relaxation, second_derivative
-
-GENERIC = {alpha: sp.Rational(37, 1000), sigma: sp.Rational(53, 1000)}
-"""Values given to a symbolic step size and noise scale where two limits are compared."""
 
 
 def compare(limit: LimitingEquation, drift: Any, diffusion: Any = None) -> Verdict:
@@ -28,7 +25,7 @@ def compare(limit: LimitingEquation, drift: Any, diffusion: Any = None) -> Verdi
     n = limit.problem.dimension
     b = _matrix("drift", drift, (n, 1), limit)
     s = None if diffusion is None else _matrix("diffusion", diffusion, (n, None), limit)
-    field = PointwiseLimit(limit)
+    field = pointwise(limit)
     b_value = evaluator(limit.manifold.symbols, list(b))
     s_value = None if s is None else evaluator(limit.manifold.symbols, list(s))
 
@@ -60,8 +57,25 @@ def compare(limit: LimitingEquation, drift: Any, diffusion: Any = None) -> Verdi
     def size(g: LocalGeometry) -> Any:
         return gap_and_scale(g)[0] / scale if scale else scale
 
-    proofs: list[Proof] = [("reduction modulo the constraints", shown)]
+    by_theorem = isinstance(field, PointwiseLimit)  # of rules a closed form costs too much
+    proofs: list[Proof] = [("reduction modulo the constraints", shown)] if by_theorem else []
     return limit.manifold.decide(size, proofs)
+
+
+class Field(Protocol):
+    """Drift and diffusion at points of Γ, in mpmath's precision."""
+
+    def drift(self, g: LocalGeometry) -> Any:
+        """b, shape (N, 1)."""
+
+    def spread(self, g: LocalGeometry) -> Any:
+        """S sᵀ, shape (N, N)."""
+
+
+@singledispatch
+def pointwise(limit: LimitingEquation) -> Field:
+    """Drift and diffusion of a limit at points of Γ."""
+    return PointwiseLimit(limit)
 
 
 class PointwiseLimit:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import singledispatch
 
 import sympy as sp
 
@@ -83,6 +84,7 @@ class Explanation:
         return "\n\n".join(parts)
 
 
+@singledispatch
 def explain(limit: LimitingEquation) -> Explanation:
     """Derivation of a limit in steps, with the hypotheses it rests on."""
     by_label = {s.label: s for s in equations(limit)}

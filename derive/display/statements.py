@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import singledispatch
 from typing import Any
 
 import mpmath
@@ -57,13 +58,14 @@ class Statement:
         return Notation().line(self.parts)
 
 
+@singledispatch
 def equations(limit: LimitingEquation) -> list[Statement]:
     """What the derivation found, in the order in which it is read."""
     return [
         *_setting(limit),
-        *_manifold(limit),
+        *manifold_statements(limit),
         *_noise(limit),
-        *_outcome(limit),
+        *outcome_statements(limit, _meaning(limit)),
         *_equation(limit),
     ]
 
@@ -86,23 +88,23 @@ def as_latex(limit: LimitingEquation, notation: Notation | None = None) -> str:
 
 def _setting(limit: LimitingEquation) -> list[Statement]:
     p = limit.problem
-    statements = [Statement("loss", f"L = {_text(p.loss)}", (Equality("L", p.loss),))]
+    statements = [Statement("loss", f"L = {text_of(p.loss)}", (Equality("L", p.loss),))]
     if p.noisy_loss is not None:
         noisy = p.noisy_loss
         statements.append(
-            Statement("noisy loss", f"L̂ = {_text(noisy)}", (Equality(r"\hat L", noisy),))
+            Statement("noisy loss", f"L̂ = {text_of(noisy)}", (Equality(r"\hat L", noisy),))
         )
     else:
         name, tex = ("G", "G") if p.noise else ("Σ", r"\Sigma")
         matrix = sp.Matrix(p.noise_matrix)
         statements.append(
-            Statement("gradient noise", f"{name} = {_text(matrix)}", (Equality(tex, matrix),))
+            Statement("gradient noise", f"{name} = {text_of(matrix)}", (Equality(tex, matrix),))
         )
     if p.penalty != 0:
-        text = f"U = {_text(p.penalty)}, added to L̂"
+        text = f"U = {text_of(p.penalty)}, added to L̂"
         parts = (Equality("U", p.penalty), Words("added to L̂"))
         statements.append(Statement("penalty", text, parts))
-    return [*statements, _law(p.law), *_samples(p)]
+    return [*statements, law_statement(p.law), *_samples(p)]
 
 
 def _samples(problem: NoisyGradientDescent) -> Iterator[Statement]:
@@ -118,7 +120,8 @@ def _samples(problem: NoisyGradientDescent) -> Iterator[Statement]:
     yield Statement("samples", f"n = {n}; {words.text}", (Formula((f"n = {n}",)), words))
 
 
-def _law(law: Law) -> Statement:
+def law_statement(law: Law) -> Statement:
+    """The law of the noise."""
     return Statement("noise", _law_text(law), tuple(_law_parts(law)))
 
 
@@ -126,7 +129,7 @@ def _law_text(law: Law) -> str:
     if isinstance(law, Independent):
         named = ((", ".join(map(str, symbols)), part) for symbols, part in law.groups)
         return "; ".join(f"{names}: {_law_text(part)}" for names, part in named)
-    quantities = (f", {name} = {_text(value)}" for name, _, value in law.quantities)
+    quantities = (f", {name} = {text_of(value)}" for name, _, value in law.quantities)
     return law.description + "".join(quantities)
 
 
@@ -143,15 +146,16 @@ def _law_parts(law: Law) -> Iterator[Part]:
         yield Equality(tex, value)
 
 
-def _manifold(limit: LimitingEquation) -> list[Statement]:
+def manifold_statements(limit: LimitingEquation) -> list[Statement]:
+    """Γ and its projector."""
     m = limit.manifold
-    by_loss = m.probe.squares is None and unknown_names(limit.problem.loss)
-    chosen = [limit.problem.loss] if by_loss else [m.constraints[i] for i in m.independent]
-    zero = ", ".join(f"{_text(c)} = 0" for c in chosen)
-    each = "" if limit.problem.samples is None else " for each sample"
+    by_loss = m.probe.squares is None and unknown_names(m.problem.loss)
+    chosen = [m.problem.loss] if by_loss else [m.constraints[i] for i in m.independent]
+    zero = ", ".join(f"{text_of(c)} = 0" for c in chosen)
+    each = "" if m.problem.samples is None else " for each sample"
     zero += each
-    dims = f"dimension {m.dimension} in R^{limit.problem.dimension}"
-    dims_tex = rf"\dim\Gamma = {m.dimension},\; w \in \mathbb{{R}}^{{{limit.problem.dimension}}}"
+    dims = f"dimension {m.dimension} in R^{m.problem.dimension}"
+    dims_tex = rf"\dim\Gamma = {m.dimension},\; w \in \mathbb{{R}}^{{{m.problem.dimension}}}"
     parts: tuple[Part, ...] = (Formula((dims_tex,)), *(Equality("", c, " = 0") for c in chosen))
     if each:
         parts = (*parts, Words(each.strip()))
@@ -160,26 +164,30 @@ def _manifold(limit: LimitingEquation) -> list[Statement]:
         text, part = "I − J⁺J, pointwise", Formula((r"P = I - J^+ J",))
         return [*statements, Statement("projector on Γ", text, (part,))]
     p = limit.projector
-    return [*statements, Statement("projector on Γ", _text(p), (Equality("P", p),))]
+    return [*statements, Statement("projector on Γ", text_of(p), (Equality("P", p),))]
 
 
 def _noise(limit: LimitingEquation) -> list[Statement]:
     reg = limit.regularizer
     on_gamma = limit.regularizer_on_manifold
-    statements = [Statement("Reg", _text(reg), (Equality(r"\mathrm{Reg}", reg),))]
+    statements = [Statement("Reg", text_of(reg), (Equality(r"\mathrm{Reg}", reg),))]
     if on_gamma != reg:
         part = Equality(r"\mathrm{Reg}|_\Gamma", on_gamma)
-        statements.append(Statement("Reg on Γ", _text(on_gamma), (part,)))
+        statements.append(Statement("Reg on Γ", text_of(on_gamma), (part,)))
     return statements
 
 
-def _outcome(limit: LimitingEquation) -> list[Statement]:
-    beyond = limit.equation.name not in ("Theorem A", "Theorem B", "at rest")
-    meaning = limit.equation.name if beyond else MEANINGS[limit.outcome]
+def _meaning(limit: LimitingEquation) -> str:
     order = limit.classification.step_order
     if limit.outcome is Outcome.TRIVIAL and order is not None:
         power = str(2 + order).translate(SUPERSCRIPT)
-        meaning = f"no motion as α → 0; at a fixed step it moves, on 1/(α{power}σ²)"
+        return f"no motion as α → 0; at a fixed step it moves, on 1/(α{power}σ²)"
+    beyond = limit.equation.name not in ("Theorem A", "Theorem B", "at rest")
+    return limit.equation.name if beyond else MEANINGS[limit.outcome]
+
+
+def outcome_statements(limit: LimitingEquation, meaning: str) -> list[Statement]:
+    """The outcome with what it means, the evidence, and the time scale."""
     name = limit.outcome.value
     why = tuple(
         Words(f"{step.question}: {ANSWERS[step.verdict.value]}") for step in limit.evidence.steps
@@ -191,14 +199,14 @@ def _outcome(limit: LimitingEquation) -> list[Statement]:
     ]
     if limit.time_scale is not None:
         scale = limit.time_scale
-        text = f"one unit of slow time is {_text(scale)} iterations: t = k·{_text(1 / scale)}"
+        text = f"one unit of slow time is {text_of(scale)} iterations: t = k·{text_of(1 / scale)}"
         statements.append(Statement("time scale", text, (Formula((r"t = k\,", 1 / scale)),)))
     return statements
 
 
 def _generically(limit: LimitingEquation) -> Iterator[Statement]:
     """For which of the unknown functions the outcome is another one."""
-    unknowns = limit.problem.unknowns
+    unknowns = limit.manifold.problem.unknowns
     if not unknowns:
         return
     conditions = [s.question for s in limit.evidence.steps if s.verdict.value is False]
@@ -237,7 +245,7 @@ def _equation(limit: LimitingEquation) -> list[Statement]:
     shows_v2 = limit.second_weight != 0 and not _flows_by_reg(limit)
     if shows_v2 and limit.second_potential is not None:
         v2 = limit.manifold.shortest(limit.second_potential)
-        statements.append(Statement("V₂", _text(v2), (Equality("V_2", v2),)))
+        statements.append(Statement("V₂", text_of(v2), (Equality("V_2", v2),)))
     special = limit.special if limit.equation.name == "Theorem B" else None
     if special is not None:
         form = drift_form(special)
@@ -245,13 +253,13 @@ def _equation(limit: LimitingEquation) -> list[Statement]:
         statements.append(Statement("special form", form.text, (part,)))
     if special is not None and special.potential is not None:
         v = special.potential
-        statements.append(Statement("potential", f"V = {_text(v)}", (Equality("V", v),)))
+        statements.append(Statement("potential", f"V = {text_of(v)}", (Equality("V", v),)))
     for label, name, matrix in (
         ("drift", "b", limit.drift),
         ("diffusion", "s", limit.diffusion if limit.noise_weight != 0 else None),
     ):
         if matrix is not None and limit.time_scale is not None:
-            text = f"{name} = {_text(matrix)}"
+            text = f"{name} = {text_of(matrix)}"
             statements.append(Statement(label, text, (Equality(name, matrix),)))
     if limit.intrinsic is not None and limit.time_scale is not None:
         statements.append(_in_chart(limit.intrinsic))
@@ -261,7 +269,7 @@ def _equation(limit: LimitingEquation) -> list[Statement]:
 def _in_chart(form: IntrinsicForm) -> Statement:
     a, tau = sp.Matrix(form.drift), sp.Matrix(form.diffusion)
     theta = ", ".join(map(str, form.coordinates))
-    text = f"d({theta}) = {_text(a)} dt + {_text(tau)} dB"
+    text = f"d({theta}) = {text_of(a)} dt + {text_of(tau)} dB"
     left = [x for s in form.coordinates for x in (s, ", ")][:-1]
     if not any(tau):
         parts = (Formula(("d(", *left, r") = a\,dt")), Equality("a", a))
@@ -318,7 +326,8 @@ def _weight(weight: sp.Expr) -> tuple[str, tuple[str | sp.Expr, ...]]:
     return f"{sp.sstr(weight)} ", (weight, r"\,")
 
 
-def _text(item: Any) -> str:
+def text_of(item: Any) -> str:
+    """An expression or a matrix as text, or a mark that it is long."""
     if is_too_long(item):
         return "… (long)"
     if isinstance(item, sp.MatrixBase):

@@ -110,7 +110,7 @@ class NoisyGradientDescent:
             "weights": weights,
             "noise": noise,
             "parameters": parameters,
-            "law": _law(self.law, noise),
+            "law": checked_law(self.law, noise),
             "penalty": read_expression("penalty", self.penalty),
         }
         if (self.noisy_loss is None) == (self.noise_matrix is None):
@@ -479,7 +479,8 @@ def _chart(given: Any, weights: tuple[sp.Symbol, ...], parameters: tuple[sp.Symb
     return Chart(coordinates, embedding)
 
 
-def _law(law: Any, noise: tuple[sp.Symbol, ...]) -> Law:
+def checked_law(law: Any, noise: tuple[sp.Symbol, ...]) -> Law:
+    """The law of the noise, or a `ProblemError` where it is none of these symbols."""
     if not isinstance(law, Law):
         raise ProblemError(f"law: expected a Law such as Gaussian(), got {law!r}")
     if isinstance(law, Independent) and set(law.symbols) != set(noise):

@@ -84,11 +84,11 @@ class Differentiator:
 
     def gradient(self, expression: sp.Expr) -> list[sp.Expr]:
         """Partial derivatives, one per variable."""
-        slopes = self._slopes(expression)
+        slopes = self.slopes(expression)
         return [slopes.get(v, sp.S.Zero) for v in self._variables]
 
-    def _slopes(self, e: sp.Expr) -> dict[sp.Symbol, sp.Expr]:
-        """The derivatives that are not zero."""
+    def slopes(self, e: sp.Expr) -> dict[sp.Symbol, sp.Expr]:
+        """The derivatives that are not zero, by variable."""
         found = self._known.get(e)
         if found is None:
             found = {} if self._occurrence(e).isdisjoint(self._variables) else self._rule(e)
@@ -97,16 +97,16 @@ class Differentiator:
 
     def _rule(self, e: sp.Expr) -> dict[sp.Symbol, sp.Expr]:
         if e.is_Add:
-            return _sum((v, slope) for term in e.args for v, slope in self._slopes(term).items())
+            return _sum((v, slope) for term in e.args for v, slope in self.slopes(term).items())
         if e.is_Mul:
             return _sum(
                 (v, sp.Mul(*e.args[:i], slope, *e.args[i + 1 :]))
                 for i, factor in enumerate(e.args)
-                for v, slope in self._slopes(factor).items()
+                for v, slope in self.slopes(factor).items()
             )
         if isinstance(e, Mean):
-            return {v: e.samples.of(slope) for v, slope in self._slopes(e.summand).items()}
-        if isinstance(e, sp.Pow) and not self._slopes(e.exp):
+            return {v: e.samples.of(slope) for v, slope in self.slopes(e.summand).items()}
+        if isinstance(e, sp.Pow) and not self.slopes(e.exp):
             return self._chain(e.base, e.exp, e.base ** (e.exp - 1))
         if len(e.args) == 1 and type(e)._eval_derivative is sp.Function._eval_derivative:
             return self._chain(e.args[0], self._off_kinks(_derivative(e)))
@@ -119,7 +119,7 @@ class Differentiator:
 
     def _chain(self, inner: sp.Expr, *outer: sp.Expr) -> dict[sp.Symbol, sp.Expr]:
         # One product: a number would be distributed over a sum, which then is no longer shared.
-        slopes = {v: sp.Mul(*outer, slope) for v, slope in self._slopes(inner).items()}
+        slopes = {v: sp.Mul(*outer, slope) for v, slope in self.slopes(inner).items()}
         return slopes if 0 not in outer else {}
 
 

@@ -119,9 +119,9 @@ class Ideal:
         if not polynomial.free_symbols:
             return polynomial
         try:
-            generators = sorted(
-                {*_generators(polynomial), *self._unknowns}, key=sp.default_sort_key
-            )
+            found = {*_generators(polynomial), *self._unknowns} - {*self.weights}
+            # The order of the weights is that of the basis: it says which are eliminated.
+            generators = [*self.weights, *sorted(found, key=sp.default_sort_key)]
             basis = [*self._basis, *_circle_relations(generators)]
             if not basis:
                 return None

@@ -74,9 +74,8 @@ def solve_symmetric(operator: Operator, right: Matrix) -> Matrix:
         return right
     columns = []
     for i, j in places:
-        unit = zeros(right, size, size)
-        unit[i, j] = unit[j, i] = 1
-        image = operator(unit)
+        rows = [[int((a, b) in ((i, j), (j, i))) for b in range(size)] for a in range(size)]
+        image = operator(like(right, rows))
         columns.append([image[a, b] for a, b in places])
     entries = solve(like(right, columns).T, like(right, [[right[a, b]] for a, b in places]))
     found = {place: entries[k, 0] for k, place in enumerate(places)}
@@ -138,7 +137,6 @@ def _names_of_irrational_parts(expressions: Iterable[sp.Expr]) -> dict[sp.Expr, 
 
 def spectral_radius(matrix: Matrix) -> Any:
     """Largest modulus of the eigenvalues of a matrix of numbers."""
-    if not matrix.rows:
-        return mpmath.mpf(0)
-    values = mpmath.eig(matrix, left=False, right=False)
-    return max(abs(x) for x in values)
+    if matrix.rows < 2:
+        return max((abs(x) for x in matrix), default=mpmath.mpf(0))
+    return max(abs(x) for x in mpmath.eig(matrix, left=False, right=False))

@@ -78,8 +78,26 @@ class System(WithoutCaches):
 
     def jacobian(self, point: Point) -> list[list[Any]]:
         """Dr at a point, to 50 digits, a row an equation."""
-        with mpmath.workdps(WORKING_DIGITS):
+        with mpmath.workdps(max(WORKING_DIGITS, mp.dps)):
             return self._program.jacobian(point, len(self.weights))
+
+    def sharpened(self, point: Point, rows: Sequence[int]) -> Point:
+        """A solution to mpmath's working precision, from one to 50 digits.
+
+        Parameters
+        ----------
+        point : Point
+            The solution to 50 digits.
+        rows : sequence of int
+            A maximal set of equations that are independent there.
+        """
+        slopes = self.jacobian(point)
+        matrix = mpmath.matrix([slopes[i] for i in rows])
+        for _ in range(mp.dps // DIGITS):  # each pass gains the digits that the slopes have
+            values = self._program.value(point)
+            residual = mpmath.matrix([values[i] for i in rows])
+            point = self._move(point, list(matrix.T * mpmath.lu_solve(matrix * matrix.T, residual)))
+        return point
 
     def solve(self, start: Point) -> Point | None:
         """Solution near `start` to 50 digits, or None where the iteration does not find one."""

@@ -26,8 +26,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from ..symbolic.matrices import Matrix, identity, solve, solve_symmetric
+from ..symbolic.matrices import Matrix, Operator, identity, solve, solve_symmetric
 from .map_jets import MapJet
+
+
+def as_it_is(matrix: Matrix) -> Matrix:
+    """The matrix itself."""
+    return matrix
 
 
 @dataclass(frozen=True)
@@ -40,65 +45,70 @@ class SlowMotion:
         The map at that point.
     normals : matrix, shape (K, D)
         J, of full row rank, whose kernel is the tangent space.
+    tidy : callable
+        Rewrites a matrix of expressions as a shorter one that is equal to it on 𝓜.
     """
 
     jet: MapJet
     normals: Matrix
+    tidy: Operator = as_it_is
 
     @cached_property
     def relaxation(self) -> Matrix:
         """B = J A J⁺, shape (K, K): the mean map across 𝓜."""
-        return self.normals * self.jet.mean * self._pseudo_inverse
+        return self.tidy(self.normals * self.jet.mean * self._pseudo_inverse)
 
     @cached_property
     def lift(self) -> Matrix:
         """R, shape (D, K): the range of A − I, with J R = I."""
         moved = (self.jet.mean - identity(self.jet.mean, self.jet.mean.rows)) * self._pseudo_inverse
-        return -solve(self._restoring.T, moved.T).T
+        return self.tidy(-solve(self._restoring.T, self.tidy(moved).T).T)
 
     @cached_property
     def projector(self) -> Matrix:
         """P = I − R J on the tangent space, along the range of A − I."""
-        return identity(self.normals, self.normals.cols) - self.lift * self.normals
+        return self.tidy(identity(self.normals, self.normals.cols) - self.lift * self.normals)
 
     def across(self, matrix: Matrix) -> Matrix:
         """Y ↦ E B_ξ Y B_ξᵀ."""
-        return self.normals * self._moved(matrix) * self.normals.T
+        if not self.jet.varies:
+            return self.tidy(self.relaxation * matrix * self.relaxation.T)
+        return self.tidy(self.normals * self._moved(matrix) * self.normals.T)
 
     @cached_property
     def fluctuation(self) -> Matrix:
         """Y, shape (K, K): the stationary covariance of J x."""
-        noise = self.normals * self.jet.noise * self.normals.T
-        return solve_symmetric(lambda y: y - self.across(y), noise)
+        noise = self.tidy(self.normals * self.jet.noise * self.normals.T)
+        return self.tidy(solve_symmetric(lambda y: y - self.across(y), noise))
 
     @cached_property
     def correlation(self) -> Matrix:
         """Z, shape (D, K): the correlation of the motion along and across 𝓜."""
-        right = (self.jet.noise + self._stirred) * self.normals.T
-        return solve(self._restoring, (self.projector * right).T).T
+        right = self._stirring * self.normals.T
+        return self.tidy(solve(self._restoring, self.tidy(self.projector * right).T).T)
 
     @cached_property
     def covariance(self) -> Matrix:
         """X, shape (D, D), which D²T₀ turns into drift along 𝓜."""
         half = self.correlation * self.lift.T
-        return self.lift * self.fluctuation * self.lift.T + half + half.T
+        return self.tidy(self.lift * self.fluctuation * self.lift.T + half + half.T)
 
     @cached_property
     def spread(self) -> Matrix:
         """Θ, shape (D, D): the covariance of the motion along 𝓜."""
-        return self.projector * (self.jet.noise + self._stirred) * self.projector.T
+        return self.tidy(self.projector * self._stirring * self.projector.T)
 
     @cached_property
     def drift(self) -> Matrix:
         """The Itô drift, shape (D, 1); its part across 𝓜 keeps the limit there."""
-        along = self.projector * (self.jet.bias + self.jet.second(self.covariance) / 2)
-        bend = self.normals * self.jet.second(self.spread) / 2
-        return along + self.lift * solve(self._restoring, bend)
+        push = self.tidy(self.jet.bias + self.jet.second(self.covariance) / 2)
+        bend = self.tidy(self.normals * self.jet.second(self.spread) / 2)
+        return self.projector * push + self.lift * solve(self._restoring, bend)
 
     @cached_property
     def _pseudo_inverse(self) -> Matrix:
         gram = self.normals * self.normals.T
-        return solve(gram, self.normals).T
+        return self.tidy(solve(self.tidy(gram), self.normals).T)
 
     @cached_property
     def _restoring(self) -> Matrix:
@@ -106,9 +116,11 @@ class SlowMotion:
         return identity(self.normals, self.normals.rows) - self.relaxation
 
     def _moved(self, matrix: Matrix) -> Matrix:
-        return self.jet.pair(self.lift * matrix * self.lift.T)
+        return self.jet.pair(self.tidy(self.lift * matrix * self.lift.T))
 
     @cached_property
-    def _stirred(self) -> Matrix:
-        """E[DT₀ R Y Rᵀ DT₀ᵀ]: what randomness of fixed size makes of the fluctuation across 𝓜."""
-        return self._moved(self.fluctuation)
+    def _stirring(self) -> Matrix:
+        """S, and E[DT₀ R Y Rᵀ DT₀ᵀ] where DT₀ is random: what stirs the motion along 𝓜."""
+        if not self.jet.varies:  # A R Y Rᵀ Aᵀ has no part along 𝓜
+            return self.jet.noise
+        return self.tidy(self.jet.noise + self._moved(self.fluctuation))

@@ -13,7 +13,7 @@ All matrices may hold sympy expressions (`sympy.Matrix`) or numbers (`mpmath.mat
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any
 
@@ -36,6 +36,8 @@ class MapJet:
         b = E T₂.
     noise : matrix, shape (D', D')
         S = E T₁T₁ᵀ.
+    varies : bool
+        Whether DT₀ is random; where it is not, `pair` is X ↦ A X Aᵀ.
     """
 
     mean: Matrix
@@ -43,6 +45,7 @@ class MapJet:
     second: Operator
     bias: Matrix
     noise: Matrix
+    varies: bool = True
 
     def after(self, first: MapJet) -> MapJet:
         """The jet of this map applied to the result of another, with noise of its own."""
@@ -52,6 +55,7 @@ class MapJet:
             lambda x: self.second(first.pair(x)) + self.mean * first.second(x),
             self.mean * first.bias + self.bias + self.second(first.noise) / 2,
             self.pair(first.noise) + self.noise,
+            self.varies or first.varies,
         )
 
     def repeated(self, times: int) -> MapJet:
@@ -69,7 +73,7 @@ class MapJet:
             together = self.mean * x * self.mean.T
             return together + (self.pair(x) - together) / copies
 
-        return MapJet(self.mean, pair, self.second, self.bias, self.noise / copies)
+        return replace(self, pair=pair, noise=self.noise / copies)
 
     def beside(self, extra: int) -> MapJet:
         """The jet of (z, y) ↦ (T(z), y) with `extra` coordinates y that stay."""
@@ -91,6 +95,7 @@ class MapJet:
             second,
             blocks(self.mean, [[self.bias], [zeros(self.mean, extra, 1)]]),
             blocks(self.mean, [[self.noise, nothing], [nothing.T, zeros(self.mean, extra, extra)]]),
+            self.varies,
         )
 
 
@@ -103,6 +108,7 @@ def linear_jet(matrix: Matrix) -> MapJet:
         lambda x: zeros(matrix, rows, 1),
         zeros(matrix, rows, 1),
         zeros(matrix, rows, rows),
+        varies=False,
     )
 
 

@@ -140,7 +140,10 @@ def test_what_is_typed(make, message) -> None:
 # -- derivations --------------------------------------------------------------------------------
 
 DERIVED = {
-    "no problem": (lambda: derive_limit(RING), "problem: expected a NoisyGradientDescent, got"),
+    "no problem": (
+        lambda: derive_limit(RING),
+        "problem: expected a NoisyGradientDescent or a rule, got",
+    ),
     "no outcome": (lambda: derive_limit(model(), assume="slow"), "assume: expected one of non-deg"),
     "no outcome of any kind": (lambda: derive_limit(model(), assume=1), "assume: .* got 1"),
     "a jump to where the loss is infinite": (

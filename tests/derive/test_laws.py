@@ -188,10 +188,6 @@ REFUSED = {
         lambda: Independent({a: Gaussian(), (a, b): Bernoulli()}),
         "groups: a given more than once",
     ),
-    "two laws that do not shrink": (
-        lambda: Independent({(a, b): Minibatch(2, 1), c: Minibatch(1, 1)}),
-        "groups: at most one law that does not shrink",
-    ),
 }
 
 

@@ -1,0 +1,167 @@
+"""The limit of an update rule as users meet it: the same questions, the theorem for any rule."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from os import PathLike
+from typing import Any
+
+import sympy as sp
+
+from .analysis.agreement import Field, pointwise
+from .derivation.classification import Outcome
+from .derivation.noise_moments import NoiseMoments
+from .derivation.rule_derivation import RuleDerivation, at_fixed_step, derive_rule
+from .derivation.rule_equation import ClosedForm, RuleEquation, RuleField
+from .derivation.rule_motion import RuleMotion
+from .display.explanation import explain
+from .display.rule_statements import explain_rule, rule_equations
+from .display.statements import equations
+from .errors import NotCoveredError, ProblemError
+from .limit import Limit, derive_limit
+from .model.reading import read_expression
+from .model.update_rule import UpdateRule
+from .symbols import GENERIC, alpha
+
+
+@dataclass(frozen=True)
+class RuleLimit(Limit):
+    """Limit of an update rule: the same answers, from the theorem for any rule.
+
+    Questions that make sense of noisy gradient descent only, as those for Reg and Σ, are refused.
+
+    Attributes
+    ----------
+    problem : UpdateRule
+        What was asked.
+    equation : RuleEquation
+        Scale and step size.
+    motion : RuleMotion
+        The theorem at points of Γ.
+    """
+
+    problem: UpdateRule  # type: ignore[assignment]
+    moments: NoiseMoments = field(init=False, repr=False, compare=False)
+    equation: RuleEquation  # type: ignore[assignment]
+    motion: RuleMotion = field(repr=False, compare=False)
+
+    @classmethod
+    def of(cls, rule: UpdateRule, found: RuleDerivation) -> RuleLimit:
+        """The limit of a rule as it was derived."""
+        manifold = found.motion.manifold
+        return cls(
+            problem=rule,
+            manifold=manifold,
+            classification=found.classification,
+            equation=found.equation,
+            motion=found.motion,
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "moments":
+            raise NotCoveredError(
+                "limit: this is the limit of an update rule, for which there is no Reg, no Σ and "
+                "nothing that is made of them; ask for its drift, diffusion, projector, at_step"
+            )
+        raise AttributeError(name)
+
+    @property
+    def at_points(self) -> RuleField:
+        """Drift, diffusion and projector at points of Γ, in mpmath's precision."""
+        return RuleField(self.motion, self.equation)
+
+    @cached_property
+    def _closed(self) -> ClosedForm:
+        return ClosedForm(self.motion, self.equation)
+
+    @property
+    def projector(self) -> sp.Matrix | None:
+        """P on the tangent space of Γ, oblique in general; None where it is too long to read."""
+        return self._closed.projector
+
+    @property
+    def drift(self) -> sp.Matrix | None:
+        """Itô drift b of the weights on Γ, shape (N, 1), in slow time; None where too long."""
+        return self._closed.drift
+
+    @property
+    def diffusion(self) -> sp.Matrix | None:
+        """Diffusion matrix s with s sᵀ = Θ on Γ, shape (N, m); None where it is too long."""
+        return self._closed.diffusion
+
+    def at_step(self, step: Any = alpha, momentum: Any = 0) -> RuleLimit:
+        """The limit σ → 0 at a fixed step size, exact for that α and whatever keeps its size.
+
+        Parameters
+        ----------
+        step : number or Expr
+            α > 0 at which the rule is drawn to Γ; `derive.alpha` by default.
+        momentum : number
+            0: momentum is part of the rule.
+
+        Raises
+        ------
+        NotCoveredError
+            If the rest states do not attract at that step, or the law has rare jumps.
+        """
+        size = read_expression("step", step)
+        if not size.is_positive:
+            raise ProblemError(f"step: expected a positive step size α, got {step!r}")
+        if momentum != 0:
+            raise ProblemError(f"momentum: it is part of the update rule; got {momentum!r}")
+        known = RuleDerivation(self.motion, self.classification, self.equation)
+        return RuleLimit.of(self.problem, at_fixed_step(known, size))
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Not covered: the format of saved limits has no word for update rules."""
+        raise NotCoveredError(
+            "save: the limit of an update rule cannot be written to a file; keep the rule, and "
+            "derive the limit again"
+        )
+
+    def scales(self) -> tuple[RuleLimit, ...]:
+        """No slower scale is derived for update rules; empty where none can act."""
+        if self.outcome in (Outcome.NON_DEGENERATE, Outcome.FROZEN):
+            return ()
+        raise NotCoveredError("limit: the slower scales are derived for gradient descent only")
+
+    def subs(self, values: Mapping[sp.Symbol, Any]) -> RuleLimit:
+        """The limit with some or all parameters bound to numbers, derived again."""
+        limit = derive_limit(self.problem.subs(values))
+        assert isinstance(limit, RuleLimit)
+        return limit if self.step == 0 else limit.at_step(self.step.subs(values))
+
+
+@pointwise.register
+def _pointwise_rule(limit: RuleLimit) -> Field:
+    step = limit.equation.step.xreplace(GENERIC)
+    return RuleField(limit.motion, RuleEquation(limit.equation.power, step))
+
+
+equations.register(RuleLimit)(rule_equations)
+explain.register(RuleLimit)(explain_rule)
+
+
+@derive_limit.register
+def derive_rule_limit(rule: UpdateRule, *, assume: Outcome | str | None = None) -> RuleLimit:
+    """Derive the limit of an update rule.
+
+    Parameters
+    ----------
+    rule : UpdateRule
+        One step of the recursion, and what Γ is.
+    assume : Outcome or str, optional
+        An outcome that is expected; another one that is found is an error.
+
+    Raises
+    ------
+    ManifoldError
+        If the zero set of the loss is not a manifold of the assumed kind.
+    NotCoveredError
+        If a hypothesis of the theorem fails, with the number that failed.
+    UndecidedError
+        If the power of the step size is not clear.
+    """
+    return RuleLimit.of(rule, derive_rule(rule, None if assume is None else Outcome.read(assume)))
