@@ -150,7 +150,7 @@ class Flow:
         """The place after each step up to a time."""
         size = float(np.sqrt(np.mean(place.w**2)))
         solver = RK45(
-            lambda _, w: self.limit.velocity(geometry(self.limit.problem, w)),
+            lambda _, w: self.limit.velocity(geometry(self.limit.problem, w, keep=True)),
             place.t,
             place.w,
             end,
@@ -196,7 +196,7 @@ class Diffusion:
         count = max(1, int(np.ceil((end - place.t) / self.step - 1e-9)))
         span = (end - place.t) / count
         for k in range(place.k, place.k + count):
-            here = geometry(network, w)
+            here = geometry(network, w, keep=True)
             xi = np.random.default_rng((*self.seed, k)).standard_normal(network.noise_size)
             w, _ = retract(here, w + self.limit.increment(here, span, xi))
             yield Place(w, place.t + (k + 1 - place.k) * span, 0.0, k + 1)

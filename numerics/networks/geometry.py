@@ -46,7 +46,7 @@ class Geometry:
     vectors : ndarray, shape (n, p)
         The columns of U that belong to them.
     stored : sequence of (slice, array), or None
-        Rows of J in blocks, where they fit in memory.
+        Rows of J in blocks, where they have been kept.
     """
 
     network: Network
@@ -80,8 +80,16 @@ class Geometry:
         return v
 
 
-def geometry(network: Network, w: Doubles) -> Geometry:
+def geometry(network: Network, w: Doubles, *, keep: bool = False) -> Geometry:
     """Γ at a point.
+
+    Parameters
+    ----------
+    network : Network
+    w : ndarray, shape (N,)
+        The point.
+    keep : bool
+        Whether to keep the rows of J for what is asked next, where they fit in memory.
 
     Raises
     ------
@@ -108,7 +116,7 @@ def geometry(network: Network, w: Doubles) -> Geometry:
             f"residuals: {positive.sum()} independent residuals leave no direction of the "
             f"{size} weights free, Γ is a point; expected more weights than residuals"
         )
-    return Geometry(network, w, values[positive], vectors[:, positive], stored)
+    return Geometry(network, w, values[positive], vectors[:, positive], stored if keep else None)
 
 
 def gram(network: Network, w: Doubles) -> tuple[Doubles, tuple[tuple[slice, Any], ...] | None]:

@@ -100,7 +100,7 @@ class NetworkLimit:
     def at(self, params: Tree) -> Geometry:
         """Γ at parameters on it."""
         w = self.problem.flattened(params)
-        return self.origin if w is self.origin.point else geometry(self.problem, w)
+        return geometry(self.problem, w, keep=True)
 
     def regularizer(self, params: Tree) -> float:
         """Reg on Γ."""

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 Doubles = NDArray[np.float64]
 Precision = Literal["float64", "float32"]
 
-BLOCK_BYTES = 2**26
+BLOCK_BYTES = 2**25
 """Size of a block of rows."""
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pytest
-import sympy as sp
 
 jax = pytest.importorskip("jax")
 jnp = jax.numpy
@@ -32,6 +31,7 @@ from numerics.networks import (  # noqa: E402
 )
 from tests.truth import catalogue  # noqa: E402
 from tests.truth.catalogue import Entry  # noqa: E402
+from tests.truth.networks import RESIDUALS, network_of  # noqa: E402
 
 Array = np.ndarray
 
@@ -39,36 +39,6 @@ EXACT = 1e-10
 """Both sides evaluate the same formula in double precision, at points of Γ found to round-off."""
 
 # The symbolic engine ------------------------------------------------------------------------------
-
-RING = catalogue.RADIUS - 1
-UNEVEN = RING * sp.sqrt((2 + catalogue.w1) / 2)
-ROUND = RING / sp.sqrt(2)
-RESIDUALS: dict[str, Sequence[sp.Expr]] = {
-    "parameter noise on the uneven ring": [UNEVEN],
-    "correlated parameter noise on the uneven ring": [UNEVEN],
-    "parameter noise on the round ring": [ROUND],
-    "Gaussian DropConnect on the round ring": [ROUND],
-    "Bernoulli DropConnect on the round ring": [ROUND],
-    "scalar multiplicative noise": [UNEVEN],
-    "linear scalar noise on the uneven ring": [UNEVEN],
-    "normal second moment on the round ring": [ROUND],
-    "uneven normal second moment on the round ring": [ROUND / sp.sqrt(2)],
-    "noise through the second chaos only": [UNEVEN],
-    "Gaussian DropConnect on the hyperbola": [catalogue.w1 * catalogue.w2 - 1],
-    "Bernoulli DropConnect on the hyperbola": [catalogue.w1 * catalogue.w2 - 1],
-    "label noise on a diagonal net": catalogue.MISFITS,
-    "label noise on a diagonal net, a sample too many": [
-        r * sp.sqrt(sp.Rational(2, 3)) for r in catalogue.MORE_MISFITS
-    ],
-    "Gaussian dropout of two neurons": [r / sp.sqrt(2) for r in catalogue.PAIR_MISFITS],
-    "Bernoulli dropout of two neurons": [r / sp.sqrt(2) for r in catalogue.PAIR_MISFITS],
-    "input noise on a neuron with bias": [catalogue.BIASED - catalogue.HALF],
-    "additive noise on an ellipse": catalogue.ELLIPSE,
-    "additive noise on a surface": catalogue.EGG,
-    "additive noise on a twisted cubic": catalogue.CUBIC,
-    "correlated additive noise on a twisted cubic": catalogue.CUBIC,
-}
-"""Residuals with L = ½ Σ r² of the models of the catalogue that have them."""
 
 QUICK = {
     "linear scalar noise on the uneven ring",
@@ -80,28 +50,6 @@ ENTRIES = [
     for entry in catalogue.CATALOGUE
     if entry.name in RESIDUALS
 ]
-
-
-def traced(expressions: Sequence[sp.Expr], *arguments: Sequence[sp.Symbol]) -> Callable[..., Any]:
-    function = sp.lambdify([list(a) for a in arguments], list(expressions), modules="jax")
-    return lambda *given: jnp.stack([jnp.asarray(x) for x in function(*given)])
-
-
-def network_of(entry: Entry, point: Any) -> Network:
-    """The catalogue's L̂ as a function, at a point near Γ."""
-    problem = entry.problem
-    law, noise = problem.law, problem.noise
-    noisy = traced([problem.noisy_loss], problem.weights, noise)
-    factor = np.eye(len(noise))
-    if isinstance(law, Gaussian) and law.covariance is not None:
-        values, vectors = np.linalg.eigh(np.array(law.covariance, dtype=float))
-        law, factor = Gaussian(), vectors * np.sqrt(np.abs(values))
-    return Network(
-        traced(RESIDUALS[entry.name], problem.weights),
-        np.asarray(point, dtype=float),
-        noisy_loss(lambda w, eta: noisy(w, factor @ eta)[0], np.zeros(len(noise)), law),
-        weights=1.0,
-    )
 
 
 @pytest.mark.parametrize("entry", ENTRIES)
