@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from derive import NotCoveredError, Outcome, UndecidedError, alpha, derive_limit, sigma
+from derive import (
+    DeriveWarning,
+    NotCoveredError,
+    Outcome,
+    UndecidedError,
+    alpha,
+    derive_limit,
+    sigma,
+)
 from derive.derivation.classification import Evidence, Step
 from derive.symbolic.zero_tests import Basis, Verdict, proved
 
@@ -192,8 +201,11 @@ class NetworkLimit:
         ArgumentError
             If Γ does not attract at that step size.
         NotCoveredError
-            For rare jumps that are not small in L̂, as at `Limit.at_step`; for batches beside
-            momentum.
+            For batches beside momentum, or so small that they keep Γ from attracting.
+
+        Notes
+        -----
+        For a law of rare jumps (Bernoulli) this is the next order in α, as at `Limit.at_step`.
         """
         size = number("step", step, positive)
         optimizer, values = self.problem.optimizer, self.origin.values
@@ -211,6 +223,20 @@ class NetworkLimit:
             effective = optimizer.effective(size)
             equation = replace(equation, ito=effective / 2, noise=float(np.sqrt(effective)))
         return replace(self, equation=equation)
+
+    def rounding(self) -> float:
+        """What single precision changes the drift by, relative to it, at the network's parameters.
+
+        Zero in double precision, with which it is compared.
+        """
+        if self.problem.precision == "float64":
+            return 0.0
+        exact = replace(self.problem, precision="float64")
+        here = geometry(exact, self.origin.point)
+        reference = replace(self, problem=exact, origin=here).velocity(here)
+        length = float(np.linalg.norm(reference))
+        error = float(np.linalg.norm(self.velocity(self.origin) - reference))
+        return error / length if length else error
 
     def scales(self) -> tuple[NetworkLimit, ...]:
         """The slower scales, which need third and higher derivatives of the network."""
@@ -250,6 +276,10 @@ class NetworkLimit:
             ("outcome", self.outcome.value),
             *(("", f"{s.question}: {s.verdict}") for s in self.evidence.steps),
         ]
+        if self.problem.precision == "float32":
+            lines.append(
+                ("precision", f"float32, which changes the drift by {self.rounding():.1e}")
+            )
         if self.time_scale is not None:
             lines.append(("time scale", f"one unit of slow time is {self.time_scale} iterations"))
         return "\n".join(f"{name:<12}{text}" for name, text in lines)
@@ -275,8 +305,22 @@ def derive_network_limit(problem: Network, *, assume: Outcome | str | None = Non
         If the network does not interpolate at its parameters, or Γ is singular there.
     UndecidedError
         If a question is undecided within rounding and nothing is assumed.
+
+    Warns
+    -----
+    DeriveWarning
+        If the residuals may have kinks (ReLU): the limit holds inside a cell.
     """
     assumed = None if assume is None else Outcome.read(assume)
+    kinks = problem.kinks()
+    if kinks:
+        warnings.warn(
+            f"residuals: {', '.join(kinks)} may have kinks; the limit holds as long as no sample "
+            "crosses one, inside the cell of the given parameters. Smooth activations (tanh, "
+            "softplus, gelu) have none",
+            DeriveWarning,
+            stacklevel=3,
+        )
     origin = on_manifold(problem)
     found = problem.at(origin.point)
     origin = replace(origin, network=found)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -302,6 +302,12 @@ class Network:
             raise ProblemError("residuals: not finite at the given parameters")
         _ = self.curvatures, self._made
 
+    def kinks(self) -> tuple[str, ...]:
+        """Operations of the residuals that are not smooth, such as max, by their names."""
+        with self.in_precision():
+            program = jax.make_jaxpr(self.residuals)(self.cast(self.params))
+        return tuple(sorted(set(_kinks(program.jaxpr))))
+
     def _check_noise(self) -> None:
         noise = self.noise
         if noise is None or noise.additive:
@@ -329,3 +335,29 @@ class Network:
                 f"mechanism: {name} differ from those of the network by {gap:.3g}; without "
                 "noise both must be the same (the masks are 1 + η)"
             )
+
+
+KINKED = {"max", "min", "abs", "sign", "clamp", "floor", "ceil", "round", "select_n"}
+"""Operations of JAX with kinks or jumps."""
+KINKED_FUNCTIONS = {"relu", "relu6", "leaky_relu"}
+"""Functions with kinks among those for which JAX has a rule of its own; the rest are smooth,
+though their code may branch (softplus)."""
+
+
+def _kinks(program: Any) -> Iterator[str]:
+    """Names of what is not smooth in a traced program, and in those that it calls."""
+    for step in program.eqns:
+        name = step.primitive.name
+        called = getattr(step.params.get("call_jaxpr"), "jaxpr", None)
+        if name == "custom_jvp_call":
+            function = str(called.debug_info.func_name) if called is not None else ""
+            yield from KINKED_FUNCTIONS & {function}
+            continue
+        # A maximum with −∞ is how softmax begins its sum.
+        plain = any(getattr(x, "val", 0.0) == -np.inf for x in step.invars)
+        if name in KINKED and not plain:
+            yield name
+        for value in step.params.values():
+            inner = getattr(value, "jaxpr", value)
+            if hasattr(inner, "eqns"):
+                yield from _kinks(inner)

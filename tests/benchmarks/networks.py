@@ -28,7 +28,7 @@ MEGABYTE = 2.0**20
 
 NETWORKS: dict[str, tuple[tuple[int, ...], int]] = {
     "tanh, three hidden layers": ((64, 120, 70, 40), 32),
-    "tanh, one wide hidden layer": ((16, 1100), 32),
+    "tanh, two hidden layers": ((100, 150, 30), 32),
     "tanh, five hidden layers": ((24, 70, 70, 70, 70, 40), 24),
 }
 """Widths from the inputs on (the output is one number), and samples; at least 1.9·10⁴ weights."""

@@ -12,7 +12,7 @@ import pytest
 jax = pytest.importorskip("jax")
 jnp = jax.numpy
 
-from derive import Gaussian, NotCoveredError, Outcome, derive_limit  # noqa: E402
+from derive import DeriveWarning, Gaussian, NotCoveredError, Outcome, derive_limit  # noqa: E402
 from derive.errors import ManifoldError, ProblemError, UndecidedError  # noqa: E402
 from numerics.errors import ArgumentError  # noqa: E402
 from numerics.networks import (  # noqa: E402
@@ -187,6 +187,45 @@ def test_what_rounding_hides_is_undecided() -> None:
         derive_limit(single)
     assumed = derive_limit(single, assume="non-degenerate")
     assert "assumed by the user" in str(assumed)
+
+
+SMOOTH = (jnp.tanh, jax.nn.softplus, jax.nn.gelu, jax.nn.softmax)
+BENT = {
+    "relu": jax.nn.relu,
+    "leaky ReLU": jax.nn.leaky_relu,
+    "maximum": lambda x: jnp.maximum(x, 0),
+}
+
+
+def bent(activation: Callable[[Any], Any]) -> Network:
+    def residuals(params: Any) -> Any:
+        return activation(FEATURES @ params["w"] * params["s"][0]) - 0.5
+
+    return network(residuals=residuals)
+
+
+@pytest.mark.parametrize("activation", SMOOTH)
+def test_smooth_activations_have_no_kinks(activation: Callable[[Any], Any]) -> None:
+    assert not bent(activation).kinks()
+
+
+@pytest.mark.parametrize("activation", BENT.values(), ids=BENT)
+def test_kinks_are_seen(activation: Callable[[Any], Any]) -> None:
+    assert bent(activation).kinks()
+
+
+def test_a_limit_inside_a_cell_comes_with_a_warning() -> None:
+    net = train(replace(bent(jax.nn.relu), mechanism=label_noise()))
+    with pytest.warns(DeriveWarning, match="relu may have kinks; .* inside the cell"):
+        assert derive_limit(net).outcome is Outcome.DETERMINISTIC
+
+
+def test_single_precision_comes_with_its_error() -> None:
+    net = network(mechanism=label_noise(), precision="float32")
+    limit = derive_limit(train(net))
+    assert 1e-9 < limit.rounding() < 1e-4
+    assert "float32, which changes the drift by" in str(limit)
+    assert derive_limit(network(mechanism=label_noise())).rounding() == 0.0
 
 
 def test_no_noise_but_batches_is_frozen() -> None:
