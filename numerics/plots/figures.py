@@ -145,7 +145,7 @@ def rows(
         axes[row, 0].set_title(title)
     last = max(c.iterations[-1] for c in comparisons.values())
     for panel in axes[:, first:].flat:
-        panel.set_xlim(1, 1.2 * last)
+        panel.set_xlim(0, 1.2 * last)
     legend_below(figure, axes[0, 0], axes[0, -1])
     return figure
 

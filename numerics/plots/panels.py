@@ -76,14 +76,15 @@ def draw_time_scales(axes: Axes, comparison: Comparison, name: str, observable: 
     trace = comparison.trace
     for i, path in enumerate(trace.weights):
         label = "$w_k$" if i == 0 else None
-        axes.plot(1 + trace.times, observable(path), color=ITERATES, linewidth=0.6, label=label)
+        axes.plot(trace.times, observable(path), color=ITERATES, linewidth=0.6, label=label)
     for paths, color, style, label in limits(comparison):
         middle = observable(paths).mean(axis=0)
         # Linear in time between recorded times, which a logarithmic axis would not draw.
         k = np.concatenate([[0.0], np.geomspace(1.0, comparison.iterations[-1], 400)])
         at = np.interp(k, comparison.iterations, middle)
-        axes.plot(1 + k, at, style, color=color, label=label)
-    axes.set_xscale("log")
+        axes.plot(k, at, style, color=color, label=label)
+    axes.set_xscale("symlog", linthresh=1.0, linscale=0.3)  # linear up to the first iteration
+    axes.set_xlim(left=0.0)
     axes.set_xlabel("iteration $k$")
     axes.set_ylabel(symbol(name), rotation=0, labelpad=10)
 

@@ -240,6 +240,7 @@ def test_limit_in_matrix_notation():
     assert "∇_U reg = 2*⟨A**2 + A.T**2 + A*A.T + A.T*A⟩*U" in text
     assert "dW/dt = −(1/n) P∇reg(W)" in text
     assert r"\left\langle" in limit.latex()
+    assert r"-\frac{1}{n} P \nabla" in limit.latex()
     assert "A @ U + A.mT @ U" in matrix_source(limit)
 
 
