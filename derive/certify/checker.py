@@ -162,7 +162,7 @@ class Claim:
         return (arb_mat([self.balls.taylor(of, {})]) * d)[0, 0]
 
     def drift(self, columns: list[int], d: arb_mat, j: arb_mat) -> arb:
-        """½ D³L[T, d] for L = ½ Σ c r², HT + TH - hHTH = Σ - PΣP, PTP = 0, Σ = S Sᵀ."""
+        """DU[d] + ½ D³L[T, d]: L = ½ Σ c r², HT + TH - hHTH = Σ - PΣP, PTP = 0, Σ = S Sᵀ."""
         w, (weighs, r), size = self.weights, zip(*self.squares, strict=True), j.nrows()
         slopes, c = self.balls.jacobian(r, w), self.balls.taylor(weighs, {})
         s = arb_mat(len(w), len(columns) // len(w), self.balls.taylor(columns, {}))
@@ -176,7 +176,8 @@ class Claim:
         right = arb_mat(size**2, 1, (normal * normal.transpose()).entries())
         y = arb_mat(size, size, arb_mat(rows).solve(right).entries())
         u = (slopes * (half + half.transpose() + j.transpose() * y * j)).tolist()
-        line, found = dict(zip(w, d.entries(), strict=True)), arb(0)
+        line = dict(zip(w, d.entries(), strict=True))
+        found = self.balls.taylor([self.data["penalty"]], line, 1)[0]
         for i, turn in enumerate(self.balls.taylor(weighs, line, 1)):  # D²r[d, u] by polarisation
             ends = [{k: line[k] + g * x for k, x in zip(w, u[i], strict=True)} for g in (1, -1)]
             up, down = (self.balls.taylor([r[i]], end, 2)[0] for end in ends)

@@ -10,7 +10,7 @@ The document is plain JSON, to be checked by `derive.certify`, which evaluates i
 `squares` are the (c, r) of L = ½ Σ c r²; a point is what `boxes` makes, a claim what `witnesses` or
 `identities` make, about a quantity `of` expressions:
 
-    "slope": P∇f    "field": P g    "values": (f_1, …)    "drift": ½ P D³L[T] for the columns S
+    "slope": P∇f    "field": P g    "values": (f_1, …)    "drift": ½ P D³L[T] + P∇U
 
 each shown not to vanish at the point by the enclosure `value` of its product with `direction`; or
 
@@ -208,8 +208,8 @@ class _Maker:
             claim = witness.slope(moments.regularizer)
         elif step.question == NO_DIFFUSION:
             claim = witness.field(moments.columns)
-        elif step.question == DRIFT[0]:
-            claim = witness.drift(moments)
+        elif step.question in DRIFT:
+            claim = witness.drift(moments, multiple=self._multiple)
         elif step.question == AT_STEP:
             claim = witness.drift(moments, AT_A_STEP)
         elif step.question == FROZEN:

@@ -10,7 +10,7 @@ Cox, Little, O'Shea, Ideals, Varieties, and Algorithms, chapter 2, sections 3 an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -18,11 +18,8 @@ from typing import Any
 Polynomial = Any
 """A `flint.fmpq_mpoly`."""
 
-MOST_PAIRS = 300
-"""Pairs of basis elements that are looked at before the search for a basis is given up."""
-
-MOST_TERMS = 2000
-"""Terms of a polynomial above which it is given up."""
+MOST_WORK = 200_000
+"""Products of terms that are formed before the search for a basis is given up."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +38,9 @@ class Combination:
 
 
 class Basis:
-    """A Gröbner basis of some polynomials, or as much of one as the bounds allow.
+    """A Gröbner basis of some polynomials, or as much of one as the work allows.
+
+    It is made when the polynomials themselves do not divide what is asked for, which they often do.
 
     Parameters
     ----------
@@ -53,38 +52,44 @@ class Basis:
         self._elements = [
             Combination(g, {i: g.context().constant(1)}) for i, g in enumerate(generators) if g != 0
         ]
-        self._complete()
+        self._pairs = list(combinations(range(len(self._elements)), 2))
+        self._work = MOST_WORK
 
-    def express(self, f: Polynomial) -> Combination:
+    def express(self, f: Polynomial, is_enough: Callable[[Polynomial], bool]) -> Combination:
         """The part of f that the generators make, subtracted: f − Σ a_i g_i with the −a_i.
 
-        The value is the remainder, zero if f is in the ideal and the basis is whole.
+        The value is the remainder, zero if f is in the ideal and the basis is whole; the search for
+        a basis goes on until a remainder is enough.
         """
-        return self._reduced(Combination(f, {}))
+        found = self._reduced(Combination(f, {}))
+        while not is_enough(found.value) and self._pairs and self._work > 0:
+            if self._enlarge():
+                found = self._reduced(found)
+        return found
 
     def _reduced(self, f: Combination) -> Combination:
         """Division by the elements, over and over until none divides."""
         changed = True
-        while changed and f.value != 0 and len(f.value) <= MOST_TERMS:
+        while changed and f.value != 0 and self._work > 0:
             changed = False
             for element in self._elements:
                 quotient, _ = divmod(f.value, element.value)
-                if quotient != 0:
+                sizes = (len(element.value), *map(len, element.factors.values()))
+                self._work -= len(quotient) * sum(sizes)
+                if quotient != 0 and self._work > 0:
                     f, changed = f.minus(quotient, element), True
         return f
 
-    def _complete(self) -> None:
-        """Buchberger's algorithm, the pairs of lowest degree first."""
-        pairs = list(combinations(range(len(self._elements)), 2))
-        for _ in range(MOST_PAIRS):
-            if not pairs:
-                return
-            pair = min(pairs, key=self._degree)
-            pairs.remove(pair)
-            found = self._reduced(self._difference(*pair))
-            if found.value != 0 and len(found.value) <= MOST_TERMS:
-                pairs += [(i, len(self._elements)) for i in range(len(self._elements))]
-                self._elements.append(found)
+    def _enlarge(self) -> bool:
+        """A step of Buchberger's algorithm, on the lowest pair: whether it adds anything."""
+        pair = min(self._pairs, key=self._degree)
+        self._pairs.remove(pair)
+        found = self._reduced(self._difference(*pair))
+        if found.value == 0:
+            return False
+        self._pairs += [(i, len(self._elements)) for i in range(len(self._elements))]
+        self._elements.append(found)
+        return True
 
     def _degree(self, pair: tuple[int, int]) -> int:
         return sum(self._common(*pair))
@@ -109,6 +114,11 @@ class Basis:
         ]
         zero = Combination(ring.constant(0), {})
         return zero.minus(-shifts[0], self._elements[i]).minus(shifts[1], self._elements[j])
+
+
+def is_zero(f: Polynomial) -> bool:
+    """Whether a remainder shows membership."""
+    return bool(f == 0)
 
 
 def _leading(f: Polynomial) -> tuple[tuple[int, ...], Any]:

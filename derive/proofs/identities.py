@@ -13,7 +13,7 @@ of G is the gradient in w of ∂_{η_a}L̂(w, 0), and a jump to z makes that of 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from itertools import combinations_with_replacement
 from typing import Any
@@ -25,10 +25,10 @@ from ..derivation.noise_moments import persistent_noise
 from ..manifold.manifold import Manifold
 from ..model.problem import NoisyGradientDescent
 from ..symbolic.calculus import gradient
-from .cofactors import Basis, Combination
+from .cofactors import Basis, Combination, is_zero
 from .tables import ExpressionTable, NotCertifiedError
 
-MOST_ENTRIES = 400
+MOST_ENTRIES = 20_000
 """Entries of a table up to which cofactors are sought."""
 
 
@@ -82,7 +82,8 @@ class Identities:
     def constant(self) -> dict[str, Any]:
         """P∇f = 0 on Γ for each of the functions."""
         found = [
-            self._express(self._polynomials.at[p]) for p in self._table.places(self._functions)
+            self._express(self._polynomials.at[p], self._is_constant)
+            for p in self._table.places(self._functions)
         ]
         cofactors = [self._written(c.factors) for c in found]
         return self._claim("constant", [self._constant(c) for c in found], cofactors)
@@ -90,7 +91,8 @@ class Identities:
     def critical(self) -> dict[str, Any]:
         """∇f = 0 on Γ for each of the functions."""
         found = [
-            self._express(self._polynomials.at[p]) for p in self._table.places(self._functions)
+            self._express(self._polynomials.at[p], self._is_constant)
+            for p in self._table.places(self._functions)
         ]
         constants = [self._constant(c) for c in found]
         cofactors = [self._written(self._second(c.factors)) for c in found]
@@ -113,9 +115,9 @@ class Identities:
         at = self._polynomials.at
         return Basis([at[r] for r in self._constraints] + self._polynomials.relations)
 
-    def _express(self, f: Any) -> Combination:
+    def _express(self, f: Any, is_enough: Callable[[Any], bool]) -> Combination:
         """F as a remainder and cofactors, f = value + Σ a_i g_i."""
-        found = self._basis.express(f)
+        found = self._basis.express(f, is_enough)
         return Combination(found.value, {i: -a for i, a in found.factors.items() if a != 0})
 
     def _second(self, factors: dict[int, Any]) -> dict[int, Any]:
@@ -132,7 +134,7 @@ class Identities:
             if i >= count:
                 enter(len(pairs) + i - count, a)
                 continue
-            inner = self._express(a)
+            inner = self._express(a, is_zero)
             if inner.value != 0:
                 raise NotCertifiedError("the function was not found to be critical on Γ")
             for j, b in inner.factors.items():
@@ -143,10 +145,23 @@ class Identities:
         return out
 
     def _constant(self, found: Combination) -> int:
-        place = self._place(found.value)
-        if self._weights.intersection(below(self._table.entries, [place])):
+        if not self._is_constant(found.value):
             raise NotCertifiedError("no cofactors were found")
-        return place
+        return self._place(found.value)
+
+    def _is_constant(self, polynomial: Any) -> bool:
+        """Whether no unknown that depends on the weights occurs."""
+        used = zip(self._depend, polynomial.degrees(), strict=True)
+        return not any(depends and degree > 0 for depends, degree in used)
+
+    @cached_property
+    def _depend(self) -> list[bool]:
+        """Which unknowns depend on the weights."""
+        entries = self._table.entries
+        return [
+            bool(self._weights.intersection(below(entries, [k])))
+            for k in self._polynomials.unknowns
+        ]
 
     def _written(self, factors: dict[int, Any]) -> list[list[int]]:
         return [[i, self._place(a)] for i, a in sorted(factors.items()) if a != 0]
@@ -184,7 +199,7 @@ def redundant(table: ExpressionTable, rows: Sequence[int], others: Sequence[int]
     basis = Basis([tower.at[r] for r in rows] + tower.relations)
     vanishing, used = {}, {*rows, *others}
     for r in others:
-        found = basis.express(tower.at[r])
+        found = basis.express(tower.at[r], is_zero)
         if found.value != 0:
             raise NotCertifiedError(
                 "a redundant constraint was not shown to vanish with the others"

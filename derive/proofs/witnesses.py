@@ -8,6 +8,7 @@ but for the rounding of d; where it is not 0, P v is not either.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import mpmath
@@ -15,8 +16,9 @@ import sympy as sp
 
 from ..derivation.noise_moments import NoiseMoments
 from ..manifold.manifold import LocalGeometry, Manifold
-from ..symbolic.calculus import gradient, semidefinite_factor
+from ..symbolic.calculus import semidefinite_factor
 from ..symbolic.linear import norm
+from ..symbolic.programs import Program
 from ..symbolic.roots import WORKING_DIGITS, Point, evaluator
 from ..theory.katzenberger import FLOW, Relaxation, tangential_covariance
 from .boxes import box_around, decimal, enclosure
@@ -48,8 +50,7 @@ class Witness:
 
     def slope(self, potential: sp.Expr) -> dict[str, Any]:
         """P∇f ≠ 0."""
-        slope = gradient(potential, self._manifold.problem.weights)
-        return self._claim("slope", [potential], self._tangential(self._value(slope)))
+        return self._claim("slope", [potential], self._tangential(self._gradient(potential)))
 
     def field(self, columns: sp.Matrix) -> dict[str, Any]:
         """P g ≠ 0 for one of some columns, the one with the largest tangential part."""
@@ -62,8 +63,13 @@ class Witness:
         """Not all of some expressions are 0."""
         return self._claim("values", expressions, self._value(expressions))
 
-    def drift(self, moments: NoiseMoments, relaxation: Relaxation = FLOW) -> dict[str, Any]:
-        """½ P D³L[T] ≠ 0, T the tangential covariance of Σ, for the flow or at a step size."""
+    def drift(
+        self,
+        moments: NoiseMoments,
+        relaxation: Relaxation = FLOW,
+        multiple: sp.Expr | None = None,
+    ) -> dict[str, Any]:
+        """½ P D³L[T] + P∇U ≠ 0, T the tangential covariance of Σ, or of Σ = κH; or at a step."""
         if moments.penalty != 0 or self._manifold.probe.squares is None:
             raise NotCertifiedError(
                 "a drift beside a penalty, or of a loss that is no sum of squares"
@@ -73,22 +79,43 @@ class Witness:
             factor = semidefinite_factor(sp.Matrix(moments.given_covariance))
         if factor is None:
             raise NotCertifiedError("Σ has no factor in closed form")
+        along = self._drift(factor, relaxation) if multiple is None else self._label_drift(multiple)
+        penalty = moments.penalty if relaxation == FLOW else sp.S.Zero
+        with mpmath.workdps(WORKING_DIGITS):
+            pulled = self._tangential(self._gradient(penalty))
+            along = [x + y for x, y in zip(along, pulled, strict=True)]
+        more = {
+            "step": decimal(mpmath.mpf(relaxation.damping)),
+            "penalty": self._table.place(penalty),
+        }
+        return self._claim("drift", list(factor), along) | more
+
+    def _label_drift(self, multiple: sp.Expr) -> list[Any]:
+        """(κ/4) P∇ΔL, which is what it is for Σ = κH and the flow."""
+        (size,) = self._value([multiple / 4])
+        with mpmath.workdps(WORKING_DIGITS):
+            return self._tangential([size * x for x in self._geometry.jet.third()])
+
+    def _drift(self, factor: sp.Matrix, relaxation: Relaxation) -> list[Any]:
         g = self._geometry
         with mpmath.workdps(WORKING_DIGITS):
             flat = self._value(list(factor))
             s = mpmath.matrix([flat[i : i + factor.cols] for i in range(0, len(flat), factor.cols)])
             third = g.jet.third(tangential_covariance(g.frame, s * s.T, relaxation))
-            along = self._tangential([x / 2 for x in third])
-        step = decimal(mpmath.mpf(relaxation.damping))
-        return self._claim("drift", list(factor), along) | {"step": step}
+            return self._tangential([x / 2 for x in third])
 
     def point(self) -> dict[str, Any]:
         """The box that holds it."""
         return box_around(self._table, self._manifold, self._point, self._free)
 
-    @property
+    @cached_property
     def _geometry(self) -> LocalGeometry:
         return self._manifold.probe.geometry(self._point)
+
+    def _gradient(self, potential: sp.Expr) -> list[Any]:
+        program = Program(self._manifold.symbols, [potential])
+        with mpmath.workdps(WORKING_DIGITS):
+            return program.gradient(self._point, self._manifold.problem.dimension)
 
     def _value(self, expressions: Sequence[sp.Expr]) -> list[Any]:
         symbols = (*self._manifold.symbols, *self._free)
