@@ -102,7 +102,7 @@ class Limit(LimitingEquation):
         return limit
 
     def explain(self) -> Explanation:
-        """The derivation step by step, with the hypotheses checked and assumed."""
+        """The derivation step by step, with proofs of its verdicts and with its hypotheses."""
         return explain(self)
 
     def certificate(self, path: str | PathLike[str] | None = None) -> Certificate:

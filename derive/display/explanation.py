@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import Enum
 from functools import singledispatch
 
 import sympy as sp
@@ -12,6 +13,7 @@ import sympy as sp
 from ..analysis.exceptional_values import exceptional_values
 from ..derivation.classification import Outcome
 from ..derivation.limiting_equation import LimitingEquation
+from ..proofs.certificate import Certificate, attempted_certificate
 from ..symbolic.zero_tests import Basis
 from .latex_layout import Page
 from .notation import Formula, Words, phrase
@@ -21,16 +23,34 @@ FEW = 3
 """Points of Γ at which hypotheses are looked at."""
 
 
+class Standing(Enum):
+    """What a hypothesis rests on."""
+
+    CHECKED = "checked"
+    SAMPLED = "sampled"
+    ASSUMED = "assumed"
+
+
 @dataclass(frozen=True)
 class Hypothesis:
-    """A hypothesis of the theorem, and whether it was checked or is assumed."""
+    """A hypothesis of the theorem, and what it rests on.
+
+    Attributes
+    ----------
+    claim, support : str
+        The hypothesis, and what speaks for it.
+    standing : Standing
+        Whether it was checked, looked at in a few points of Γ only, or is assumed.
+    """
 
     claim: str
     support: str
-    checked: bool
+    standing: Standing = Standing.ASSUMED
 
     def __str__(self) -> str:
-        return f"[{'checked' if self.checked else 'ASSUMED'}] {self.claim}: {self.support}"
+        name = self.standing.value
+        shown = name.upper() if self.standing is Standing.ASSUMED else name
+        return f"[{shown}] {self.claim}: {self.support}"
 
 
 @dataclass(frozen=True)
@@ -42,7 +62,7 @@ class Explanation:
     sections : tuple of (title, statements)
         What is shown, in order.
     hypotheses : tuple of Hypothesis
-        What the theorem asks for, checked or assumed.
+        What the theorem asks for, checked, sampled or assumed.
     """
 
     sections: tuple[tuple[str, tuple[Statement, ...]], ...]
@@ -50,8 +70,8 @@ class Explanation:
 
     @property
     def assumptions(self) -> tuple[Hypothesis, ...]:
-        """The hypotheses that were not checked."""
-        return tuple(h for h in self.hypotheses if not h.checked)
+        """The hypotheses for which nothing speaks but the user's word."""
+        return tuple(h for h in self.hypotheses if h.standing is Standing.ASSUMED)
 
     def __str__(self) -> str:
         parts = []
@@ -76,8 +96,7 @@ class Explanation:
             rows = "\n".join(write(s.label, s.parts) for s in statements)
             parts.append(f"\\section{{{phrase(title)}}}\n{rows}")
         rows = "\n".join(
-            rf"\item \emph{{{'checked' if h.checked else 'assumed'}}}: "
-            rf"{phrase(h.claim)} ({phrase(h.support)})"
+            rf"\item \emph{{{h.standing.value}}}: {phrase(h.claim)} ({phrase(h.support)})"
             for h in self.hypotheses
         )
         parts.append(f"\\section{{Hypotheses}}\n\\begin{{itemize}}\n{rows}\n\\end{{itemize}}")
@@ -86,7 +105,8 @@ class Explanation:
 
 @singledispatch
 def explain(limit: LimitingEquation) -> Explanation:
-    """Derivation of a limit in steps, with the hypotheses it rests on."""
+    """Derivation of a limit in steps, with proofs of its verdicts and with its hypotheses."""
+    certificate = attempted_certificate(limit)
     by_label = {s.label: s for s in equations(limit)}
 
     def pick(*labels: str) -> tuple[Statement, ...]:
@@ -98,14 +118,14 @@ def explain(limit: LimitingEquation) -> Explanation:
         ("Moments of the noise", (*_definitions(limit), *pick("Reg", "Reg on Γ"))),
         (
             "Which theorem applies",
-            (*_questions(limit), *pick("outcome"), *_theorem(limit), *pick("time scale")),
+            (*_questions(certificate), *pick("outcome"), *_theorem(limit), *pick("time scale")),
         ),
         (
             "The limiting equation",
             pick("limit", "V₂", "special form", "potential", "drift", "diffusion", "in the chart"),
         ),
     )
-    return Explanation(sections, tuple(_hypotheses(limit)))
+    return Explanation(sections, tuple(_hypotheses(limit, certificate)))
 
 
 def _spectral_gap(limit: LimitingEquation) -> Statement:
@@ -135,8 +155,8 @@ def _definitions(limit: LimitingEquation) -> Iterator[Statement]:
         yield Statement("jump measure", text, (Words(text),))
 
 
-def _questions(limit: LimitingEquation) -> Iterator[Statement]:
-    for number, step in enumerate(limit.evidence.steps, start=1):
+def _questions(certificate: Certificate) -> Iterator[Statement]:
+    for number, step in enumerate(certificate.evidence.steps, start=1):
         yield Statement(f"question {number}", f"{step.question}? {step.verdict}", question(step))
 
 
@@ -169,52 +189,54 @@ def _theorem(limit: LimitingEquation) -> Iterator[Statement]:
     )
 
 
-def _hypotheses(limit: LimitingEquation) -> Iterator[Hypothesis]:
+def _hypotheses(limit: LimitingEquation, certificate: Certificate) -> Iterator[Hypothesis]:
     m = limit.manifold
     found = len(list(itertools.islice(m.local(), FEW)))
     points = f"at {found} points of Γ, to 50 digits"
-    yield Hypothesis("L̂(w, 0) = L(w)", "verified when the problem was stated", True)
-    yield Hypothesis("L ≥ 0 near Γ", f"H has no negative eigenvalue {points}", True)
+    boxes = len(certificate.document["points"])
+    proved = (
+        f"; both proved at {boxes} points of the certificate" if boxes and m.probe.squares else ""
+    )
+    checked, sampled = Standing.CHECKED, Standing.SAMPLED
+    yield Hypothesis("L̂(w, 0) = L(w)", "verified when the problem was stated", checked)
+    yield Hypothesis("L ≥ 0 near Γ", f"H has no negative eigenvalue {points}", sampled)
     yield Hypothesis(
         f"Γ is a manifold of dimension {m.dimension} and H has rank {m.codimension} on it",
-        f"the rank holds {points}; Γ follows its tangent space at the base point",
-        True,
+        f"the rank holds {points}; Γ follows its tangent space at the base point{proved}",
+        sampled,
     )
     yield _smoothness(limit)
     yield Hypothesis(
         "the start lies in a neighbourhood that gradient descent attracts to Γ",
         "not checked",
-        False,
     )
     yield Hypothesis(
         "the limit stays in a compact part of the regular part of Γ",
         "holds up to the exit time",
-        False,
     )
-    if any(step.verdict.basis is Basis.NUMERICAL for step in limit.evidence.steps):
+    if any(step.verdict.basis is Basis.NUMERICAL for step in certificate.evidence.steps):
         yield Hypothesis(
             "a quantity that is zero to 40 digits at all sampled points vanishes on Γ",
             "numerical certificate, not a proof",
-            False,
+            sampled,
         )
     if limit.outcome.is_degenerate:
-        yield Hypothesis("σ²/α → 0 (σ/α → 0 with third moments)", "the scaling regime", False)
+        yield Hypothesis("σ²/α → 0 (σ/α → 0 with third moments)", "the scaling regime")
     if limit.outcome is Outcome.NON_DEGENERATE:
-        yield Hypothesis("α → 0 and σ → 0 together", "the scaling regime", False)
+        yield Hypothesis("α → 0 and σ → 0 together", "the scaling regime")
     if limit.problem.parameters:
         names = ", ".join(map(str, limit.problem.parameters))
-        yield Hypothesis(f"{names} take generic values", _exceptions(limit), False)
+        yield Hypothesis(f"{names} take generic values", _exceptions(limit))
 
 
 def _smoothness(limit: LimitingEquation) -> Hypothesis:
     claim, kinks = "L and L̂ are of class C³ near Γ", limit.problem.kinks
     if not kinks:
-        return Hypothesis(claim, "made of functions smooth on their domain", True)
+        return Hypothesis(claim, "made of functions smooth on their domain", Standing.CHECKED)
     where = ", ".join(f"{sp.sstr(place)} = 0" for place in kinks)
     return Hypothesis(
         claim,
         f"they have kinks where {where}: the limit holds on the pieces, away from them",
-        False,
     )
 
 

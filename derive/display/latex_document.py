@@ -14,6 +14,7 @@ import sympy as sp
 
 from ..derivation.limiting_equation import LimitingEquation
 from ..errors import NotCoveredError
+from ..proofs.certificate import Certificate, attempted_certificate
 from .explanation import explain
 from .latex_layout import PREAMBLE, Page
 from .notation import phrase
@@ -103,6 +104,19 @@ B rests on \cite{Katzenberger1991}, and was found for label noise in \cite{LiWan
 """.strip()
 
 
+PROOFS = r"""
+A verdict that is called \emph{proved} or \emph{proved not} was accepted by a program of its own,
+which evaluates the model in ball arithmetic, with rigorous bounds of all rounding errors, and
+multiplies polynomials exactly. \emph{Proved not} means: in a stated box there is exactly one zero
+of $N - M$ of the constraints, by the interval operator of Krawczyk; the others vanish with them;
+the determinant of the rank is not zero there, nor is the stated value of the quantity along a
+fixed vector. \emph{Proved} means: the function behind the quantity is, but for a constant, a
+combination of the constraints with stated cofactors, on the connected piece of $\Gamma$ through
+the base point. All else was \emph{not} proved so: a numerical certificate is a value of zero to
+the stated digits at the stated number of points.
+""".strip()
+
+
 def document(limit: LimitingEquation, names: Mapping[sp.Symbol, str] | None = None) -> str:
     r"""A standalone LaTeX document on a limit: the model, how it was derived, and the result.
 
@@ -122,6 +136,7 @@ def document(limit: LimitingEquation, names: Mapping[sp.Symbol, str] | None = No
     chart = problem.chart.coordinates if problem.chart else ()
     symbols = (*problem.weights, *problem.noise, *problem.parameters, *chart)
     page = Page.of(names or {}, symbols)
+    certificate = attempted_certificate(limit)
     items = "\n".join(reference.item for reference in REFERENCES)
     return "\n\n".join(
         [
@@ -131,12 +146,26 @@ def document(limit: LimitingEquation, names: Mapping[sp.Symbol, str] | None = No
             INTRODUCTION,
             explain(limit).latex(page),
             "\\section{Slower scales}\n" + "\n\n".join(_slower(limit, page)),
+            "\\appendix\n\\section{What was proved}\n" + "\n".join(_proofs(certificate)),
             f"\\begin{{thebibliography}}{{9}}\n{items}\n\\end{{thebibliography}}",
             "\\end{document}",
             "The works cited, for BibTeX:",
             bibtex(),
         ]
     )
+
+
+def _proofs(certificate: Certificate) -> Iterator[str]:
+    """What was proved and what was not, in those words."""
+    yield PROOFS
+    yield "\\begin{itemize}"
+    for finding in certificate.findings:
+        why = f"; no proof was found: {finding.reason}" if finding.reason else ""
+        said = phrase(f"{finding.step.question}: {finding.step.verdict.how}{why}")
+        yield rf"\item \emph{{{finding.standing}}}: {said}."
+    yield "\\end{itemize}\nThe hypotheses of these proofs are:\n\\begin{itemize}"
+    yield from (rf"\item {phrase(h)}." for h in certificate.document["hypotheses"])
+    yield "\\end{itemize}"
 
 
 def bibtex() -> str:

@@ -8,7 +8,7 @@ import sympy as sp
 
 from ..derivation.classification import Outcome
 from ..derivation.limiting_equation import LimitingEquation
-from .explanation import Explanation, Hypothesis
+from .explanation import Explanation, Hypothesis, Standing
 from .notation import Equality, Formula, Part, Words
 from .statements import Statement, law_statement, manifold_statements, outcome_statements, text_of
 
@@ -52,13 +52,12 @@ def explain_rule(limit: LimitingEquation) -> Explanation:
         ),
     )
     checked = [
-        Hypothesis(step.question, str(step.verdict), True) for step in limit.evidence.steps[:3]
+        Hypothesis(step.question, str(step.verdict), Standing.SAMPLED)
+        for step in limit.evidence.steps[:3]
     ]
     assumed = [
-        Hypothesis(
-            "the start lies in a neighbourhood that the rule attracts to Γ", "not checked", False
-        ),
-        Hypothesis("σ → 0 before α → 0", "the scaling regime", False),
+        Hypothesis("the start lies in a neighbourhood that the rule attracts to Γ", "not checked"),
+        Hypothesis("σ → 0 before α → 0", "the scaling regime"),
     ]
     sections = (("The update rule", first), ("The theorem", (theorem,)), ("The limit", rest))
     return Explanation(sections, (*checked, *assumed))

@@ -90,11 +90,11 @@ def box_around(
         }
 
 
-def enclosure(value: Any) -> list[str]:
-    """An interval around a number that is known to much more than 20 digits."""
+def enclosure(value: Any, digits: int = 20) -> list[str]:
+    """An interval around a number that is known to more digits than these."""
     if value == 0:
         raise NotCertifiedError("the value is zero to 50 digits")
-    return [decimal(value, 25), decimal(abs(value) * mpmath.mpf(10) ** -20, 3)]
+    return [decimal(value, digits + 2), decimal(abs(value) * mpmath.mpf(10) ** -digits, 3)]
 
 
 def independent_columns(rows: Sequence[Sequence[float]]) -> list[int]:

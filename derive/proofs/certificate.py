@@ -23,6 +23,7 @@ document that the checker has not accepted.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -42,12 +43,13 @@ from ..derivation.classification import (
     Evidence,
     Step,
 )
+from ..derivation.limiting_equation import LimitingEquation
 from ..derivation.noise_moments import NoiseMoments
 from ..errors import NotCoveredError
 from ..manifold.manifold import Manifold
 from ..symbolic.zero_tests import Basis
 from ..symbols import alpha, sigma
-from .boxes import PRECISION
+from .boxes import PRECISION, enclosure
 from .identities import Identities, noise_potentials
 from .tables import ExpressionTable, NotCertifiedError
 from .witnesses import Witness
@@ -55,14 +57,27 @@ from .witnesses import Witness
 FORMAT = "singular-limit certificate"
 VERSION = 1
 
+FEWER_DIGITS = (10, 4)
+"""Digits of a value that is enclosed less sharply, where Γ is nearly singular."""
+
 REFUSALS = (ValueError, ArithmeticError, LookupError, TypeError)
 """What the checker, and the search for what it needs, raise where something cannot be shown."""
 
 HYPOTHESES = (
-    "the loss L(w) is ½ Σ c r² with the stated squares (c, r), or has the zero set of the stated "
-    "constraints near the stated points",
+    "the loss L(w) is a sum of the stated squares, or the stated constraints describe its zero set "
+    "near the stated points",
     "weights and all other symbols are real, and in the domains of the functions that occur",
 )
+
+
+NOT_CERTIFIED = {
+    Basis.PROOF: "shown by the derivation alone",
+    Basis.WITNESS: "not proved, a witness",
+    Basis.NUMERICAL: "not proved, a numerical certificate",
+    Basis.ASSUMED: "assumed",
+    Basis.UNDECIDED: "undecided",
+}
+"""What a verdict is without a proof that the checker accepts."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +99,14 @@ class Finding:
     def is_certified(self) -> bool:
         """Whether the independent checker accepts a proof of the verdict."""
         return not self.reason
+
+    @property
+    def standing(self) -> str:
+        """What the verdict is, in a word or two."""
+        verdict = self.step.verdict
+        if self.is_certified:
+            return "proved" if verdict.value else Basis.PROVED_NOT.value
+        return NOT_CERTIFIED[verdict.basis]
 
     def __str__(self) -> str:
         why = f"; not certified: {self.reason}" if self.reason else ""
@@ -146,6 +169,15 @@ def certify_limit(
     maker = _Maker(manifold, moments, classification)
     findings = tuple(map(maker.certified, classification.evidence.steps))
     return Certificate(findings, maker.document)
+
+
+def attempted_certificate(limit: LimitingEquation) -> Certificate:
+    """The certificate, or the verdicts as they are where none can be made, with the reason."""
+    try:
+        return certify_limit(limit.manifold, limit.moments, limit.classification)
+    except NotCoveredError as refusal:
+        findings = (Finding(step, str(refusal)) for step in limit.evidence.steps)
+        return Certificate(tuple(findings), {"points": [], "claims": [], "hypotheses": []})
 
 
 class _Maker:
@@ -219,8 +251,8 @@ class _Maker:
         else:
             raise NotCertifiedError("no certificate is made for this question")
         self._accept(step.question, claim, found, witness.point)
-        middle, radius = claim["value"]
-        return f"⟨d, v⟩ = {middle} ± {radius} at a point of Γ in a box"
+        middle, radius = self.document["claims"][-1]["value"]
+        return f"{middle} ± {radius} along a fixed vector, in a box that holds a point of Γ"
 
     def _vanishing(self, step: Step) -> str:
         """Claims that make the answer yes."""
@@ -283,9 +315,20 @@ class _Maker:
             self._points[key] = len(self.document["points"])
             self.document["points"].append(point())
         claim |= {"says": question, "point": self._points[key]}
+        self.document["claims"].append(self._accepted(claim))
+
+    def _accepted(self, claim: dict[str, Any]) -> dict[str, Any]:
+        """The claim as the checker accepts it, its value with as many digits as it sees."""
+        for digits in FEWER_DIGITS if "value" in claim else ():
+            with suppress(*REFUSALS):
+                return self._checked(claim)
+            claim = claim | {"value": enclosure(mpmath.mpf(claim["value"][0]), digits)}
+        return self._checked(claim)
+
+    def _checked(self, claim: dict[str, Any]) -> dict[str, Any]:
         with flint.ctx.workprec(PRECISION):
             Claim(self.document, claim)
-        self.document["claims"].append(claim)
+        return claim
 
 
 def _generic(k: int) -> Any:

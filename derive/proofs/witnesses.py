@@ -70,10 +70,8 @@ class Witness:
         multiple: sp.Expr | None = None,
     ) -> dict[str, Any]:
         """½ P D³L[T] + P∇U ≠ 0, T the tangential covariance of Σ, or of Σ = κH; or at a step."""
-        if moments.penalty != 0 or self._manifold.probe.squares is None:
-            raise NotCertifiedError(
-                "a drift beside a penalty, or of a loss that is no sum of squares"
-            )
+        if self._manifold.probe.squares is None:
+            raise NotCertifiedError("the loss is no sum of squares")
         factor = moments.factor
         if factor is None:
             factor = semidefinite_factor(sp.Matrix(moments.given_covariance))

@@ -48,7 +48,7 @@ class Verdict:
     value : bool or None
         The answer; None when it could not be decided.
     basis : Basis
-        Whether it is proved, shown by a witness, or a numerical certificate.
+        Whether it is proved (a "no" too), shown by a witness, or a numerical certificate.
     how : str
         The argument in a few words.
     witness : mapping of Symbol to number, or None
@@ -161,7 +161,7 @@ def decide_zero(
     for how, attempt in proofs:
         if attempt():
             return proved(how)
-    return Verdict(True, Basis.NUMERICAL, f"below 1e-{ZERO_DIGITS} at {count} points of Γ")
+    return Verdict(True, Basis.NUMERICAL, f"{count} points of Γ, {ZERO_DIGITS} digits")
 
 
 def relative_size(value: Any, summands: Any) -> Any:

@@ -110,6 +110,7 @@ def test_document_is_whole(name: str) -> None:
         "The limiting equation",
         "Hypotheses",
         "Slower scales",
+        "What was proved",
     ]
     cited = set(re.findall(r"\\cite\{(\w+)\}", body))
     assert cited == set(re.findall(r"\\bibitem\{(\w+)\}", body))
