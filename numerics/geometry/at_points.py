@@ -28,7 +28,7 @@ class Layout(NamedTuple):
     """What the row of values of a point holds, and the numbers of the equation.
 
     The values are, in this order: `rows` vectors of length N, which span the normal space, the
-    derivatives of L that `second` and `thirds` speak of, S by rows, v, and, where κ₂ ≠ 0, ∇Reg,
+    derivatives of L that `second` and `thirds` speak of, entries of S, v, and, where κ₂ ≠ 0, ∇Reg,
     the entries `bend` of ∇²Reg, and ∇Reg₂.
 
     Attributes
@@ -48,6 +48,8 @@ class Layout(NamedTuple):
         (e, a, b, c): the e-th of them times S_ab is part of (D³L[S])_c.
     columns : int
         Columns of S; N where it is Σ itself.
+    entries : ndarray of int, shape (·, 2)
+        (i, m): the values of S, or of Σ, are these; it is zero elsewhere.
     factored : bool
         Whether it is S.
     bend : ndarray of int, shape (·, 2)
@@ -70,6 +72,7 @@ class Layout(NamedTuple):
     thirds: int
     terms: Indices
     columns: int
+    entries: Indices
     factored: bool
     bend: Indices
     noise_at: int
@@ -112,27 +115,25 @@ def eigenframe(values: Array, lay: Layout) -> Frame:
 
 
 @compiled
-def normal_part(basis: Array, columns: Array) -> Array:
-    """V S, shape (K, m)."""
+def times(noise: Array, lay: Layout, x: Array) -> Array:
+    """S x, shape (N,), for the entries `noise` of S."""
     apart()
-    part = np.zeros((len(basis), columns.shape[1]))
-    for a in range(len(basis)):
-        for i in range(len(columns)):
-            for m in range(columns.shape[1]):
-                part[a, m] += basis[a, i] * columns[i, m]
-    return part
+    out, entries = np.zeros(lay.dimension), lay.entries
+    for e in range(len(noise)):
+        out[entries[e, 0]] += noise[e] * x[entries[e, 1]]
+    return out
 
 
 @compiled
-def from_normal(basis: Array, part: Array) -> Array:
-    """Vᵀ Y, shape (N, m)."""
+def normal_part(basis: Array, noise: Array, lay: Layout) -> Array:
+    """V S, shape (K, m)."""
     apart()
-    columns = np.zeros((basis.shape[1], part.shape[1]))
-    for a in range(len(basis)):
-        for i in range(len(columns)):
-            for m in range(part.shape[1]):
-                columns[i, m] += basis[a, i] * part[a, m]
-    return columns
+    part, entries = np.zeros((len(basis), lay.columns)), lay.entries
+    for e in range(len(noise)):
+        i, m = entries[e, 0], entries[e, 1]
+        for a in range(len(basis)):
+            part[a, m] += noise[e] * basis[a, i]
+    return part
 
 
 @compiled
@@ -147,86 +148,90 @@ def tangential(basis: Array, vector: Array) -> Array:
 
 @compiled
 def factor(values: Array, lay: Layout) -> Array:
-    """S with S Sᵀ = Σ, shape (N, m); the symmetric root where only Σ is known."""
+    """Entries of S with S Sᵀ = Σ; of the symmetric root where only Σ is known."""
     apart()
     n = lay.dimension
-    columns = values[lay.noise_at : lay.slope_at].reshape(n, lay.columns)
+    given = values[lay.noise_at : lay.slope_at]
     if lay.factored:
-        return columns
-    variances, axes = singular_rows(columns, n)
+        return given
+    variances, axes = singular_rows(given.reshape(n, n), n)
     root = np.zeros((n, n))
     for a in range(n):
         # The root of round-off is not round-off.
         if variances[a] > n * ROUND_OFF * variances[0]:
             for i in range(n):
                 add(root[i], np.sqrt(variances[a]) * axes[a, i], axes[a])
-    return root
+    return root.reshape(n * n)
 
 
 @compiled
 def third(values: Array, lay: Layout, x: Array, y: Array) -> Array:
-    """D³L[T] for T = X Yᵀ + Y Xᵀ, with X and Y of shape (N, q)."""
+    """D³L[T] for T = Σ_q x_q y_qᵀ + y_q x_qᵀ, with vectors x_q and y_q as rows, shape (·, N)."""
     apart()
     out = np.zeros(lay.dimension)
     start = lay.rows * lay.dimension
+    second, terms = lay.second, lay.terms
     if not lay.squares:
-        start += len(lay.second)
-        for t in range(len(lay.terms)):
-            a, b = lay.terms[t, 1], lay.terms[t, 2]
-            entry = dot(x[a], y[b]) + dot(y[a], x[b])
-            out[lay.terms[t, 3]] += values[start + lay.terms[t, 0]] * entry
+        start += len(second)
+        for t in range(len(terms)):
+            entry = both_ways(x, y, terms[t, 1], terms[t, 2])
+            out[terms[t, 3]] += values[start + terms[t, 0]] * entry
         return out
     # Σ_a (2 ∇²ρ_a T ∇ρ_a + tr(∇²ρ_a T) ∇ρ_a)
     rows = values[:start].reshape(lay.rows, lay.dimension)
-    along_x, along_y = normal_part(rows, x), normal_part(rows, y)
-    image, trace = np.empty_like(rows), np.zeros(lay.rows)
+    image, trace = np.zeros_like(rows), np.zeros(lay.rows)
     for a in range(lay.rows):
-        for i in range(lay.dimension):
-            image[a, i] = dot(x[i], along_y[a]) + dot(y[i], along_x[a])
-    for e in range(len(lay.second)):
-        a, i, j = lay.second[e, 0], lay.second[e, 1], lay.second[e, 2]
-        value = 2 * values[start + e]
-        out[i] += value * image[a, j]
+        for q in range(len(x)):
+            add(image[a], dot(rows[a], y[q]), x[q])
+            add(image[a], dot(rows[a], x[q]), y[q])
+    for e in range(len(second)):
+        a, i, j = second[e, 0], second[e, 1], second[e, 2]
+        value = values[start + e]
+        out[i] += 2 * value * image[a, j]
+        trace[a] += value * both_ways(x, y, i, j)
         if i != j:
-            out[j] += value * image[a, i]
-            trace[a] += value * (dot(x[i], y[j]) + dot(y[i], x[j]))
-        else:
-            trace[a] += value * dot(x[i], y[i])
+            out[j] += 2 * value * image[a, i]
+            trace[a] += value * both_ways(x, y, j, i)
     for a in range(lay.rows):
         add(out, trace[a], rows[a])
     return out
 
 
 @compiled
-def tangential_second_derivative(
-    values: Array, lay: Layout, frame: Frame, columns: Array, along: Array
-) -> Array:
-    """P D²Φ_α[Σ] = −P D³L[H⁺ΣP + PΣH⁺ + ℒ⁻¹(QΣQ)] for S = `columns`, P S = `along`."""
+def both_ways(x: Array, y: Array, i: int, j: int) -> float:
+    """Entry (i, j) of Σ_q x_q y_qᵀ + y_q x_qᵀ."""
+    entry = 0.0
+    for q in range(len(x)):
+        entry += x[q, i] * y[q, j] + y[q, i] * x[q, j]
+    return entry
+
+
+@compiled
+def tangential_second_derivative(values: Array, lay: Layout, frame: Frame, noise: Array) -> Array:
+    """P D²Φ_α[Σ] = −P D³L[H⁺ΣP + PΣH⁺ + ℒ⁻¹(QΣQ)] for the entries `noise` of S.
+
+    With the eigenvectors v_a the argument is Σ_a v_a y_aᵀ + y_a v_aᵀ, where
+    y_a = P S Sᵀv_a/λ_a + Σ_b ½ (ℒ⁻¹)_ab v_bᵀS Sᵀv_a v_b and P = 1 − Σ_b v_b v_bᵀ.
+    """
     apart()
     curvatures, basis = frame
-    m = lay.columns
-    across = normal_part(basis, columns)
-    scaled = np.zeros((lay.rank, m + lay.rank))
+    across = normal_part(basis, noise, lay)
+    beside = np.empty_like(basis)
     for a in range(lay.rank):
         first = curvatures[a]
-        add(scaled[a, :m], 1 / (first + lay.dephasing * first * first), across[a])
+        inverse = 1 / (first + lay.dephasing * first * first)
+        put(beside[a], inverse * times(noise, lay, across[a]))
         for b in range(lay.rank):
             second = curvatures[b]
             rate = first + second - lay.damping * first * second
             rate += lay.dephasing * (first - second) ** 2
-            noise = 0.5 * dot(across[a], across[b])
             if lay.order > 0:
                 total = first + second
-                scaled[a, m + b] = noise * (1 - rate / total) ** lay.order / total
+                relaxed = (1 - rate / total) ** lay.order / total
             else:
-                scaled[a, m + b] = noise / rate
-    beside = np.empty((lay.dimension, m + lay.rank))
-    for i in range(lay.dimension):
-        for k in range(m):
-            beside[i, k] = along[i, k]
-        for b in range(lay.rank):
-            beside[i, m + b] = basis[b, i]
-    return -tangential(basis, third(values, lay, from_normal(basis, scaled), beside))
+                relaxed = 1 / rate
+            add(beside[a], (0.5 * relaxed - inverse) * dot(across[a], across[b]), basis[b])
+    return -tangential(basis, third(values, lay, basis, beside))
 
 
 @compiled
@@ -242,7 +247,7 @@ def inverse_hessian(frame: Frame, vector: Array) -> Array:
 
 @compiled
 def normal_second_derivative(values: Array, lay: Layout, frame: Frame, along: Array) -> Array:
-    """Q D²Φ[Σ] = −H⁺ D³L[PΣP] for P S = `along`, shape (N,)."""
+    """Q D²Φ[Σ] = −H⁺ D³L[PΣP] for the columns `along` of P S, shape (N,)."""
     return -inverse_hessian(frame, third(values, lay, 0.5 * along, along))
 
 
@@ -254,10 +259,10 @@ def second_order_drift(values: Array, lay: Layout, frame: Frame) -> Array:
     slope = values[lay.next_at : lay.next_at + n]
     offset = -inverse_hessian(frame, slope)
     across, along = inverse_hessian(frame, offset), tangential(frame[1], slope)
-    x, y = np.empty((n, 2)), np.empty((n, 2))
+    x, y = np.empty((2, n)), np.empty((2, n))
     for i in range(n):
-        x[i, 0], y[i, 0] = 0.25 * offset[i], offset[i]
-        x[i, 1], y[i, 1] = -0.5 * across[i], along[i]
+        x[0, i], y[0, i] = 0.25 * offset[i], offset[i]
+        x[1, i], y[1, i] = -0.5 * across[i], along[i]
     rest = third(values, lay, x, y)
     add(rest, 1.0, values[lay.next_at + n + len(lay.bend) :])
     for e in range(len(lay.bend)):
@@ -270,14 +275,12 @@ def second_order_drift(values: Array, lay: Layout, frame: Frame) -> Array:
 
 
 @compiled
-def tangential_drift(
-    values: Array, lay: Layout, frame: Frame, columns: Array, along: Array
-) -> Array:
+def tangential_drift(values: Array, lay: Layout, frame: Frame, noise: Array) -> Array:
     """P b = −P v − κ₂ P r + q P D²Φ_α[Σ], shape (N,)."""
     apart()
     drift = -tangential(frame[1], values[lay.slope_at : lay.slope_at + lay.dimension])
     if lay.ito != 0:
-        correction = tangential_second_derivative(values, lay, frame, columns, along)
+        correction = tangential_second_derivative(values, lay, frame, noise)
         add(drift, lay.ito, correction)
     if lay.second_weight != 0:
         add(drift, lay.second_weight, second_order_drift(values, lay, frame))
@@ -285,12 +288,15 @@ def tangential_drift(
 
 
 @compiled
-def tangential_factor(frame: Frame, columns: Array) -> Array:
-    """P S, shape (N, m)."""
-    along = from_normal(frame[1], normal_part(frame[1], columns))
-    for i in range(along.shape[0]):
-        for m in range(along.shape[1]):
-            along[i, m] = columns[i, m] - along[i, m]
+def tangential_factor(frame: Frame, lay: Layout, noise: Array) -> Array:
+    """Columns of P S as rows, shape (m, N)."""
+    basis = frame[1]
+    along, part = np.zeros((lay.columns, lay.dimension)), normal_part(basis, noise, lay)
+    for e in range(len(noise)):
+        along[lay.entries[e, 1], lay.entries[e, 0]] = noise[e]
+    for m in range(lay.columns):
+        for a in range(lay.rank):
+            add(along[m], -part[a, m], basis[a])
     return along
 
 
@@ -299,14 +305,14 @@ def equations(values: Array, lay: Layout, drift: Array, diffusion: Array) -> Non
     """Itô drift b and diffusion s = c P S at each of many points."""
     for p in range(len(values)):
         frame = eigenframe(values[p], lay)
-        columns = factor(values[p], lay)
-        along = tangential_factor(frame, columns)
-        put(drift[p], tangential_drift(values[p], lay, frame, columns, along))
+        noise = factor(values[p], lay)
+        put(drift[p], tangential_drift(values[p], lay, frame, noise))
+        along = tangential_factor(frame, lay, noise)
         if lay.ito != 0:
             add(drift[p], lay.ito, normal_second_derivative(values[p], lay, frame, along))
         for i in range(lay.dimension):
             for m in range(lay.columns):
-                diffusion[p, i, m] = lay.noise * along[i, m]
+                diffusion[p, i, m] = lay.noise * along[m, i]
 
 
 @compiled

@@ -23,6 +23,7 @@ from .small_matrices import (
     least_norm_solution,
     put,
     singular_rows,
+    solve_by_gram,
 )
 
 CLOSE = 1e-6
@@ -75,40 +76,46 @@ def distance(x: Array, y: Array) -> float:
 
 
 @compiled
-def correction(constraints: Generated, size: Size, point: Array) -> Array:
-    """DF⁺ F: what a Gauss-Newton step takes away from a point, about its distance to Γ.
+def correction(values: Array, size: Size, point: Array, work: Array, step: Array) -> None:
+    """DF⁺ F: what a Gauss-Newton step takes away from a point, about its distance to Γ, in `step`.
 
-    Not a number where it is small though the point is far from Γ: there DF loses rank.
+    Not a number where it is small though the point is far from Γ: there DF loses rank. `values`
+    holds F and DF, `work` is scratch memory of shape (n + 1, n).
     """
     apart()
-    n = len(point)
     count, rank = size
-    values = np.empty((1, count * (1 + n)))
-    constraints(point.reshape(1, n), values)
-    left, slopes = values[0, :count].copy(), values[0, count:].reshape(count, n)
-    step = least_norm_solution(slopes, left, rank)
+    left, slopes = values[:count], values[count:].reshape(count, len(point))
+    if count == rank and solve_by_gram(slopes, left, work, step):
+        return
+    put(step, least_norm_solution(slopes, left, rank))
     scale = CLOSE * (largest(point) + 1e-3)
     if largest(step) <= scale:
         for i in range(count):
             left[i] -= dot(slopes[i], step)
-        if largest(left) > scale * largest(values[0, count:]):
+        if largest(left) > scale * largest(values[count:]):
             step[:] = np.nan
-    return step
 
 
 @compiled
 def settle(constraints: Generated, size: Size, point: Array) -> bool:
     """Move a point onto Γ across it, by Gauss-Newton steps to round-off, in place."""
     apart()
-    before = np.inf
+    n, count = len(point), size[0]
+    values = np.empty((1, count * (1 + n)))
+    work, step = np.empty((count + 1, count)), np.empty(n)
+    before = 0.0
     for _ in range(NEWTON_STEPS):
-        step = correction(constraints, size, point)
+        constraints(point.reshape(1, n), values)
+        correction(values[0], size, point, work, step)
         length, scale = largest(step), largest(point) + 1e-300
         if not np.isfinite(length):
             return False
         add(point, -1.0, step)
+        # What is left is at most what the next step would be if steps went on shrinking alike.
+        if length <= ROUND_OFF * scale or length * length <= ROUND_OFF * scale * before:
+            return True
         # Below the square root of round-off a step that does not shrink is round-off itself.
-        if length <= ROUND_OFF * scale or (length <= 1e-8 * scale and length > 0.1 * before):
+        if length <= 1e-8 * scale and length > 0.1 * before > 0:
             return True
         before = length
     return False
@@ -172,7 +179,11 @@ def retractions(constraints: Generated, size: Size, points: Array) -> None:
 def close(constraints: Generated, size: Size, point: Array) -> bool:
     """Whether the nearest point of Γ is as good as the end of the flow."""
     apart()
-    return largest(correction(constraints, size, point)) <= CLOSE * (largest(point) + 1e-3)
+    n, count = len(point), size[0]
+    values, step = np.empty((1, count * (1 + n))), np.empty(n)
+    constraints(point.reshape(1, n), values)
+    correction(values[0], size, point, np.empty((count + 1, count)), step)
+    return largest(step) <= CLOSE * (largest(point) + 1e-3)
 
 
 @compiled

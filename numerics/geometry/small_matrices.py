@@ -27,6 +27,9 @@ SWEEPS = 60
 
 ROUND_OFF = 4e-16
 
+INDEPENDENT = 1e-8
+"""Squared sine of the angle between a row and the span of those before it that is enough."""
+
 
 def _apart(typing_context: Any) -> Any:
     """Mark the calling function `noinline`: its callers then compile much faster."""
@@ -191,3 +194,44 @@ def least_norm_solution(rows: Array, right: Array, rank: int) -> Array:
             add(solution, carried[first] / squares[first], turned[first])
         squares[first] = -1.0
     return solution
+
+
+@compiled
+def solve_by_gram(rows: Array, right: Array, work: Array, solution: Array) -> bool:
+    """J⁺ f for independent rows J, from Cholesky's factors of J Jᵀ, in `solution`.
+
+    Many times faster than by singular values, and with a relative error up to 10⁻⁸: for iterations
+    that correct themselves. False where the rows depend on each other too much for that.
+
+    Parameters
+    ----------
+    rows : ndarray, shape (K, N)
+    right : ndarray, shape (K,)
+    work : ndarray, shape (K + 1, K)
+        Scratch memory.
+    solution : ndarray, shape (N,)
+    """
+    apart()
+    count = len(rows)
+    lower, z = work, work[count]
+    for a in range(count):
+        z[a] = right[a]
+        for b in range(a + 1):
+            entry = square = dot(rows[a], rows[b])
+            for c in range(b):
+                entry -= lower[a, c] * lower[b, c]
+            if b < a:
+                lower[a, b] = entry / lower[b, b]
+                z[a] -= lower[a, b] * z[b]
+            elif entry > INDEPENDENT * square:
+                lower[a, a] = np.sqrt(entry)
+                z[a] /= lower[a, a]
+            else:
+                return False
+    solution[:] = 0.0
+    for a in range(count - 1, -1, -1):
+        for b in range(a + 1, count):
+            z[a] -= lower[b, a] * z[b]
+        z[a] /= lower[a, a]
+        add(solution, z[a], rows[a])
+    return True

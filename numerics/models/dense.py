@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple, TypeVar
@@ -52,10 +52,9 @@ class DenseModel:
     def layout(self) -> Layout:
         """What `values` computes, in which order."""
         limit, loss = self.limit, self._loss
-        columns = int(limit.moments.columns.cols)
         bend = [(i, j) for i, j, _ in limit.second_order.bend] if self._has_second_order else []
         noise_at = len(loss.values)
-        slope_at = noise_at + self._dimension * columns
+        slope_at = noise_at + len(self._noise)
         return Layout(
             dimension=self._dimension,
             rank=self.limit.manifold.codimension,
@@ -64,7 +63,8 @@ class DenseModel:
             second=indices(loss.second, 3),
             thirds=noise_at - loss.rows * self._dimension - len(loss.second),
             terms=indices(loss.terms, 4),
-            columns=columns,
+            columns=int(limit.moments.columns.cols),
+            entries=indices(self._noise, 2),
             factored=limit.moments.factor is not None,
             bend=indices(bend, 2),
             noise_at=noise_at,
@@ -77,7 +77,7 @@ class DenseModel:
     def values(self) -> CompiledFunction:
         """Packed derivatives at a point of Γ, as `layout` says."""
         limit = self.limit
-        parts = [*self._loss.values, *limit.moments.columns, *limit.slope]
+        parts = [*self._loss.values, *self._noise.values(), *limit.slope]
         if self._has_second_order:
             parts += limit.second_order.scalars
         return self._native("limit", parts)
@@ -89,6 +89,15 @@ class DenseModel:
             return _of_squares(jet)
         normals = [c.diff(w) for c in self.limit.manifold.constraints for w in problem.weights]
         return _of_plain(jet, normals)
+
+    @cached_property
+    def _noise(self) -> dict[tuple[int, int], Any]:
+        """Entries of S that are not zero, by place; all of Σ where only that is known."""
+        columns = self.limit.moments.columns
+        entries = {(i, m): columns[i, m] for i, m in np.ndindex(*columns.shape)}
+        if self.limit.moments.factor is None:
+            return entries
+        return {place: entry for place, entry in entries.items() if entry != 0}
 
     @property
     def _has_second_order(self) -> bool:
@@ -181,6 +190,6 @@ def _of_plain(jet: PlainJet, normals: list[Any]) -> _LossValues:
     return _LossValues(False, len(normals) // jet.dimension, second, terms, values)
 
 
-def indices(entries: Sequence[tuple[int, ...]], width: int) -> NDArray[np.int64]:
+def indices(entries: Iterable[tuple[int, ...]], width: int) -> NDArray[np.int64]:
     """Index tuples of a layout as an array, shape (·, width)."""
-    return np.array(entries, dtype=np.int64).reshape(-1, width)
+    return np.array(list(entries), dtype=np.int64).reshape(-1, width)

@@ -52,6 +52,7 @@ class FiniteSumModel:
             thirds=0,
             terms=indices([], 4),
             columns=self._columns,
+            entries=indices(np.ndindex(size, self._columns), 2),
             factored=not self._many,
             bend=indices([(i, j) for i, j, _ in self._bend], 2),
             noise_at=noise_at,

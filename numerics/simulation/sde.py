@@ -19,17 +19,12 @@ from tqdm.auto import tqdm
 from ..arguments import MAX_COUNT
 from ..codegen.kernels import compiled
 from ..errors import ArgumentError
-from ..geometry.at_points import (
-    Frame,
-    Layout,
-    eigenframe,
-    factor,
-    tangential_drift,
-    tangential_factor,
-)
-from ..geometry.projections import Generated, Size, settle
-from ..geometry.small_matrices import Array, add, bound, dot, largest
+from ..geometry.at_points import Layout
+from ..geometry.blocks import increments, settle_all
+from ..geometry.projections import Generated, Size
+from ..geometry.small_matrices import Array, apart, bound, largest
 from ..models.compiled_limit import CompiledLimit
+from ..random.lanes import LANES
 from ..random.streams import Bits, Seed, initial_states, normal_pair
 from .paths import Status
 from .runner import PROGRESS_DELAY, SLICE_SECONDS, TASKS_PER_THREAD
@@ -43,25 +38,16 @@ Integers = NDArray[np.int64]
 
 
 @compiled
-def draw(bits: Bits, path: int, kick: Array, scale: float) -> None:
-    """Independent normals of standard deviation `scale`; one is left over of an odd number."""
-    s0, s1, s2, s3 = bits[path]
+def draw(bits: Bits, kick: Array, scale: float) -> None:
+    """Normals of standard deviation `scale` for a block; one is left over of an odd number."""
+    apart()
     for m in range(0, len(kick), 2):
-        kick[m], second, s0, s1, s2, s3 = normal_pair(scale, s0, s1, s2, s3)
-        if m + 1 < len(kick):
-            kick[m + 1] = second
-    bits[path, 0], bits[path, 1], bits[path, 2], bits[path, 3] = s0, s1, s2, s3
-
-
-@compiled
-def increment(row: Array, lay: Layout, frame: Frame, kick: Array, span: float) -> Array:
-    """Tangential increment c P S ΔB + P b h, for ΔB = `kick` and h = `span`, shape (N,)."""
-    columns = factor(row, lay)
-    along = tangential_factor(frame, columns)
-    drift = tangential_drift(row, lay, frame, columns, along)
-    for i in range(lay.dimension):
-        drift[i] = lay.noise * dot(along[i], kick) + span * drift[i]
-    return drift
+        for b in range(LANES):
+            one, other, bits[0, b], bits[1, b], bits[2, b], bits[3, b] = normal_pair(
+                scale, bits[0, b], bits[1, b], bits[2, b], bits[3, b]
+            )
+            kick[m, b] = one
+            kick[min(m + 1, len(kick) - 1), b] = other if m + 1 < len(kick) else one
 
 
 @compiled
@@ -76,40 +62,46 @@ def advance(  # noqa: PLR0917 (a kernel takes its arrays by position)
     ends: Integers,
     schedule: tuple[int, int, float],
 ) -> None:
-    """Take steps with some paths.
+    """Take steps with some blocks of paths.
 
     Parameters
     ----------
     values, constraints, size, lay
-        The model, see `geometry` and `flow`.
-    points : float64 array, shape (paths, N)
+        The model, see `geometry`.
+    points : float64 array, shape (blocks, LANES, N)
         Where the paths are; changed in place, like the next and `ends`.
-    bits : uint64 array, shape (paths, 4)
+    bits : uint64 array, shape (blocks, 4, LANES)
         Their generators.
-    floors : float64 array, shape (paths,)
+    floors : float64 array, shape (blocks, LANES)
         Eigenvalue of H below which a path has left the regular part of Γ.
-    ends : int64 array, shape (paths, 2)
+    ends : int64 array, shape (blocks, LANES, 2)
         Status, and the step at which a path stopped.
     schedule : (first, count, span)
         Steps taken before, steps to take, and their length.
     """
     first, count, span = schedule
-    kick = np.empty(lay.columns)
-    rows = np.empty((1, values_width(lay)))
-    for p in range(len(points)):
-        point = points[p]
+    kick = np.empty((lay.columns, LANES))
+    rows = np.empty((LANES, values_width(lay)))
+    regular = np.empty(LANES, np.bool_)
+    for block in range(len(points)):
+        here = points[block]
         for k in range(first, first + count):
-            if ends[p, 0] != 0:
+            alive = ends[block, :, 0] == 0
+            if not alive.any():
                 break
-            values(points[p : p + 1], rows)
-            draw(bits, p, kick, np.sqrt(span))
-            frame = eigenframe(rows[0], lay)
-            regular = frame[0][lay.rank - 1] > floors[p]
-            if regular:
-                add(point, 1.0, increment(rows[0], lay, frame, kick, span))
-            if not (regular and settle(constraints, size, point)):
-                ends[p, 0] = LEFT if np.isfinite(largest(point)) else DIVERGED
-                ends[p, 1] = k + 1
+            values(here, rows)
+            draw(bits[block], kick, np.sqrt(span))
+            moved, smallest = increments(rows, lay, kick, span)
+            for b in range(LANES):
+                regular[b] = alive[b] and smallest[b] > floors[block, b]
+                if regular[b]:
+                    for i in range(lay.dimension):
+                        here[b, i] += moved[i, b]
+            settled = settle_all(constraints, size, here, regular)
+            for b in range(LANES):
+                if alive[b] and not settled[b]:
+                    ends[block, b, 0] = LEFT if np.isfinite(largest(here[b])) else DIVERGED
+                    ends[block, b, 1] = k + 1
 
 
 @compiled
@@ -213,17 +205,21 @@ def diffuse(
     status, stopped : ndarrays of int, shape (paths,)
     """
     paths, n = start.shape
-    points = start.copy()
-    bits = np.ascontiguousarray(initial_states(execution.seed, execution.first_path, paths).T)
+    count = -(-paths // LANES)
+    blocks = (count, LANES)
+    points = start[np.minimum(np.arange(count * LANES), paths - 1)]
+    bits = initial_states(execution.seed, execution.first_path, count * LANES)
+    bits = np.ascontiguousarray(bits.reshape(4, *blocks).swapaxes(0, 1))
     floors = COLLAPSE * fast.spectrum(points)[:, 0]
-    ends = np.tile(np.array([0, -1]), (paths, 1))
+    ends = np.tile(np.array([0, -1]), (count * LANES, 1))
     ends[~np.isfinite(points).all(axis=1)] = DIVERGED, 0
+    ends[paths:] = DIVERGED, 0
     model = (fast.values.batch, *fast.onto, fast.layout)
     record = np.full((paths, len(schedule.times), n), np.nan)
-    moving = (points, bits, floors, ends)
+    moving = (points.reshape(*blocks, n), bits, floors.reshape(blocks), ends.reshape(*blocks, 2))
     code = bound(advance, *model, *moving, (0, 0, 0.0))
-    size = -(-paths // (TASKS_PER_THREAD * execution.threads))
-    parts = [slice(p, p + size) for p in range(0, paths, size)]
+    size = -(-count // (TASKS_PER_THREAD * execution.threads))
+    parts = [slice(p, p + size) for p in range(0, count, size)]
 
     def piece(part: slice, steps: tuple[int, int, float]) -> None:
         code(*model, *(x[part] for x in moving), steps)
@@ -237,6 +233,6 @@ def diffuse(
             for steps in schedule.slices(slot, pace):
                 list(pool.map(piece, parts, [steps] * len(parts)))
                 bar.update(steps[1])
-            alive = ends[:, 0] == 0
-            record[alive, slot] = points[alive]
-    return record, ends[:, 0], ends[:, 1]
+            alive = ends[:paths, 0] == 0
+            record[alive, slot] = points[:paths][alive]
+    return record, ends[:paths, 0], ends[:paths, 1]
