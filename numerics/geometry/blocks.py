@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from ..random.lanes import LANES, multiply_add, wide_vectors
 from .at_points import Layout, eigenframe, factor, second_order_drift
-from .projections import NEWTON_STEPS, Generated, Size, settle
-from .small_matrices import INDEPENDENT, ROUND_OFF, SWEEPS, Array, apart, compiled, largest
+from .projections import NEWTON_STEPS, Generated, Size, at_rest, settle
+from .small_matrices import INDEPENDENT, ROUND_OFF, SWEEPS, Array, apart, compiled, largest, put
 
 Flags = NDArray[np.bool_]
 
@@ -59,10 +59,12 @@ def rotate_rows(rows: Array) -> Array:
     squares = np.empty((count, LANES))
     floor, cosine, sine = np.empty(LANES), np.empty(LANES), np.empty(LANES)
     for _ in range(SWEEPS):
-        floor[:] = 0.0
+        for b in range(LANES):
+            floor[b] = 0.0
         for p in range(count):
-            squares[p] = dots(rows[p], rows[p])
+            inner = dots(rows[p], rows[p])
             for b in range(LANES):
+                squares[p, b] = inner[b]
                 floor[b] = max(floor[b], ROUND_OFF**2 * squares[p, b])
         rotations = 0
         for p in range(count - 1):
@@ -110,11 +112,13 @@ def eigenframes(given: Array, values: Array, lay: Layout) -> tuple[Array, Array]
                 for b in range(LANES):
                     basis[a, i, b] = values[a * n + i, b]
         curvatures = rotate_rows(basis)
-        inverse = 1 / np.sqrt(curvatures)
+        inverse = np.empty(LANES)
         for a in range(rank):
+            for b in range(LANES):
+                inverse[b] = 1 / np.sqrt(curvatures[a, b])
             for i in range(n):
                 for b in range(LANES):
-                    basis[a, i, b] *= inverse[a, b]
+                    basis[a, i, b] *= inverse[b]
         return curvatures, basis
     curvatures = np.empty((rank, LANES))
     for b in range(LANES):
@@ -159,6 +163,9 @@ def third(values: Array, lay: Layout, x: Array, y: Array) -> Array:
         for q in range(len(x)):
             add_multiples(image[a], dots(rows[a], y[q]), x[q])
             add_multiples(image[a], dots(rows[a], x[q]), y[q])
+        for i in range(n):
+            for b in range(LANES):
+                image[a, i, b] *= 2
     for e in range(len(second)):
         a, i, j = second[e, 0], second[e, 1], second[e, 2]
         put_entry(x, y, i, j, entry)
@@ -169,10 +176,7 @@ def third(values: Array, lay: Layout, x: Array, y: Array) -> Array:
             multiply_add(trace, a, values, start + e, entry, 0)
             multiply_add(out, j, values, start + e, image, a * n + i)
     for a in range(lay.rows):
-        add_multiples(out, 0.5 * trace[a], rows[a])
-    for i in range(n):
-        for b in range(LANES):
-            out[i, b] *= 2
+        add_multiples(out, trace[a], rows[a])
     return out
 
 
@@ -180,7 +184,8 @@ def third(values: Array, lay: Layout, x: Array, y: Array) -> Array:
 def put_entry(x: Array, y: Array, i: int, j: int, entry: Array) -> None:
     """Entry (i, j) of Σ_q x_q y_qᵀ + y_q x_qᵀ."""
     n = x.shape[1]
-    entry[:] = 0.0
+    for b in range(LANES):
+        entry[b] = 0.0
     for q in range(len(x)):
         multiply_add(entry, 0, x, q * n + i, y, q * n + j)
         multiply_add(entry, 0, y, q * n + i, x, q * n + j)
@@ -197,7 +202,7 @@ def bends(values: Array, lay: Layout, curvatures: Array, basis: Array, noise: Ar
         i, m = entries[e, 0], entries[e, 1]
         for a in range(rank):
             multiply_add(across, a * lay.columns + m, noise, e, basis, a * n + i)
-    beside = np.zeros_like(basis)
+    beside = np.zeros((rank, n, LANES))
     weight, inverse = np.empty(LANES), np.empty(LANES)
     for a in range(rank):
         for e in range(len(entries)):
@@ -261,11 +266,13 @@ def increments(given: Array, lay: Layout, kick: Array, span: float) -> tuple[Arr
         for i in range(lay.dimension):
             for b in range(LANES):
                 moved[i, b] -= span * lay.ito * bent[i, b]
-    smallest = np.full(LANES, np.inf)
+    smallest = np.empty(LANES)
     for a in range(lay.rank):
-        add_multiples(moved, -dots(basis[a], moved), basis[a])
+        along = dots(basis[a], moved)
         for b in range(LANES):
-            smallest[b] = curvatures[a, b] if curvatures[a, b] < smallest[b] else smallest[b]
+            along[b] = -along[b]
+            smallest[b] = min(smallest[b], curvatures[a, b]) if a > 0 else curvatures[a, b]
+        add_multiples(moved, along, basis[a])
     if lay.second_weight != 0:
         for b in range(LANES):
             frame = eigenframe(given[b], lay)
@@ -282,13 +289,16 @@ def solve_by_gram(rows: Array, right: Array, solved: Flags) -> Array:
     wide_vectors()
     count = len(rows)
     lower, z = np.empty((count, count, LANES)), np.empty((count, LANES))
-    solution = np.zeros(rows.shape[1:])
-    solved[:] = True
+    entry = np.empty(LANES)
+    for b in range(LANES):
+        solved[b] = True
     for a in range(count):
-        z[a] = right[a]
+        for b in range(LANES):
+            z[a, b] = right[a, b]
         for c in range(a + 1):
             square = dots(rows[a], rows[c])
-            entry = square.copy()
+            for b in range(LANES):
+                entry[b] = square[b]
             for d in range(c):
                 for b in range(LANES):
                     entry[b] -= lower[a, d, b] * lower[c, d, b]
@@ -300,8 +310,15 @@ def solve_by_gram(rows: Array, right: Array, solved: Flags) -> Array:
                     solved[b] = solved[b] and entry[b] > INDEPENDENT * square[b]
                     lower[a, a, b] = np.sqrt(entry[b])
                     z[a, b] /= lower[a, a, b]
-    for a in range(count - 1, -1, -1):
-        for c in range(a + 1, count):
+    return back_substituted(lower, z, rows)
+
+
+@compiled
+def back_substituted(lower: Array, z: Array, rows: Array) -> Array:
+    """Jᵀ x for Lᵀ x = z, shape (N, LANES)."""
+    solution = np.zeros((rows.shape[1], LANES))
+    for a in range(len(rows) - 1, -1, -1):
+        for c in range(a + 1, len(rows)):
             for b in range(LANES):
                 z[a, b] -= lower[c, a, b] * z[c, b]
         for b in range(LANES):
@@ -316,15 +333,16 @@ def settle_all(constraints: Generated, size: Size, points: Array, wanted: Flags)
     apart()
     n, (count, rank) = points.shape[1], size
     settled, solved = np.zeros(LANES, np.bool_), np.empty(LANES, np.bool_)
-    moving = wanted.copy()
-    alone = np.zeros(LANES, np.bool_)
+    moving, alone = np.empty(LANES, np.bool_), np.empty(LANES, np.bool_)
     start, before = points.copy(), np.zeros(LANES)
+    left = 0
+    for b in range(LANES):
+        moving[b] = wanted[b] and count == rank
+        alone[b] = wanted[b] and count != rank
+        left += moving[b]
     given, values = np.empty((LANES, count * (1 + n))), np.empty((count * (1 + n), LANES))
     for _ in range(NEWTON_STEPS):
-        if count != rank:
-            alone[:] = moving
-            break
-        if not moving.any():
+        if left == 0:
             break
         constraints(points, given)
         put_in_lanes(given, values)
@@ -337,21 +355,14 @@ def settle_all(constraints: Generated, size: Size, points: Array, wanted: Flags)
             for i in range(n):
                 length = length if abs(step[i, b]) <= length else abs(step[i, b])
                 points[b, i] -= step[i, b]
-            if not solved[b]:
-                alone[b] = True
+            alone[b] = not solved[b]
+            settled[b] = solved[b] and at_rest(length, before[b], scale)
+            if alone[b] or settled[b] or not np.isfinite(largest(points[b])):
                 moving[b] = False
-            elif not np.isfinite(largest(points[b])):
-                moving[b] = False
-            elif (
-                length <= ROUND_OFF * scale
-                or length * length <= ROUND_OFF * scale * before[b]
-                or (length <= 1e-8 * scale and length > 0.1 * before[b] > 0)
-            ):
-                settled[b] = True
-                moving[b] = False
+                left -= 1
             before[b] = length
     for b in range(LANES):
         if alone[b]:
-            points[b] = start[b]
+            put(points[b], start[b])
             settled[b] = settle(constraints, size, points[b])
     return settled

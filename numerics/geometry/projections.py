@@ -97,6 +97,16 @@ def correction(values: Array, size: Size, point: Array, work: Array, step: Array
 
 
 @compiled
+def at_rest(length: float, before: float, scale: float) -> bool:
+    """Whether a point is on Γ to round-off after steps of these lengths (`before`: 0 if none)."""
+    # What is left is at most what the next step would be if steps went on shrinking alike.
+    if length <= ROUND_OFF * scale or length * length <= ROUND_OFF * scale * before:
+        return True
+    # Below the square root of round-off a step that does not shrink is round-off itself.
+    return length <= 1e-8 * scale and length > 0.1 * before > 0
+
+
+@compiled
 def settle(constraints: Generated, size: Size, point: Array) -> bool:
     """Move a point onto Γ across it, by Gauss-Newton steps to round-off, in place."""
     apart()
@@ -111,11 +121,7 @@ def settle(constraints: Generated, size: Size, point: Array) -> bool:
         if not np.isfinite(length):
             return False
         add(point, -1.0, step)
-        # What is left is at most what the next step would be if steps went on shrinking alike.
-        if length <= ROUND_OFF * scale or length * length <= ROUND_OFF * scale * before:
-            return True
-        # Below the square root of round-off a step that does not shrink is round-off itself.
-        if length <= 1e-8 * scale and length > 0.1 * before > 0:
+        if at_rest(length, before, scale):
             return True
         before = length
     return False

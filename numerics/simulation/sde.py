@@ -82,12 +82,15 @@ def advance(  # noqa: PLR0917 (a kernel takes its arrays by position)
     first, count, span = schedule
     kick = np.empty((lay.columns, LANES))
     rows = np.empty((LANES, values_width(lay)))
-    regular = np.empty(LANES, np.bool_)
+    alive, regular = np.empty(LANES, np.bool_), np.empty(LANES, np.bool_)
     for block in range(len(points)):
         here = points[block]
         for k in range(first, first + count):
-            alive = ends[block, :, 0] == 0
-            if not alive.any():
+            left = 0
+            for b in range(LANES):
+                alive[b] = ends[block, b, 0] == 0
+                left += alive[b]
+            if left == 0:
                 break
             values(here, rows)
             draw(bits[block], kick, np.sqrt(span))
