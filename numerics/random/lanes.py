@@ -18,8 +18,7 @@ CACHE_LINE = 64
 """Bytes that memory is read and written in, on all processors with vectors of this length."""
 
 
-@intrinsic
-def wide_vectors(typing_context: Any) -> Any:
+def _wide_vectors(typing_context: Any) -> Any:
     """Let the function it is called in use 512-bit vectors where the processor has them.
 
     LLVM prefers 256 bits on most such processors, a guess meant for code that mixes little vector
@@ -32,6 +31,9 @@ def wide_vectors(typing_context: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(), code
+
+
+wide_vectors: Any = intrinsic(_wide_vectors)
 
 
 def _on_a_cache_line(typing_context: Any, array: Any) -> Any:
