@@ -143,6 +143,8 @@ def _matrix(
     name: str, given: Any, shape: tuple[int, int | None], limit: LimitingEquation
 ) -> sp.Matrix:
     matrix = as_losses(sp.Matrix(read_matrix(name, given)), loss_names(limit.problem.loss))
+    if shape == (matrix.cols, matrix.rows):
+        matrix = matrix.T  # a row for a column
     if matrix.rows != shape[0] or shape[1] not in (None, matrix.cols):
         raise DeriveError(f"{name}: expected {shape[0]} rows, got shape {matrix.shape}")
     stray = matrix.free_symbols - {*limit.manifold.symbols, *GENERIC}

@@ -73,6 +73,11 @@ class Equation:
         return expression.subs(alpha, self.step / (1 - self.momentum))
 
     @property
+    def is_leading(self) -> bool:
+        """Whether it is that of Theorem A or B, and not of a scale beyond."""
+        return self.name in ("Theorem A", "Theorem B", AT_REST)
+
+    @property
     def relaxation(self) -> Relaxation:
         """The operator ℒ of the step size and the momentum."""
         if self.order:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
+
 import mpmath
 import sympy as sp
 
@@ -10,9 +13,14 @@ from ..manifold.discovery import show_point
 from ..manifold.manifold import Manifold
 from ..model.problem import NoisyGradientDescent
 from ..symbolic.calculus import gradient
-from ..symbolic.roots import WORKING_DIGITS, evaluator
+from ..symbolic.linear import independent_rows
+from ..symbolic.programs import Program
+from ..symbolic.roots import ARITHMETIC_FAILURES, WORKING_DIGITS, evaluator, random_values
 from ..symbolic.zero_tests import CLEAR_DIGITS, vanishes_identically
 from .noise_moments import NoiseMoments, persistent_noise
+
+CHART_TRIES = 5
+"""Places at which the rank of a chart is looked at; some may be outside its domain."""
 
 
 def check_hypotheses(manifold: Manifold, moments: NoiseMoments) -> None:
@@ -21,12 +29,13 @@ def check_hypotheses(manifold: Manifold, moments: NoiseMoments) -> None:
     Raises
     ------
     ManifoldError
-        If L does not vanish on the chart.
+        If L does not vanish on the chart, or it does not have the dimension of Γ.
     ProblemError
         If a given Σ(w) has a negative eigenvalue at a point of Γ, or noise that does not shrink
         with σ has ∇_wL̂ ≠ 0 on Γ where other noise does shrink.
     """
     _refuse_stray_chart(manifold.problem)
+    _refuse_chart_of_another_dimension(manifold)
     if moments.given_covariance is not None:
         _refuse_negative_covariance(manifold, moments.given_covariance)
     _refuse_unfrozen_noise(manifold)
@@ -39,6 +48,33 @@ def _refuse_stray_chart(problem: NoisyGradientDescent) -> None:
     loss = problem.loss.xreplace(place)
     if vanishes_identically(loss).value is False:
         raise ManifoldError(f"chart: it must map into Γ, but L on it is {sp.sstr(loss)}")
+
+
+def _refuse_chart_of_another_dimension(manifold: Manifold) -> None:
+    """A chart of Γ has M coordinates, and Dγ has rank M at generic values of them."""
+    chart = manifold.problem.chart
+    if chart is None:
+        return
+    m, given = manifold.dimension, len(chart.coordinates)
+    if given != m:
+        raise ManifoldError(
+            f"chart: expected {m} coordinates, the dimension of Γ, got {given} "
+            f"({', '.join(map(str, chart.coordinates))})"
+        )
+    symbols = (*chart.coordinates, *manifold.problem.parameters)
+    slopes = Program(symbols, chart.embedding)
+    rng = random.Random(0)
+    ranks = [0]
+    for _ in range(CHART_TRIES):
+        # Outside the domain of the chart there is no rank.
+        with mpmath.workdps(WORKING_DIGITS), contextlib.suppress(*ARITHMETIC_FAILURES):
+            rows = slopes.jacobian(random_values(symbols, rng), m)
+            ranks.append(len(independent_rows(rows, mpmath.mpf(10) ** -CLEAR_DIGITS)))
+    if max(ranks) < m:
+        raise ManifoldError(
+            f"chart: expected an embedding whose derivative has rank {m}, the dimension of Γ, got "
+            f"rank {max(ranks)}; two coordinates may move w alike"
+        )
 
 
 def _refuse_negative_covariance(manifold: Manifold, covariance: sp.ImmutableMatrix) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -9,24 +10,26 @@ from typing import Any, Self
 
 import sympy as sp
 
-from ..errors import DeriveError, NotCoveredError
+from ..errors import DeriveError, DeriveWarning, NotCoveredError, UndecidedError
 from ..manifold.charts import IntrinsicForm, intrinsic_form
 from ..manifold.finite_sums import manifold_of
 from ..manifold.manifold import Manifold
 from ..model.problem import NoisyGradientDescent
 from ..model.reading import read_expression
+from ..symbolic.zero_tests import Basis
 from ..symbols import alpha, sigma
 from ..theory.second_order import SecondOrder
 from . import closed_form
 from .classification import Classification, Evidence, Outcome
 from .closed_form import Terms
 from .coefficients import AT_REST, Equation, leading_equation
+from .finite_sums import classify_any
 from .noise_moments import NoiseMoments, persistent_noise
 from .scales import crossover, next_order, slower_scales
 from .special_forms import SpecialForm
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LimitingEquation:
     """Limiting equation dW = b(W) dt + s(W) dB on Γ, in slow time, with the evidence for it.
 
@@ -49,6 +52,10 @@ class LimitingEquation:
     moments: NoiseMoments
     classification: Classification
     equation: Equation
+
+    def __repr__(self) -> str:
+        kind = f"{self.outcome.value}, {self.equation.name}"
+        return f"<{type(self).__name__} in R^{self.problem.dimension}: {kind}>"
 
     @property
     def outcome(self) -> Outcome:
@@ -263,9 +270,13 @@ class LimitingEquation:
         return replace(self, equation=equation).at_step(alpha, momentum)
 
     def subs(self, values: Mapping[sp.Symbol, Any]) -> Self:
-        """The limit with some or all parameters bound to numbers (the outcome is kept)."""
+        """The limit with some or all parameters bound to numbers.
+
+        At exceptional values the outcome is another one than for generic values; a warning names
+        both, and the limit is that of the values.
+        """
         problem = self.problem.subs(values)
-        return replace(
+        bound = replace(
             self,
             problem=problem,
             manifold=manifold_of(problem),
@@ -273,3 +284,26 @@ class LimitingEquation:
             classification=self.classification.subs(values),
             equation=self.equation.subs(values),
         )
+        return bound._decided_anew() if self.equation.is_leading else bound
+
+    def _decided_anew(self) -> Self:
+        """The limit with the outcome decided again; what was assumed is kept."""
+        if any(step.verdict.basis is Basis.ASSUMED for step in self.evidence.steps):
+            return self
+        try:
+            found = classify_any(self.manifold, self.moments)
+        except UndecidedError:
+            return self
+        equation = leading_equation(found.outcome, self.moments)
+        anew = replace(self, classification=found, equation=equation)
+        if self.equation.step != 0:
+            anew = anew.at_step(self.equation.step, self.equation.momentum)
+        if anew.outcome is self.outcome:
+            return self
+        warnings.warn(
+            f"subs: at these values the outcome is {anew.outcome.value}, for generic ones it is "
+            f"{self.outcome.value}; the limit returned is that of the values",
+            DeriveWarning,
+            stacklevel=3,
+        )
+        return anew

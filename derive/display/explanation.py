@@ -114,7 +114,10 @@ def explain(limit: LimitingEquation) -> Explanation:
 
     sections = (
         ("The noise model", pick("loss", "noisy loss", "gradient noise", "penalty", "noise")),
-        ("The zero-loss manifold", (*pick("Γ", "projector on Γ"), _spectral_gap(limit))),
+        (
+            "The zero-loss manifold",
+            (*pick("Γ", "not on Γ", "projector on Γ"), _spectral_gap(limit)),
+        ),
         ("Moments of the noise", (*_definitions(limit), *pick("Reg", "Reg on Γ"))),
         (
             "Which theorem applies",
@@ -165,7 +168,7 @@ def _theorem(limit: LimitingEquation) -> Iterator[Statement]:
     if limit.time_scale is None:
         return
     if not limit.outcome.is_degenerate:
-        regime = "where P∇Reg ≠ 0 on Γ, as α, σ → 0 and in time t = kασ²:"
+        regime = "where P∇Reg ≢ 0 on Γ, as α, σ → 0 and in time t = kασ²:"
         tex = r"dW = -P\nabla\mathrm{Reg}(W)\,dt\text{ on }\Gamma"
         text = f"{regime} dW = −P∇Reg(W) dt on Γ"
         yield Statement("Theorem A", text, (Words(regime), Formula((tex,))))

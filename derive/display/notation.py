@@ -136,6 +136,9 @@ def _command(character: str) -> str:
     if greek:
         name = greek[2].lower()
         return rf"\ensuremath{{\{name if greek[1] == 'SMALL' else name.title()}}}"
+    for run, sign in ((_LOWERED, "_"), (_RAISED, "^")):
+        if run.fullmatch(character):
+            return rf"\ensuremath{{{{}}{sign}{{{character.translate(_PLAIN)}}}}}"
     decomposed = unicodedata.normalize("NFD", character)
     base, accent = decomposed[:1], _ACCENTS.get(decomposed[1:])
     return rf"\text{{{accent}{{{base}}}}}" if accent and base.isascii() else "?"
@@ -152,6 +155,7 @@ _LETTERS = {
     "∫": r"\int",
     "√": r"\surd",
     "≠": r"\ne",
+    "≢": r"\not\equiv",
     "≥": r"\ge",
     "≤": r"\le",
     "→": r"\to",

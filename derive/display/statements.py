@@ -16,6 +16,8 @@ import sympy as sp
 from ..derivation.classification import Outcome, Step
 from ..derivation.limiting_equation import LimitingEquation
 from ..manifold.charts import IntrinsicForm
+from ..manifold.discovery import other_components
+from ..manifold.manifold import Manifold
 from ..model.laws import Independent, Law
 from ..model.problem import NoisyGradientDescent
 from ..symbolic.unknown_functions import unknown_names
@@ -159,12 +161,24 @@ def manifold_statements(limit: LimitingEquation) -> list[Statement]:
     parts: tuple[Part, ...] = (Formula((dims_tex,)), *(Equality("", c, " = 0") for c in chosen))
     if each:
         parts = (*parts, Words(each.strip()))
-    statements = [Statement("Γ", f"{zero}; {dims}", parts)]
+    statements = [Statement("Γ", f"{zero}; {dims}", parts), *_elsewhere(m)]
     if limit.projector is None:
         text, part = "I − J⁺J, pointwise", Formula((r"P = I - J^+ J",))
         return [*statements, Statement("projector on Γ", text, (part,))]
     p = limit.projector
     return [*statements, Statement("projector on Γ", text_of(p), (Equality("P", p),))]
+
+
+def _elsewhere(manifold: Manifold) -> list[Statement]:
+    """Other components of the zero-loss set, of which nothing else is said."""
+    others = () if manifold.problem.samples is not None else other_components(manifold)
+    if not others:
+        return []
+    shown = "; or ".join(", ".join(f"{_text(c)} = 0" for c in other) for other in others)
+    text = f"{shown}: another limit may hold there, derived with near= a point of it"
+    parts = tuple(Equality("", c, " = 0") for other in others for c in other)
+    words = Words("another limit may hold there, derived with near= a point of it")
+    return [Statement("not on Γ", text, (*parts, words))]
 
 
 def _noise(limit: LimitingEquation) -> list[Statement]:
@@ -310,6 +324,9 @@ def _general_form(limit: LimitingEquation) -> Statement:
     if limit.step != 0:
         text = f"{text},  α = {limit.step}"
         tex += [r",\quad \alpha = ", limit.step]
+        if limit.equation.momentum != 0:
+            text = f"{text}, β = {limit.equation.momentum}"
+            tex += [r",\; \beta = ", limit.equation.momentum]
     return Statement("limit", text, (Formula(tuple(tex)),))
 
 

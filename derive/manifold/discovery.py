@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import random
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -16,7 +18,8 @@ from ..errors import DeriveWarning, ManifoldError
 from ..model.problem import NoisyGradientDescent
 from ..symbolic.calculus import WithoutCaches
 from ..symbolic.programs import Program
-from ..symbolic.roots import WORKING_DIGITS, Point, System, evaluator, random_values
+from ..symbolic.roots import WORKING_DIGITS, Point, System, evaluator
+from .admissible import admissible_values
 from .constraints import Square, localise, read_squares
 from .local_geometry import LocalGeometry, Probe
 from .manifold import Manifold
@@ -25,6 +28,10 @@ POINTS = 20
 """Points of Γ on which numerical evidence rests (theory, section 5)."""
 
 TRIES = 60
+
+FAR = 0.5
+"""Distance from the given point, relative to 1 and its own size, from which on a word is said."""
+
 TINY = mpmath.mpf(10) ** -40
 LOOSE = mpmath.mpf(10) ** -12
 
@@ -47,7 +54,41 @@ def find_manifold(problem: NoisyGradientDescent) -> Manifold:
     survey.inspect(next(manifold.local()))
     if problem.near is None:
         _warn_of_dropped_signs(problem)
+    else:
+        _warn_of_distance(problem, base)
     return manifold
+
+
+def other_components(manifold: Manifold) -> tuple[tuple[sp.Expr, ...], ...]:
+    """Constraints of other components of the zero-loss set, of those that random starts find.
+
+    Where L has a square of a product, each factor has a zero set of its own, and the limit may be
+    of another kind there.
+    """
+    search = _Search(replace(manifold.problem, near=None))
+    here = manifold.probe.system.equations
+    if search.squares is None or search.system.equations == here:
+        return ()
+    found: dict[tuple[sp.Expr, ...], None] = {}
+    for start in itertools.islice(search.starts(), POINTS):
+        point = search.system.solve(start)
+        if point is not None and respects_signs(manifold.problem, point):
+            found[search.probe_at(point).system.equations] = None
+    return tuple(sorted(set(found) - {here}, key=str))
+
+
+def _warn_of_distance(problem: NoisyGradientDescent, base: Point) -> None:
+    if problem.parameters:
+        return
+    given = [float(sp.N(x)) for x in problem.near or ()]
+    distance = math.dist(given, [float(x) for x in base])
+    if distance > FAR * (1 + math.hypot(*given)):
+        warnings.warn(
+            f"near: the point of Γ that was found is {show_point(problem, base)}, at a distance "
+            f"{distance:.3g} from the one given; it may lie on another component",
+            DeriveWarning,
+            stacklevel=5,
+        )
 
 
 def known_manifold(
@@ -144,7 +185,7 @@ class _Search(WithoutCaches):
         """Starting points: near the given point, or random."""
         p, rng = self.problem, random.Random(1)
         for k in range(TRIES):
-            parameters = random_values(p.parameters, rng)
+            parameters = admissible_values(p, rng)
             if p.near is None:
                 width = 1 + k / TRIES
                 weights = [mpmath.mpf(rng.uniform(-width, width)) for _ in p.weights]
@@ -178,6 +219,7 @@ class _Search(WithoutCaches):
             negative = point
         if self.problem.constraints is not None and negative is not None:
             loss, slope = self.loss_and_slope(negative)
+            self._refuse_minimum(negative)
             raise ManifoldError(
                 f"constraints: they vanish at {self.show(negative)}, where L = {_short(loss)} and "
                 f"|∇L| = {_short(slope)}; the zero-loss set needs L = 0 and ∇L = 0 there"
@@ -188,6 +230,8 @@ class _Search(WithoutCaches):
                 "there (a crossing or a quartic valley); the theory needs H positive on the "
                 "normal space of Γ"
             )
+        if negative is not None:
+            self._refuse_minimum(negative)
         self._refuse_negative_loss()
         where = "" if self.problem.near is None else f" near {self.problem.near}"
         raise ManifoldError(
@@ -195,6 +239,16 @@ class _Search(WithoutCaches):
             f"{TRIES if self.problem.near is None else 4} starts); give a point of it in near=, "
             "and check that L reaches zero"
         )
+
+    def _refuse_minimum(self, point: Point) -> None:
+        """Where ∇L = 0 but L is not, a constant is to be subtracted."""
+        loss, slope = self.loss_and_slope(point)
+        if slope < TINY and abs(loss) > LOOSE:
+            raise ManifoldError(
+                f"loss: ∇L vanishes at {self.show(point)}, where L = {_short(loss)}; the zero-loss "
+                f"set needs L = 0. If that is its minimum, subtract it ({mpmath.nstr(loss, 15)}), as "
+                "an exact expression, from the loss and the noisy loss"
+            )
 
     def _refuse_sign_change(self, point: Point) -> None:
         loss, slope = self.loss_and_slope(point)
@@ -238,18 +292,19 @@ class _Survey(WithoutCaches):
                 f"loss: H = ∇²L vanishes at {at}; Γ is singular there (a crossing) or L grows "
                 "slower than quadratically (a quartic valley). Pick a regular point in near="
             )
+        regular = self.probe.is_regular(geometry)
+        smallest = mpmath.mpf(0) if regular else min(geometry.curvatures)
+        if smallest < 0 and abs(smallest) > TINY:
+            raise ManifoldError(
+                f"loss: L is negative near {at}: H has the eigenvalue {_short(smallest)} "
+                "there; a loss must be non-negative near its zero set"
+            )
         if rank == n:
             raise ManifoldError(
                 f"loss: {at} is an isolated zero (M = 0): H has full rank {n}; the theory needs a "
                 "manifold of zeros, more weights than independent constraints"
             )
-        if not self.probe.is_regular(geometry):
-            smallest = min(geometry.curvatures)
-            if smallest < 0 and abs(smallest) > TINY:
-                raise ManifoldError(
-                    f"loss: L is negative near {at}: H has the eigenvalue {_short(smallest)} "
-                    "there; a loss must be non-negative near its zero set"
-                )
+        if not regular:
             raise ManifoldError(
                 f"loss: H = ∇²L is not positive of rank {rank} on the normal space at {at}, "
                 "though the constraints have that rank; L grows slower than quadratically there "
@@ -287,7 +342,7 @@ class _Survey(WithoutCaches):
             if found == POINTS:
                 return
             start = self._tangent_step(here, rng, mpmath.mpf(rng.uniform(0.05, 0.5)))
-            parameters = tuple(random_values(self.problem.parameters, rng))
+            parameters = tuple(admissible_values(self.problem, rng))
             start = (*start[: self.problem.dimension], *parameters)
             point = self._accept(self.probe.system.solve(start), base)
             if point is not None:

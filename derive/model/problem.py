@@ -403,6 +403,7 @@ class NoisyGradientDescent:
                 f"noisy_loss: L̂(w, 0) must equal L(w); the difference L̂(w, 0) − L(w) is "
                 f"{sp.sstr(sp.expand(difference))}"
                 + ("" if verdict.value is False else " and could not be shown to vanish")
+                + _hint_of_floats(difference)
             )
 
 
@@ -447,6 +448,12 @@ def _split_law(law: Law, noise: tuple[sp.Symbol, ...], samples: Samples) -> Law:
                 "the noise of one sample, or noise that is not among `independent`"
             )
     return law if not own or not shared else Independent(parts)
+
+
+def _hint_of_floats(difference: sp.Expr) -> str:
+    """What to write for 1/3, if a number looks like a rounded one."""
+    long = any(number.q >= 10**12 for number in difference.atoms(sp.Rational))
+    return "; floats are read as the decimals typed: write sp.Rational(1, 3) for 1/3" * long
 
 
 def _is_negative(covariance: sp.ImmutableMatrix) -> bool:

@@ -195,6 +195,8 @@ def sequence(given: Any, name: str) -> tuple[Any, ...]:
             f"{type(given).__name__}, whose entries have no end; give them one by one, made with "
             "sp.symbols('w1:4', real=True)"
         )
+    if isinstance(given, str):
+        return (given,)
     try:
         return tuple(given)
     except TypeError:

@@ -147,7 +147,8 @@ def decide_zero(
         try:
             value = size()
         except (ZeroDivisionError, ValueError, OverflowError) as failure:
-            return Verdict(None, Basis.UNDECIDED, f"a value{_at(point)}: {failure}")
+            how = f"a value{_at(point)}, where the model has none: {failure}"
+            return Verdict(None, Basis.UNDECIDED, how)
         count += 1
         if value > largest:
             largest, witness = value, point

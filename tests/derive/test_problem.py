@@ -320,7 +320,10 @@ NO_MANIFOLD: dict[str, tuple[Callable[[], NoisyGradientDescent], str]] = {
         r"loss: .*w1 = .*w2 = .* isolated zero \(M = 0\)",
     ),
     "a loss that vanishes everywhere": (lambda: additive(sp.Integer(0)), r"loss: .*M = N"),
-    "no zero-loss set": (lambda: additive(1 + RADIUS), "loss: no zero-loss set was found"),
+    "no zero-loss set": (
+        lambda: additive(1 + RADIUS),
+        "where L = 1.0; the zero-loss set needs L = 0",
+    ),
     "no zero-loss set near the point": (
         lambda: additive(sp.exp(w1) + w2**2, near=(0, 0)),
         "loss: no zero-loss set was found near",
