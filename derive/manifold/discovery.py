@@ -246,8 +246,8 @@ class _Search(WithoutCaches):
         if slope < TINY and abs(loss) > LOOSE:
             raise ManifoldError(
                 f"loss: ∇L vanishes at {self.show(point)}, where L = {_short(loss)}; the zero-loss "
-                f"set needs L = 0. If that is its minimum, subtract it ({mpmath.nstr(loss, 15)}), as "
-                "an exact expression, from the loss and the noisy loss"
+                f"set needs L = 0. If that is its minimum, subtract it ({mpmath.nstr(loss, 15)}), "
+                "as an exact expression, from the loss and the noisy loss"
             )
 
     def _refuse_sign_change(self, point: Point) -> None:

@@ -189,7 +189,7 @@ def sequence(given: Any, name: str) -> tuple[Any, ...]:
     """Several items, or one as a tuple; a `ProblemError` for what has no order, or no end."""
     if isinstance(given, AbstractSet):
         raise ProblemError(f"{name}: a set has no order, got {given!r}; give a list or a tuple")
-    if isinstance(given, ENDLESS):
+    if isinstance(given, ENDLESS) and not isinstance(given, sp.MatrixBase):
         raise ProblemError(
             f"{name}: expected symbols or expressions, got {given} of type "
             f"{type(given).__name__}, whose entries have no end; give them one by one, made with "

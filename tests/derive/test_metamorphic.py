@@ -337,7 +337,7 @@ def test_a_catalogued_drift_passes_and_its_double_does_not(entry, limit):
     ("drift", "diffusion", "message"),
     [
         ([w1], None, r"drift: expected .*got shape \(1, 1\)"),
-        ([[w1, w2]], None, r"drift: expected .*got shape \(1, 2\)"),
+        ([[w1, w2, w1]], None, r"drift: expected .*got shape \(1, 3\)"),
         ("w1", None, "drift: expected a matrix"),
         ([w1, sp.Symbol("kappa")], None, "drift: .*kappa"),
         ([w1, w2], [w1], r"diffusion: expected 2 rows, got shape \(1, 1\)"),
