@@ -174,7 +174,7 @@ def _elsewhere(manifold: Manifold) -> list[Statement]:
     others = () if manifold.problem.samples is not None else other_components(manifold)
     if not others:
         return []
-    shown = "; or ".join(", ".join(f"{_text(c)} = 0" for c in other) for other in others)
+    shown = "; or ".join(", ".join(f"{text_of(c)} = 0" for c in other) for other in others)
     text = f"{shown}: another limit may hold there, derived with near= a point of it"
     parts = tuple(Equality("", c, " = 0") for other in others for c in other)
     words = Words("another limit may hold there, derived with near= a point of it")
