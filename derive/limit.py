@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property, singledispatch
 from os import PathLike
 from typing import Any
@@ -15,18 +16,22 @@ from .derivation.classification import Outcome
 from .derivation.coefficients import leading_equation
 from .derivation.finite_sums import classify_any
 from .derivation.input_checks import check_hypotheses
+from .derivation.jump_process import JumpProcess, jump_process
 from .derivation.limiting_equation import LimitingEquation
 from .display.explanation import Explanation, explain
+from .display.jump_process import jump_statements
 from .display.mathml import statements_table
 from .display.notation import Notation
-from .display.statements import as_latex, as_text, equations
+from .display.statements import as_array, as_latex, as_text, equations, lines
 from .errors import ProblemError
 from .files import certificate_file, limit_file
 from .manifold.finite_sums import manifold_of
 from .model.problem import NoisyGradientDescent
+from .model.reading import read_expression
 from .model.update_rule import UpdateRule
 from .proofs.certificate import Certificate, certify_limit
 from .symbolic.zero_tests import Verdict
+from .symbols import alpha
 
 
 class Limit(LimitingEquation):
@@ -51,6 +56,30 @@ class Limit(LimitingEquation):
             True, or false with a witness point of Γ.
         """
         return compare(self, drift, diffusion)
+
+    def jump_process(self, step: Any = alpha) -> JumpLimit:
+        """The limit σ → 0 at a fixed step size of descent whose noise jumps rarely, exactly.
+
+        Parameters
+        ----------
+        step : number or Expr
+            α > 0; `derive.alpha` by default.
+
+        Returns
+        -------
+        JumpLimit
+            A jump process on Γ in time t = kσ². `at_step` has its expansion in α.
+
+        Raises
+        ------
+        NotCoveredError
+            If some of the noise does not jump, keeps its size, or L̂ is not given.
+        """
+        size = read_expression("step", step)
+        if not size.is_positive:
+            raise ProblemError(f"step: expected a positive step size α, got {step!r}")
+        found = jump_process(self.problem, self.manifold, size)
+        return JumpLimit(**vars(found), beside=self)
 
     def latex(self, names: Mapping[sp.Symbol, str] | None = None) -> str:
         r"""The setting, Γ, P, Reg, outcome, time scale and equation as LaTeX.
@@ -140,6 +169,26 @@ class Limit(LimitingEquation):
 
     def __str__(self) -> str:
         return as_text(self)
+
+
+@dataclass(frozen=True)
+class JumpLimit(JumpProcess):
+    """The exact limit at a fixed step size of descent whose noise jumps rarely.
+
+    What it holds is said in `JumpProcess`; `beside` is the limit α → 0 of the same problem.
+    """
+
+    beside: Limit = field(repr=False)
+
+    def latex(self, names: Mapping[sp.Symbol, str] | None = None) -> str:
+        """Generator, jumps and drift as LaTeX; `names` as for `Limit.latex`."""
+        return as_array(jump_statements(self), Notation(names or {}))
+
+    def _repr_latex_(self) -> str:
+        return f"$\\displaystyle {self.latex()}$"
+
+    def __str__(self) -> str:
+        return lines(jump_statements(self))
 
 
 @singledispatch

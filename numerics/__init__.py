@@ -8,6 +8,7 @@ from .errors import ArgumentError, CacheError, CodeGenerationError, EnsembleErro
 from .models.compiled_limit import CompiledLimit, compile_limit
 from .models.numpy_export import write_numpy
 from .reports.report import ValidationReport
+from .simulation import jumps, rule_descent  # noqa: F401 (the simulators learn of them)
 from .simulation.descent import CompiledDescent, StepSizeWarning, compile_descent, simulate_descent
 from .simulation.ensembles import Ensemble, simulate_grid
 from .simulation.integrate import simulate_limit

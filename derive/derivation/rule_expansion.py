@@ -71,6 +71,11 @@ class RuleExpansion(WithoutCaches):
         """T₀(z, ξ) − z on 𝓜, which must vanish for all ξ."""
         return [self.at_rest(t - z) for t, z in zip(self.still, self.rule.state, strict=True)]
 
+    @property
+    def mean_map(self) -> list[sp.Expr]:
+        """E T₀(z, ξ), off 𝓜 too."""
+        return list(self.randomness.mean(sp.Matrix(self.still)))
+
     @cached_property
     def first(self) -> Mixture:
         """D T₀ on 𝓜, shape (D, D)."""

@@ -5,7 +5,7 @@ Text, notebook and LaTeX are made from the same statements and cannot disagree.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import singledispatch
 from typing import Any
@@ -73,8 +73,12 @@ def equations(limit: LimitingEquation) -> list[Statement]:
 
 
 def as_text(limit: LimitingEquation) -> str:
-    """The result as plain text, one statement a line."""
-    statements = equations(limit)
+    """The result as plain text, one statement per line."""
+    return lines(equations(limit))
+
+
+def lines(statements: Sequence[Statement]) -> str:
+    """Statements as plain text, one per line, their labels in a column."""
     width = max(len(s.label) for s in statements)
     margin = "\n" + " " * (width + 2)
     return "\n".join(f"{s.label:<{width}}  " + s.text.replace("\n", margin) for s in statements)
@@ -82,8 +86,13 @@ def as_text(limit: LimitingEquation) -> str:
 
 def as_latex(limit: LimitingEquation, notation: Notation | None = None) -> str:
     """The result as one LaTeX array, to be set in mathematics mode."""
-    write = (notation or Notation()).line
-    rows = [rf"{write((Words(s.label),))} & {write(s.parts)}" for s in equations(limit)]
+    return as_array(equations(limit), notation or Notation())
+
+
+def as_array(statements: Sequence[Statement], notation: Notation) -> str:
+    """Statements as one LaTeX array, to be set in mathematics mode."""
+    write = notation.line
+    rows = [rf"{write((Words(s.label),))} & {write(s.parts)}" for s in statements]
     body = " \\\\\n".join(rows)
     return f"\\begin{{array}}{{ll}}\n{body}\n\\end{{array}}"
 

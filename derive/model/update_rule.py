@@ -117,6 +117,10 @@ class UpdateRule(WithoutCaches):
         """Weights, then memory."""
         return self.weights + self.memory
 
+    def require_known(self) -> None:
+        """Refuse unknown functions where numbers are asked for."""
+        self.landscape.require_known()
+
     @cached_property
     def landscape(self) -> NoisyGradientDescent:
         """The loss, or half the sum of squares of the constraints, that says what Γ is."""

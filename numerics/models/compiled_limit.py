@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, singledispatch
 from typing import Any
 
 import numpy as np
@@ -213,6 +213,7 @@ class CompiledLimit:
         return CompiledLimit, (self.limit,)
 
 
+@singledispatch
 def compile_limit(limit: Limit) -> CompiledLimit:
     """Turn a limit into fast functions of many points.
 

@@ -233,6 +233,42 @@ class TwoValues(Draw):
 
 
 @dataclass(frozen=True)
+class Chosen(Draw):
+    """One of finitely many values, the same σ or not."""
+
+    values: tuple[tuple[float, ...], ...] = ()
+    probabilities: tuple[float, ...] = ()
+
+    def table(self, sigma: float) -> Doubles:
+        """For each value: the probability of those before it, and its entries."""
+        before = np.concatenate([[0.0], np.cumsum(self.probabilities)[:-1]])
+        return np.column_stack([before, np.array(self.values)])
+
+    def code(self, table: str) -> list[str]:
+        """The last value whose predecessors are less likely than a uniform."""
+        entry = "row + i, b"
+        pick = [
+            *_uniform_into("E[0, b]"),
+            f"for i in range({self.size}):",
+            *_indented(_lane_loop(f"E[{entry}] = {table}[0, 1 + i]")),
+            f"    for m in range(1, len({table})):",
+            *_indented(
+                _lane_loop(
+                    f"E[{entry}] = {table}[m, 1 + i] if E[0, b] >= {table}[m, 0] else E[{entry}]"
+                ),
+                2,
+            ),
+        ]
+        return _row_loop(self.starts, *pick)
+
+    def reference(self, streams: PathStreams, rows: Doubles, table: Doubles) -> None:
+        """Fill by comparing a uniform for each copy with the probabilities."""
+        for step in np.split(rows, self.copies * self.period):
+            which = (streams.uniform()[:, None] >= table[:, 0]).sum(axis=1) - 1
+            step[:] = table[which, 1:].T
+
+
+@dataclass(frozen=True)
 class Subset(Draw):
     """Weights − 1 of a batch without replacement."""
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from derive.model.choice import Choice
 from derive.model.laws import (
     Bernoulli,
     CustomLaw,
@@ -24,6 +25,7 @@ from derive.model.laws import (
 from ..errors import NoiseError
 from .draws import (
     SCRATCH_ROWS,
+    Chosen,
     Clear,
     Correlated,
     Draw,
@@ -164,6 +166,13 @@ def draws_of(law: Law, row: int, size: int, copies: int) -> list[Draw]:
         f"law: no sampler for {type(law).__name__}; use one of those that derive exports, or "
         "register one with numerics.random.samplers.draws_of.register"
     )
+
+
+@draws_of.register
+def _(law: Choice, row: int, size: int, copies: int) -> list[Draw]:
+    values = tuple(tuple(_number("values", x) for x in value) for value in law.values)
+    chances = tuple(_number("probabilities", p) for p in law.probabilities)
+    return [Chosen(row, size, copies=copies, values=values, probabilities=chances)]
 
 
 @draws_of.register

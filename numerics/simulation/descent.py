@@ -152,6 +152,10 @@ class CompiledDescent:
     def _velocities(self) -> tuple[Any, ...]:
         return tuple(ScaleSymbol(f"v{i}", real=True) for i in range(self.problem.dimension))
 
+    def state(self, points: Doubles, momentum: float) -> Doubles:
+        """Where the recursion starts, shape (paths, ·): at rest at these weights."""
+        return np.hstack([points, np.zeros_like(points)]) if momentum else points
+
     def loss_gradient(self, points: ArrayLike) -> Doubles:
         """∇L at `points`, shape (P, N), by a noiseless step of size one."""
         w = np.asarray(points, dtype=np.float64)
@@ -177,6 +181,7 @@ class CompiledDescent:
         return compile_descent, (self.problem,)
 
 
+@singledispatch
 def compile_descent(problem: NoisyGradientDescent) -> CompiledDescent:
     """Prepare the recursion of a problem for simulation.
 
@@ -354,8 +359,7 @@ def run_descent(
         threads=threads,
         progress=progress,
     )
-    state = np.hstack([points, np.zeros_like(points)]) if momentum else points
-    weights, status, stopped = run(state)
+    weights, status, stopped = run(compiled.state(points, momentum))
     return Paths(times.astype(np.float64), weights, "iterations", status.astype(object), stopped)
 
 

@@ -29,9 +29,11 @@ from ..arguments import (
 from ..errors import ArgumentError
 from ..geometry.small_matrices import Array
 from ..models.compiled_limit import CompiledLimit, compile_limit
+from ..models.rule_limit import CompiledRuleLimit
 from ..random.streams import Seed
 from .descent import StepSizeWarning
 from .paths import Paths, Status
+from .rule_flow import diffuse_rule
 from .runner import PROGRESS_DELAY
 from .sde import COLLAPSE, DIVERGED, LEFT, Execution, Schedule, diffuse
 from .sde_closed_form import diffuse_in_closed_form, euler_recursion
@@ -45,7 +47,7 @@ FEWEST_STEPS = 100
 TOLERANCE = 1e-10
 """Error of one step of a limit without noise: relative to the weights, and a hundredth absolute."""
 
-LOOK = 500
+LOOK = 2000
 """Steps of the solver between two looks at how it gets on."""
 
 MOST_STEPS = 10**6
@@ -147,7 +149,8 @@ def simulate_limit(
         execution = Execution(seed, first_path, threads)
         recursion = euler_recursion(fast.limit) if np.isfinite(schedule.span) else None
         if recursion is None:
-            weights, status, stopped = diffuse(fast, beginnings[which], schedule, execution)
+            run = diffuse_rule if isinstance(fast, CompiledRuleLimit) else diffuse
+            weights, status, stopped = run(fast, beginnings[which], schedule, execution)  # type: ignore[arg-type]
         else:
             weights, status, stopped = diffuse_in_closed_form(
                 fast, recursion, beginnings[which], schedule, execution
@@ -211,6 +214,8 @@ def _compiled(
 
 def _warn_of_step_size(fast: CompiledLimit, points: Array) -> None:
     equation = fast.limit.equation
+    if isinstance(fast, CompiledRuleLimit):
+        return  # that the rule attracts at its step was checked when the limit was derived
     alpha, bound = float(equation.step), 2.0 * (1.0 + float(equation.momentum))
     sharpness = np.nanmax(fast.spectrum(points)[:, -1], initial=0.0)
     if alpha * sharpness >= bound:

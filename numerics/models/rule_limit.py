@@ -1,0 +1,284 @@
+"""The limit of an update rule as fast functions of many points of Γ."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from derive import RuleLimit, derive_limit
+from derive.derivation.randomness import Mixture as Expressions
+from derive.errors import NotCoveredError
+from derive.symbols import alpha as ALPHA
+
+from ..codegen.functions import CompiledFunction, compile_function
+from ..errors import ArgumentError
+from ..geometry.slow_motion import Indices, Mixture, SlowMotion
+from ..geometry.small_matrices import Array
+from .compiled_limit import CHUNK_BYTES, CompiledLimit, compile_limit
+
+LARGEST_STEP = 0.02
+"""Step size, in units of 1/λ_max, from which the limit α → 0 is extrapolated."""
+
+LONGEST = 10**6
+"""Steps after which a rule that has not come to rest is given up."""
+
+SETTLED = 1e-15
+"""Relative change in a step at which a rule has come to rest."""
+
+ROUND_OFF = 1e-8
+"""Part of the noise below which what is left of it along Γ counts as nothing."""
+
+LADDER = 6
+"""Step sizes that the extrapolation rests on, each half the one before."""
+
+
+@dataclass(frozen=True)
+class CompiledRuleLimit(CompiledLimit):
+    """The limiting equation of an update rule as functions of points.
+
+    As `CompiledLimit`, with the theorem for any rule evaluated at each point; the limit α → 0,
+    where it has no closed form, is extrapolated from six step sizes, to about 10⁻⁸.
+
+    Attributes
+    ----------
+    limit : RuleLimit
+        What is compiled.
+    """
+
+    limit: RuleLimit
+
+    def drift(self, w: ArrayLike) -> Array:
+        """Itô drift b of the weights, shape (..., N), per unit of slow time."""
+        return self._at(w, lambda motion, n: motion.drift[:, :n])
+
+    def covariance(self, w: ArrayLike) -> Array:
+        """Θ = s sᵀ of the weights, shape (..., N, N), per unit of slow time."""
+        return self._at(w, lambda motion, n: motion.spread[:, :n, :n])
+
+    def diffusion(self, w: ArrayLike) -> Array:
+        """Symmetric square root s of Θ, shape (..., N, N), per square root of slow time."""
+        values, axes = np.linalg.eigh(self.covariance(w))
+        # The root of round-off is not round-off.
+        values[values < ROUND_OFF * self._noise_size] = 0.0
+        return (axes * np.sqrt(values)[..., None, :]) @ np.swapaxes(axes, -1, -2)
+
+    def projector(self, w: ArrayLike) -> Array:
+        """Projector P on the tangent space, oblique in general, shape (..., N, N)."""
+        return self._at(w, lambda motion, n: motion.projector[:, :n, :n], scaled=False)
+
+    def spectrum(self, w: ArrayLike) -> Array:
+        """Non-zero eigenvalues of H, ascending, shape (..., K)."""
+        return self._landscape.spectrum(w)
+
+    def normals(self, w: ArrayLike) -> Array:
+        """Orthonormal basis of the normal space of Γ as rows, shape (..., K, N)."""
+        return self._landscape._frame(w)[1]
+
+    def regularizer(self, w: ArrayLike) -> Array:
+        """Refused: an update rule has no Reg in general."""
+        raise NotCoveredError("limit: an update rule has no regularizer; ask for its drift")
+
+    def beginnings(self, w: ArrayLike) -> Array:
+        """Where the limit of a run that starts at w starts, shape (..., N).
+
+        The end of the rule without its small noise, its memory at rest and what keeps its size
+        averaged over in each step; for the limit α → 0 at the step size 0.02/λ_max. NaN where it
+        does not end on Γ.
+        """
+        points = self._points(w)
+        flat = points.reshape(-1, self.dimension)
+        step = float(self.limit.equation.step) or self._largest_step
+        state = self._rested(flat)
+        for _ in range(LONGEST):
+            moved = self._mean_map(np.column_stack([state, np.full(len(state), step)]))
+            still = np.abs(moved - state).max(axis=1) <= SETTLED * (1 + np.abs(state).max(axis=1))
+            state = moved
+            if (still | ~np.isfinite(moved).all(axis=1)).all():
+                break
+        else:
+            state[~still] = np.nan
+        return self.retract(state[:, : self.dimension]).reshape(points.shape)
+
+    def descent_limit(
+        self, w: ArrayLike, alpha: float, momentum: float = 0.0, velocity: ArrayLike | None = None
+    ) -> Array:
+        """Nearest point of Γ, shape (..., N): with randomness of fixed size there is no Φ_α(w).
+
+        It differs from the slow coordinate by a fluctuation that is stationary and O(σ).
+        """
+        return self.retract(w)
+
+    @property
+    def is_projected(self) -> bool:
+        """False: see `descent_limit`."""
+        return False
+
+    @property
+    def is_noisy(self) -> bool:
+        """Whether Θ does not vanish at the base point of Γ."""
+        return bool(np.abs(self.covariance(self._base)).max() > ROUND_OFF * self._noise_size)
+
+    # How it is done -----------------------------------------------------------------------------
+
+    @cached_property
+    def _landscape(self) -> CompiledLimit:
+        """Γ alone, as that of descent without noise."""
+        return compile_limit(derive_limit(self.limit.problem.landscape))
+
+    @property
+    def model(self) -> Any:
+        """What is generated for Γ alone."""
+        return self._landscape.model
+
+    @cached_property
+    def values(self) -> CompiledFunction:
+        """The jet of the rule at points (w, α), packed as `_motion` unpacks it."""
+        e = self.limit.motion.expansion
+        scalars = [*_scalars(e.first), *(value for *_, value in e.bend), *e.bias]
+        scalars += [x for mixture in e.noise for x in _scalars(mixture)]
+        scalars += [r.diff(w) for r in e.rule.rest or () for w in e.rule.weights]
+        return compile_function((*self.limit.problem.weights, ALPHA), scalars, "rule")
+
+    @cached_property
+    def _mean_map(self) -> CompiledFunction:
+        """E T₀ of points (z, α)."""
+        e = self.limit.motion.expansion
+        return compile_function((*e.rule.state, ALPHA), e.mean_map, "mean_map")
+
+    def _rested(self, points: Array) -> Array:
+        """Points with the memory at rest, shape (P, D)."""
+        rule = self.limit.problem
+        if not rule.memory:
+            return points
+        return np.hstack([points, compile_function(rule.weights, rule.rest or (), "rest")(points)])
+
+    @cached_property
+    def _bend(self) -> Indices:
+        entries = [entry[:3] for entry in self.limit.motion.expansion.bend]
+        return np.array(entries, dtype=np.int64).reshape(-1, 3)
+
+    def _motion(self, points: Array, step: float) -> SlowMotion:
+        """The theorem at points of Γ, shape (P, N), and a step size."""
+        e = self.limit.motion.expansion
+        inputs = np.column_stack([points, np.full(len(points), step)])
+        packed = _Packed(self.values(inputs))
+        size, n = len(e.rule.state), self.dimension
+        first = packed.mixture(e.first)
+        bends, bias = packed.take(len(e.bend)), packed.take(size)
+        noise = np.zeros((len(points), size, size))
+        for mixture in e.noise:
+            noise += packed.mixture(mixture).square(np.ones((len(points), 1, 1)))
+        memory = size - n
+        rest = packed.take(memory * n).reshape(len(points), memory, n)
+        rows = self.normals(points)
+        normals = np.zeros((len(points), rows.shape[1] + memory, size))
+        normals[:, : rows.shape[1], :n] = rows
+        normals[:, rows.shape[1] :, :n] = -rest
+        normals[:, rows.shape[1] :, n:] = np.eye(memory)
+        return SlowMotion(first, self._bend, bends, bias, noise, normals)
+
+    def _at(self, w: ArrayLike, part: Any, *, scaled: bool = True) -> Array:
+        """A part of the theorem in slow time, at a step size or extrapolated to none."""
+        points = self._points(w)
+        flat = points.reshape(-1, self.dimension)
+        unknowns = (self.codimension + len(self.limit.problem.memory)) ** 4
+        chunk = max(1, CHUNK_BYTES // (8 * unknowns))
+        pieces = [
+            self._part(flat[start : start + chunk], part, scaled)
+            for start in range(0, max(1, len(flat)), chunk)
+        ]
+        values = np.concatenate(pieces)
+        return values.reshape(points.shape[:-1] + values.shape[1:])
+
+    def _part(self, points: Array, part: Any, scaled: bool) -> Array:
+        equation, n = self.limit.equation, self.dimension
+        power = float(equation.power or 0) if scaled else 0.0
+        if scaled and equation.power is None:
+            return np.zeros_like(part(self._motion(points, self._largest_step), n))
+        if equation.step != 0:
+            step = float(equation.step)
+            return np.asarray(part(self._motion(points, step), n)) / step**power
+        steps = self._largest_step * 0.5 ** np.arange(LADDER)
+        values = [np.asarray(part(self._motion(points, a), n)) / a**power for a in steps]
+        return _extrapolated(steps ** (1 / self._root), values)
+
+    @property
+    def _root(self) -> int:
+        """Drift and Θ are expanded in this root of α."""
+        return int(getattr(self.limit.equation.power, "q", 1))
+
+    @cached_property
+    def _base(self) -> Array:
+        return np.array([float(x) for x in self.limit.manifold.base[: self.dimension]])
+
+    @cached_property
+    def _largest_step(self) -> float:
+        return float(LARGEST_STEP / self._landscape.spectrum(self._base).max())
+
+    @cached_property
+    def _noise_size(self) -> float:
+        """Size that Θ would have at the base point if nothing cancelled in it, in slow time."""
+        step = float(self.limit.equation.step) or self._largest_step
+        motion = self._motion(self._base[None], step)
+        kicks = np.linalg.norm(motion.noise)
+        return float(kicks / step ** float(self.limit.equation.power or 0))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return CompiledRuleLimit, (self.limit,)
+
+
+@compile_limit.register
+def _(limit: RuleLimit) -> CompiledRuleLimit:
+    parameters = ", ".join(map(str, limit.problem.parameters))
+    if parameters:
+        raise ArgumentError(
+            f"limit: {parameters} still stands for any value; bind it with "
+            "limit.subs({...}) before compiling"
+        )
+    if not limit.equation.step.is_number:
+        raise ArgumentError(
+            f"limit: its step size is {limit.equation.step}; take limit.at_step(0.1) or the like"
+        )
+    return CompiledRuleLimit(limit)
+
+
+@dataclass
+class _Packed:
+    """Numbers at points, taken one after the other."""
+
+    values: Array
+    at: int = 0
+
+    def take(self, count: int) -> Array:
+        """The next numbers, shape (P, count)."""
+        self.at += count
+        return self.values[:, self.at - count : self.at]
+
+    def mixture(self, mixture: Expressions) -> Mixture:
+        """The next mixture."""
+        rows, cols = mixture.matrices[0].shape
+        count = len(mixture.matrices)
+        matrices = self.take(count * rows * cols).reshape(-1, count, rows, cols)
+        pairs = np.array([pair[:2] for pair in mixture.products], dtype=np.int64)
+        return Mixture(matrices, self.take(count), pairs, self.take(len(pairs)))
+
+
+def _scalars(mixture: Expressions) -> Iterator[Any]:
+    yield from itertools.chain(*mixture.matrices)
+    yield from mixture.means
+    yield from (weight for *_, weight in mixture.products)
+
+
+def _extrapolated(x: Any, values: list[Array]) -> Array:
+    """The value at x = 0 of the polynomial through some points (Neville)."""
+    found = list(values)
+    for order in range(1, len(x)):
+        for i in range(len(x) - order):
+            found[i] = (x[i] * found[i + 1] - x[i + order] * found[i]) / (x[i] - x[i + order])
+    return found[0]
