@@ -18,7 +18,6 @@ from .errors import (
 )
 from .files.model_file import load_model
 from .limit import Limit, derive_limit
-from .matrix_model import MatrixLimit, MatrixModel, derive_matrix_limit
 from .model.choice import Choice
 from .model.laws import (
     Bernoulli,
@@ -48,8 +47,6 @@ __all__ = [
     "Independent",
     "Limit",
     "ManifoldError",
-    "MatrixLimit",
-    "MatrixModel",
     "Mean",
     "Minibatch",
     "ModelFileError",
@@ -68,7 +65,6 @@ __all__ = [
     "UpdateRule",
     "alpha",
     "derive_limit",
-    "derive_matrix_limit",
     "document",
     "equilibria",
     "invariant_density",

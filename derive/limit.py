@@ -18,6 +18,7 @@ from .derivation.finite_sums import classify_any
 from .derivation.input_checks import check_hypotheses
 from .derivation.jump_process import JumpProcess, jump_process
 from .derivation.limiting_equation import LimitingEquation
+from .derivation.trace_moments import classify_traces, trace_moments
 from .display.explanation import Explanation, explain
 from .display.jump_process import jump_statements
 from .display.mathml import statements_table
@@ -26,6 +27,7 @@ from .display.statements import as_array, as_latex, as_text, equations, lines
 from .errors import ProblemError
 from .files import certificate_file, limit_file
 from .manifold.finite_sums import manifold_of
+from .manifold.traces import trace_manifold
 from .model.problem import NoisyGradientDescent
 from .model.reading import read_expression
 from .model.update_rule import UpdateRule
@@ -226,6 +228,10 @@ def derive_limit(
     if not isinstance(problem, NoisyGradientDescent):
         raise ProblemError(f"problem: expected a NoisyGradientDescent or a rule, got {problem!r}")
     assumed = None if assume is None else Outcome.read(assume)
+    if problem.traces is not None:
+        around, words = trace_manifold(problem), trace_moments(problem)
+        known = classify_traces(around, words, assumed)
+        return Limit(problem, around, words, known, leading_equation(known.outcome, words))
     manifold = manifold_of(problem)
     moments = averaged_moments(problem)
     check_hypotheses(manifold.few, moments)

@@ -3,7 +3,6 @@
 import derive  # noqa: F401 (first, since it hears Ctrl-C during the rest)
 
 from .codegen.functions import CompiledFunction, compile_function
-from .codegen.matrices import CompiledMatrixLimit, compile_matrix_limit
 from .errors import ArgumentError, CacheError, CodeGenerationError, EnsembleError, NoiseError
 from .models.compiled_limit import CompiledLimit, compile_limit
 from .models.numpy_export import write_numpy
@@ -12,7 +11,6 @@ from .simulation import jumps, rule_descent  # noqa: F401 (the simulators learn 
 from .simulation.descent import CompiledDescent, StepSizeWarning, compile_descent, simulate_descent
 from .simulation.ensembles import Ensemble, simulate_grid
 from .simulation.integrate import simulate_limit
-from .simulation.matrix_flow import simulate_matrix_descent, simulate_matrix_limit
 from .simulation.paths import Paths, Status
 from .validation.noise_geometry import (
     directional_alignment,
@@ -29,7 +27,6 @@ __all__ = [
     "CompiledDescent",
     "CompiledFunction",
     "CompiledLimit",
-    "CompiledMatrixLimit",
     "Ensemble",
     "EnsembleError",
     "NoiseError",
@@ -40,7 +37,6 @@ __all__ = [
     "compile_descent",
     "compile_function",
     "compile_limit",
-    "compile_matrix_limit",
     "directional_alignment",
     "effective_dimension",
     "loss_alignment",
@@ -48,8 +44,6 @@ __all__ = [
     "simulate_descent",
     "simulate_grid",
     "simulate_limit",
-    "simulate_matrix_descent",
-    "simulate_matrix_limit",
     "validate",
     "write_numpy",
 ]

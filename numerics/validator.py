@@ -131,6 +131,7 @@ def validate(
         If an argument is out of its range, a step size is unstable, or the start does not end on Γ.
     """
     given = limit.limit if isinstance(limit, CompiledLimit) else limit
+    compile_limit(given).require_bursts()
     if momentum is None:
         momentum = float(given.equation.momentum)
     settings = _settings(

@@ -35,15 +35,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from pictures import save
 
-from derive import MatrixLimit, MatrixModel, derive_matrix_limit
-from numerics import (
-    CompiledMatrixLimit,
-    compile_matrix_limit,
-    simulate_matrix_descent,
-    simulate_matrix_limit,
-)
+from derive import Limit, Mean, NoisyGradientDescent, derive_limit
+from numerics import CompiledLimit, compile_limit, simulate_descent, simulate_limit
 from numerics.plots import styled
-from numerics.simulation.matrix_flow import curvature
 
 Array = NDArray[np.float64]
 
@@ -51,11 +45,14 @@ VARIANCE = 0.1
 """Of the label noise, as in the paper."""
 
 
-def sensing_limit() -> MatrixLimit:
-    """The limit of matrix sensing for every d and n."""
+def sensing_limit(data: Array, targets: Array) -> Limit:
+    """The limit of matrix sensing with label noise, in matrices."""
     d = sp.Symbol("d", integer=True, positive=True)
     a, u = sp.MatrixSymbol("A", d, d), sp.MatrixSymbol("U", d, d)
-    return derive_matrix_limit(MatrixModel(sp.Trace(a * u * u.T), u, a))
+    y, xi = sp.symbols("y xi", real=True)
+    residual, given = sp.Trace(a * u * u.T) - y, {a: data, y: targets}
+    noisy = Mean((residual - xi) ** 2, given, independent=xi)
+    return derive_limit(NoisyGradientDescent(Mean(residual**2, given), noisy, u, xi))
 
 
 @dataclass(frozen=True)
@@ -64,13 +61,17 @@ class Sensing:
 
     Attributes
     ----------
-    model : CompiledMatrixLimit
+    limit : CompiledLimit
+        α → 0.
     truth : ndarray, shape (d, d)
         X*.
+    data : ndarray, shape (n, d²)
+        A_i.
     """
 
-    model: CompiledMatrixLimit
+    limit: CompiledLimit
     truth: Array
+    data: Array
 
     @classmethod
     def random(cls, d: int, rank: int, n: int, seed: int = 0) -> Sensing:
@@ -80,7 +81,7 @@ class Sensing:
         truth = factor @ factor.T / np.linalg.norm(factor, 2) ** 2
         data = rng.normal(size=(n, d, d))
         targets = data.reshape(n, -1) @ truth.ravel()
-        return cls(compile_matrix_limit(sensing_limit(), data, targets), truth)
+        return cls(compile_limit(sensing_limit(data, targets)), truth, data.reshape(n, -1))
 
     @property
     def start(self) -> Array:
@@ -94,12 +95,14 @@ class Sensing:
 
     def training_error(self, w: Array) -> float:
         """Mean squared residual, in the same unit."""
-        return float(np.mean(self.model.residuals(w) ** 2) / np.sum(self.truth**2))
+        u = w.reshape(self.truth.shape)
+        residuals = self.data @ (u @ u.T - self.truth).ravel()
+        return float(np.mean(residuals**2) / np.sum(self.truth**2))
 
     @property
     def shrinkage(self) -> float:
         """Rate, in slow time, at which directions without measurements of their own shrink."""
-        return 4 * (len(self.truth) + 1) / self.model.samples
+        return 4 * (len(self.truth) + 1) / len(self.data)
 
 
 @dataclass(frozen=True)
@@ -125,7 +128,7 @@ def follow(
         iterations,
         np.array([sensing.test_error(w) for w in weights]),
         np.array([sensing.training_error(w) for w in weights]),
-        np.array([curvature(sensing.model, w).smallest if spectrum else np.nan for w in weights]),
+        np.array([sensing.limit.spectrum(w)[0] if spectrum else np.nan for w in weights]),
         weights[-1],
         seconds,
     )
@@ -136,9 +139,9 @@ def recursion(
 ) -> Curve:
     """Gradient descent from I, with label noise of this variance or without (0)."""
     begin = time.perf_counter()
-    paths = simulate_matrix_descent(
-        sensing.model, sensing.start, iterations, alpha=alpha, sigma=np.sqrt(variance)
-    )
+    run = {"alpha": alpha, "sigma": np.sqrt(variance), "steps": iterations[-1], "seed": 0}
+    problem = sensing.limit.limit.problem
+    paths = simulate_descent(problem, sensing.start, paths=1, record=iterations, **run)
     seconds = time.perf_counter() - begin
     return follow(sensing, paths.times, paths.weights[0], seconds, spectrum)
 
@@ -146,7 +149,9 @@ def recursion(
 def limit(sensing: Sensing, start: Array, times: Array, alpha: float, finite: bool) -> Curve:
     """The limit from the point of Γ beside `start`, over the iterations that it stands for."""
     begin = time.perf_counter()
-    paths = simulate_matrix_limit(sensing.model, start, times, alpha=alpha if finite else 0.0)
+    at_step = alpha if finite else None
+    run = {"time": times[-1], "record": times, "paths": 1, "seed": 0}
+    paths = simulate_limit(sensing.limit, start, alpha=at_step, **run)
     seconds = time.perf_counter() - begin
     return follow(sensing, times / (alpha**2 * VARIANCE), paths.weights[0], seconds)
 

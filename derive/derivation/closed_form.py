@@ -7,6 +7,7 @@ from functools import cached_property
 
 import sympy as sp
 
+from ..errors import NotCoveredError
 from ..manifold.charts import stratonovich_drift
 from ..manifold.manifold import Manifold
 from ..symbolic.calculus import gradient
@@ -18,6 +19,7 @@ from .classification import Classification
 from .coefficients import Equation
 from .noise_moments import NoiseMoments
 from .special_forms import SpecialForm, special_form
+from .trace_moments import TraceMoments
 
 
 @dataclass(frozen=True)
@@ -60,11 +62,21 @@ class Terms:
     def slope(self) -> tuple[sp.Expr, ...]:
         """Vector field v, shape (N,), whose −P v is the part of the drift at first order."""
         potential = self.equation.at(self.equation.potential)
+        if isinstance(self.moments, TraceMoments):
+            return self.moments.slope_of(potential)
         return tuple(gradient(potential, self.manifold.problem.weights))
 
     @cached_property
     def second_order(self) -> SecondOrder:
-        """What the drift −κ₂ P r of the next order is made of."""
+        """What the drift −κ₂ P r of the next order is made of.
+
+        Raises
+        ------
+        NotCoveredError
+            With matrices for weights.
+        """
+        if isinstance(self.moments, TraceMoments):
+            raise NotCoveredError("second_order: not derived with matrices for weights")
         return SecondOrder.of(
             self.moments.regularizer,
             self.equation.second_regularizer,
@@ -99,7 +111,7 @@ def drift(terms: Terms) -> sp.Matrix | None:
 
 def diffusion(terms: Terms) -> sp.Matrix | None:
     """Diffusion matrix s = P S on Γ, shape (N, m); None where it is too long to read."""
-    if terms.noise_weight == 0 or not terms.moments.columns.cols:
+    if terms.noise_weight == 0 or terms.moments.is_silent:
         return sp.zeros(terms.manifold.problem.dimension, max(1, terms.moments.columns.cols))
     if terms.moments.factor is None or terms.manifold.splitting is None:
         return None

@@ -74,6 +74,11 @@ class NoiseMoments(WithoutCaches):
             self.penalty.subs(values),
         )
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether there is no gradient noise."""
+        return not self.columns.cols
+
     @cached_property
     def factor(self) -> sp.ImmutableMatrix | None:
         """S with S Sᵀ = Σ, shape (N, m): the columns [G C^{1/2} | √ν_m g_{z_m}].

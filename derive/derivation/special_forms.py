@@ -20,6 +20,7 @@ from ..symbolic.calculus import determinant
 from ..symbolic.effort import BUILT, READABLE, product_operations
 from .classification import Outcome
 from .noise_moments import NoiseMoments
+from .trace_moments import ADDED, TraceMoments
 
 
 class Kind(Enum):
@@ -68,6 +69,8 @@ def special_form(
     normal = None if is_mean else _constant_normal_variance(manifold, moments)
     if normal is not None and outcome is Outcome.DETERMINISTIC and manifold.codimension == 1:
         return _unit_normal_form(manifold, normal, step)
+    if isinstance(moments, TraceMoments) and moments.noise.power == ADDED:
+        return _additive_form(manifold, moments.noise.multiple, step)
     if multiple is not None:
         return _hessian_form(manifold, multiple, step)
     if normal is not None and _is_multiple_of_identity(moments.covariance):

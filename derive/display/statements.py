@@ -66,6 +66,7 @@ def equations(limit: LimitingEquation) -> list[Statement]:
     return [
         *_setting(limit),
         *manifold_statements(limit),
+        *_words(limit.problem),
         *_noise(limit),
         *outcome_statements(limit, _meaning(limit)),
         *_equation(limit),
@@ -188,6 +189,19 @@ def _elsewhere(manifold: Manifold) -> list[Statement]:
     parts = tuple(Equality("", c, " = 0") for other in others for c in other)
     words = Words("another limit may hold there, derived with near= a point of it")
     return [Statement("not on Γ", text, (*parts, words))]
+
+
+def _words(problem: NoisyGradientDescent) -> Iterator[Statement]:
+    """Derivatives of a model with matrices for weights."""
+    words = problem.traces
+    if words is None:
+        return
+    model, mean = words.model_gradients, words.mean_squared_gradient_slopes
+    for v, first, slope in zip(problem.weights, model, mean, strict=True):
+        name = sp.latex(v)
+        yield Statement(f"∂h/∂{v}", str(first), (Equality(rf"\partial h/\partial {name}", first),))
+        tex = rf"\nabla_{{{name}}} \langle\lVert\partial h\rVert^2\rangle"
+        yield Statement(f"∇_{v} ⟨|∂h|²⟩", str(slope), (Equality(tex, slope),))
 
 
 def _noise(limit: LimitingEquation) -> list[Statement]:
@@ -318,7 +332,7 @@ def _general_form(limit: LimitingEquation) -> Statement:
         minus = "− " if texts else "−"
         texts.append(f"{minus}{weight}{name}")
         tex += [" - ", *weight_tex, name_tex]
-    if limit.ito_weight != 0 and limit.moments.columns.cols:
+    if limit.ito_weight != 0 and not limit.moments.is_silent:
         weight, weight_tex = _weight(limit.ito_weight)
         plus = "+ " if texts else ""
         texts.append(f"{plus}{weight}D²{phi}[Σ]")
@@ -327,7 +341,7 @@ def _general_form(limit: LimitingEquation) -> Statement:
     if len(texts) > 1:
         text, tex = f"[{text}]", [r"\bigl[", *tex, r"\bigr]"]
     text, tex = f"dW = {text} dt", ["dW = ", *(tex or ["0"]), r"\,dt"]
-    if limit.noise_weight != 0 and limit.moments.columns.cols:
+    if limit.noise_weight != 0 and not limit.moments.is_silent:
         weight, weight_tex = _weight(limit.noise_weight)
         text, tex = f"{text} + {weight}P S dB", [*tex, " + ", *weight_tex, r"P S\,dB"]
     if limit.step != 0:

@@ -25,7 +25,7 @@ from ..derivation.coefficients import Equation
 from ..derivation.limiting_equation import LimitingEquation
 from ..derivation.noise_moments import NoiseMoments
 from ..derivation.special_forms import Kind, SpecialForm
-from ..errors import SavedFileError
+from ..errors import NotCoveredError, SavedFileError
 from ..manifold.charts import IntrinsicForm
 from ..manifold.discovery import known_manifold
 from ..manifold.finite_sums import SampledManifold
@@ -92,6 +92,11 @@ def load(path: str | PathLike[str]) -> dict[str, Any]:
 
 def to_json(limit: LimitingEquation) -> dict[str, Any]:
     """A limit as a JSON document."""
+    if limit.problem.traces is not None:
+        raise NotCoveredError(
+            "limit: a limit with matrices for weights has no file format yet; keep the script that "
+            "states its problem"
+        )
     encoder = Encoder(TYPES | known_laws())
     problem = encoder.encode(limit.problem)  # first, to refuse it before any work is done
     m = limit.manifold

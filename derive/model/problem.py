@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -13,15 +14,17 @@ from ..errors import NotCoveredError, ProblemError
 from ..symbolic.calculus import Substitution, gradient, semidefinite_factor
 from ..symbolic.effort import TooLong
 from ..symbolic.kinks import kinks
-from ..symbolic.means import Mean, Samples, gathered, joined
+from ..symbolic.means import MatrixSamples, Mean, Samples, gathered, joined
 from ..symbolic.unknown_functions import as_losses, loss_names, unknown_names
 from ..symbolic.zero_tests import vanishes_identically
 from ..symbols import alpha, sigma
 from .laws import Gaussian, Independent, Jump, Law, LevyPair, groups_of, repeated, split
 from .penalty import Penalty, split_penalty
 from .reading import (
+    holds_matrices,
     names,
     read_expression,
+    read_matrices,
     read_matrix,
     read_point,
     read_symbols,
@@ -29,6 +32,8 @@ from .reading import (
     refuse_stray,
     sequence,
 )
+from .trace_entries import entries_of, exact_entries, in_entries, shape_of
+from .trace_objective import TraceObjective, in_words, read_traces, without_matrices
 
 
 @dataclass(frozen=True)
@@ -101,6 +106,9 @@ class NoisyGradientDescent:
     penalty: sp.Expr = sp.S.Zero
 
     def __post_init__(self) -> None:
+        if holds_matrices(self.weights):
+            self._state_matrices()
+            return
         weights = read_symbols("weights", self.weights)
         noise = read_symbols("noise", self.noise, may_be_empty=self.noise_matrix is not None)
         parameters = read_symbols("parameters", self.parameters, may_be_empty=True)
@@ -138,6 +146,69 @@ class NoisyGradientDescent:
             self._check_samples(self.samples)
         self._check_symbols()
         self._check_noiseless()
+
+    def _state_matrices(self) -> None:
+        """Normalise and check a problem with matrices for weights."""
+        beyond = ("constraints", "chart", "near", "noise_matrix")
+        given = [name for name in beyond if getattr(self, name) is not None]
+        given += [name for name in ("parameters", "penalty") if getattr(self, name)]
+        if given or self.noisy_loss is None:
+            raise NotCoveredError(
+                f"{', '.join(given) or 'noisy_loss'}: a problem with matrices for weights is "
+                "stated by loss, noisy_loss, weights, noise and law; write others in entries"
+            )
+        weights, noise = read_matrices("weights", self.weights), read_matrices("noise", self.noise)
+        refuse_overlap(weights=weights, noise=noise)
+        losses = (gathered(read_expression("loss", loss)) for loss in (self.loss, self.noisy_loss))
+        loss, noisy = _over_the_same_samples(*losses)
+        normal = {
+            "loss": loss,
+            "noisy_loss": noisy,
+            "weights": weights,
+            "noise": noise,
+            "law": _law(self.law, noise),
+        }
+        for name, value in normal.items():
+            object.__setattr__(self, name, value)
+        if not self.law.has_independent_coordinates or not self.law.shrinks:
+            raise NotCoveredError(
+                f"law: with matrices for weights, noise of one law with independent coordinates "
+                f"that shrinks with σ is covered, got {self.law}"
+            )
+        assert self.traces is not None
+        known = {*weights, *noise, *self.samples.symbols}  # type: ignore[union-attr]
+        refuse_stray("noisy_loss", noisy, known)
+        silent = dict.fromkeys((e for e in noise if isinstance(e, sp.Symbol)), sp.S.Zero)
+        still = without_matrices(noisy.summand, noise).xreplace(silent)
+        if in_words(still - loss.summand) != 0:
+            raise ProblemError(
+                f"noisy_loss: L̂(w, 0) must equal L(w); one sample of L̂(w, 0) is {still}"
+            )
+
+    @cached_property
+    def traces(self) -> TraceObjective | None:
+        """The loss in words, for a problem with matrices for weights."""
+        if not isinstance(self.weights[0], sp.MatrixSymbol):
+            return None
+        return read_traces(self.loss, self.weights)
+
+    @cached_property
+    def sizes(self) -> Mapping[sp.Expr, sp.Expr]:
+        """Values of the dimensions that the data matrices fix."""
+        if self.traces is None:
+            return {}
+        place = self.samples.symbols.index(self.traces.data)  # type: ignore[union-attr]
+        shape = self.samples.arrays[place].shape[1:]  # type: ignore[union-attr]
+        pairs = list(
+            zip(map(sp.sympify, self.traces.data.shape), map(sp.Integer, shape), strict=True)
+        )
+        found = {size: value for size, value in pairs if size.is_Symbol}
+        if any(size.subs(found) != value for size, value in pairs):
+            raise ProblemError(
+                f"data: {self.traces.data.name} has the shape {self.traces.data.shape}, which does "
+                f"not fit arrays of shape {shape}"
+            )
+        return found
 
     @classmethod
     def from_gradient_noise(
@@ -180,10 +251,19 @@ class NoisyGradientDescent:
             )
         return cls(loss, None, weights, noise, noise_matrix=matrix, **options)
 
+    @cached_property
+    def coordinates(self) -> tuple[sp.Symbol, ...]:
+        """The weights, or the entries of their matrices, one after the other, row by row."""
+        if self.traces is None:
+            return self.weights
+        return tuple(x for v in self.weights for x in entries_of(v, self.sizes))
+
     @property
     def dimension(self) -> int:
-        """Number N of weights."""
-        return len(self.weights)
+        """Number N of weights; of entries, where they are matrices."""
+        if self.traces is None:
+            return len(self.weights)
+        return sum(math.prod(shape_of(v, self.sizes)) for v in self.weights)
 
     @property
     def samples(self) -> Samples | None:
@@ -193,6 +273,11 @@ class NoisyGradientDescent:
     @cached_property
     def one_sample(self) -> NoisyGradientDescent:
         """The problem of one sample, with its data among the parameters; itself without samples."""
+        if self.traces is not None:
+            raise NotCoveredError(
+                "problem: not derived for matrices for weights; write it in entries, with "
+                "problem.written_out()"
+            )
         if self.samples is None:
             return self
         noisy = None if self.noisy_loss is None else self.samples.one(self.noisy_loss)
@@ -222,6 +307,8 @@ class NoisyGradientDescent:
 
         Each sample's own noise e is e_0, e_1, … there.
         """
+        if self.traces is not None:
+            return self._in_entries(rows)
         if self.samples is None:
             return self
         chosen = range(len(self.samples)) if rows is None else rows
@@ -236,6 +323,45 @@ class NoisyGradientDescent:
             noise=shared + own,
             law=repeated(self.law, self.noise, self.samples.independent, copies),
         )
+
+    def _in_entries(self, rows: Sequence[int] | None) -> NoisyGradientDescent:
+        samples, sizes = self.samples, self.sizes
+        assert isinstance(samples, MatrixSamples)
+        chosen = range(len(samples)) if rows is None else rows
+        pairs = list(zip(samples.symbols, samples.arrays, strict=True))
+        data = [{symbol: exact_entries(array[i]) for symbol, array in pairs} for i in chosen]
+        return self.of_entries(data, sizes)
+
+    def of_entries(
+        self,
+        data: Sequence[Mapping[Any, Any]],
+        sizes: Mapping[sp.Expr, sp.Expr],
+        near: Sequence[sp.Expr] | None = None,
+    ) -> NoisyGradientDescent:
+        """The problem with its matrices written in entries, for some data and dimensions."""
+        samples = self.samples
+        assert samples is not None
+        assert self.noisy_loss is not None
+        matrices = {
+            m: entries_of(m, sizes)
+            for m in (*self.weights, *self.noise)
+            if isinstance(m, sp.MatrixSymbol)
+        }
+        losses: list[sp.Expr] = []
+        noise = [e for m in self.noise if m in matrices for e in matrices[m]]
+        noise += [e for e in self.noise if e not in matrices and e not in samples.independent]
+        for summand in (samples.one(self.loss), samples.one(self.noisy_loss)):
+            terms = []
+            for i, sample in enumerate(data):
+                own = samples.noise_of(i)
+                place = {s: x for s, x in sample.items() if not isinstance(s, sp.MatrixSymbol)}
+                terms.append(in_entries(summand, {**matrices, **sample}).xreplace(place | own))
+            losses.append(sp.expand_mul(sp.Add(*terms) / len(data)))
+        noise += [e for i in range(len(data)) for e in samples.noise_of(i).values()]
+        weights = tuple(x for v in self.weights for x in matrices[v])
+        loss, noisy = losses
+        around = None if near is None else tuple(near)
+        return NoisyGradientDescent(loss, noisy, weights, tuple(noise), self.law, near=around)
 
     @cached_property
     def stochastic_gradient(self) -> tuple[sp.Expr, ...]:

@@ -136,6 +136,25 @@ def read_symbols(name: str, given: Any, may_be_empty: bool = False) -> tuple[sp.
     return symbols
 
 
+def holds_matrices(given: Any) -> bool:
+    """Whether some of the symbols stand for matrices."""
+    return isinstance(given, sp.MatrixSymbol) or any(
+        isinstance(s, sp.MatrixSymbol) for s in sequence(given)
+    )
+
+
+def read_matrices(name: str, given: Any) -> tuple[Any, ...]:
+    """Different symbols, of matrices or real numbers; a `ProblemError` names the argument."""
+    several = (given,) if isinstance(given, sp.MatrixSymbol) else sequence(given)
+    numbers = [s for s in several if not isinstance(s, sp.MatrixSymbol)]
+    if numbers and name == "weights":
+        raise ProblemError(f"weights: expected matrices alone or numbers alone, got {several}")
+    read_symbols(name, numbers, may_be_empty=len(numbers) < len(several))
+    if len(set(several)) < len(several):
+        raise ProblemError(f"{name}: expected different symbols, got {several}")
+    return tuple(several)
+
+
 def read_point(name: str, given: Any, weights: tuple[sp.Symbol, ...]) -> tuple[sp.Expr, ...]:
     """A coordinate for each weight; a `ProblemError` names the argument."""
     if isinstance(given, Mapping):

@@ -8,7 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import sympy as sp
+from numpy.typing import NDArray
 from sympy.printing.precedence import PRECEDENCE
 
 from ..errors import ProblemError
@@ -62,6 +64,15 @@ class Samples(sp.Atom):
     def _sympystr(self, printer: Any) -> str:
         return f"{len(self)} samples"
 
+    def also_own(self, independent: Iterable[sp.Symbol]) -> Samples:
+        """The same data, with further noise of which each sample has a draw of its own."""
+        more = [e for e in independent if e not in self.independent]
+        return Samples(self.symbols, self.table, (*self.independent, *more))
+
+    def is_of_the_data_of(self, other: Samples) -> bool:
+        """Whether both hold the same numbers under the same symbols."""
+        return (self.symbols, self._digest) == (other.symbols, other._digest)
+
     def of(self, summand: sp.Expr) -> sp.Expr:
         """The mean of an expression of one sample."""
         return Mean(summand, self)
@@ -93,6 +104,44 @@ class Samples(sp.Atom):
         return {e: sp.Symbol(f"{e}_{i}", real=True) for e in self.independent}
 
 
+class MatrixSamples(Samples):
+    """The data of a mean, some of them matrices; equal by content.
+
+    Attributes
+    ----------
+    arrays : tuple of ndarray
+        For each symbol n numbers, shape (n,), or matrices, shape (n, p, q).
+    """
+
+    arrays: tuple[NDArray[np.float64], ...]
+
+    def __new__(
+        cls,
+        symbols: Iterable[Any],
+        arrays: Iterable[NDArray[np.float64]],
+        independent: Iterable[sp.Symbol] = (),
+    ) -> MatrixSamples:
+        """Data that have been read, see `Mean`."""
+        made: MatrixSamples = super().__new__(cls, symbols, (), independent)
+        made.arrays = tuple(arrays)
+        return made
+
+    def __len__(self) -> int:
+        return len(self.arrays[0])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return MatrixSamples, (self.symbols, self.arrays, self.independent)
+
+    @cached_property
+    def _digest(self) -> str:
+        return hashlib.sha256(b"".join(a.tobytes() for a in self.arrays)).hexdigest()
+
+    def also_own(self, independent: Iterable[sp.Symbol]) -> MatrixSamples:
+        """The same data, with further noise of which each sample has a draw of its own."""
+        more = [e for e in independent if e not in self.independent]
+        return MatrixSamples(self.symbols, self.arrays, (*self.independent, *more))
+
+
 class Mean(sp.Expr):
     """(1/n) Σ_i f(w, η_i; x_i), a mean over samples.
 
@@ -102,7 +151,7 @@ class Mean(sp.Expr):
         f of one sample, in the symbols of its data.
     data : mapping of Symbol to array
         n numbers for each symbol of one sample; or, for several symbols in a tuple, an array of
-        shape (n, number of symbols).
+        shape (n, number of symbols); or, for a MatrixSymbol, n matrices, shape (n, p, q).
     independent : Symbol or sequence of Symbol
         Noise of which each sample has an independent draw (label noise); all samples share the
         rest (dropout of neurons).
@@ -204,18 +253,20 @@ def joined(several: Iterable[Samples]) -> Samples:
         If the data differ.
     """
     first, *rest = several
-    own = list(first.independent)
     for samples in rest:
-        if (samples.symbols, samples.table) != (first.symbols, first.table):
+        if not samples.is_of_the_data_of(first):
             raise ProblemError("loss: expected all means to be over the same data")
-        own += [e for e in samples.independent if e not in own]
-    return Samples(first.symbols, first.table, own)
+        first = first.also_own(samples.independent)
+    return first
 
 
 def read_samples(data: Any, independent: Any = ()) -> Samples:
     """Data of a mean as the user gives them, or a `ProblemError`."""
     if not isinstance(data, Mapping) or not data:
         raise ProblemError(f"data: expected {{symbol: numbers, …}}, got {data!r}")
+    own = (independent,) if isinstance(independent, sp.Symbol) else tuple(independent)
+    if any(isinstance(key, sp.MatrixSymbol) for key in data):
+        return MatrixSamples(data, _arrays(data), own)
     symbols: list[sp.Symbol] = []
     columns: list[tuple[float, ...]] = []
     for key, values in data.items():
@@ -230,8 +281,29 @@ def read_samples(data: Any, independent: Any = ()) -> Samples:
         )
     if not all(isinstance(s, sp.Symbol) for s in symbols) or len(set(symbols)) != len(symbols):
         raise ProblemError(f"data: expected different symbols, got {symbols}")
-    own = (independent,) if isinstance(independent, sp.Symbol) else tuple(independent)
     return Samples(symbols, tuple(zip(*columns, strict=True)), own)
+
+
+def _arrays(data: Mapping[Any, Any]) -> list[NDArray[np.float64]]:
+    arrays = []
+    for key, values in data.items():
+        try:
+            array = np.array(values, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise ProblemError(f"data: expected numbers for {key}, got {values!r}") from error
+        dimensions = 3 if isinstance(key, sp.MatrixSymbol) else 1
+        if array.ndim != dimensions or not len(array) or not np.isfinite(array).all():
+            shape = "(n, p, q)" if dimensions == 3 else "(n,)"
+            raise ProblemError(
+                f"data: expected finite numbers of shape {shape} for {key}, n ≥ 1, got an array "
+                f"of shape {array.shape}"
+            )
+        array.flags.writeable = False
+        arrays.append(array)
+    if len({len(array) for array in arrays}) != 1:
+        lengths = sorted({len(array) for array in arrays})
+        raise ProblemError(f"data: expected as many numbers for each symbol, got {lengths} of them")
+    return arrays
 
 
 def _rows(names: Sequence[Any], values: Any) -> Table:

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import sympy as sp
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from derive.matrix_model import MatrixLimit, SampleMean
+from derive.model.problem import NoisyGradientDescent
+from derive.model.trace_entries import shape_of
+from derive.model.trace_objective import SampleMean, TraceObjective
 from derive.model.trace_polynomials import as_matrix, matrix_polynomial
 
 from ..errors import CodeGenerationError
@@ -96,15 +99,14 @@ class _Writer:
         return f"({text})" if isinstance(expression, sp.MatAdd | sp.MatMul | sp.MatPow) else text
 
 
-def matrix_source(limit: MatrixLimit) -> str:
-    """Text of the module that evaluates a matrix limit."""
-    model = limit.model
+def matrix_source(model: TraceObjective) -> str:
+    """Text of the module that evaluates a matrix model and its squared gradient."""
     plain = readable_names(list(model.weights), "W", taken={"A", "B", "mean_product", "moments"})
     moved = [f"d{name}" for name in plain]
     means = sorted(
         {
             mean
-            for expression in (limit.regularizer, *limit.regularizer_gradients)
+            for expression in (model.mean_squared_gradient, *model.mean_squared_gradient_slopes)
             for mean in expression.atoms(SampleMean)
             if not mean.atoms(sp.MatrixSymbol) & set(model.weights)
         },
@@ -133,15 +135,16 @@ def matrix_source(limit: MatrixLimit) -> str:
     features = writer.matrix(as_matrix(model.features, shape))
     along = writer.matrix(as_matrix(model.features_along, shape))
     free = ", ".join(map(writer.mean, means))
-    slopes = together(limit.regularizer_gradients)
+    slopes = together(model.mean_squared_gradient_slopes)
     parts = [
-        HEADER.format(about=f"h(A; W) = {model.value} and its label-noise regularizer."),
+        HEADER.format(about=f"h(A; W) = {model.value}, and reg, the mean of its squared gradient."),
         function("features", weights, "F(W), with h = <A, F(W)>.", features),
         function("features_along", f"{weights}, {', '.join(moved)}", "DF(W)[dW].", along),
-        function("gradients", f"A, {weights}", "dh/dW.", together(limit.gradients)),
+        function("gradients", f"A, {weights}", "dh/dW.", together(model.model_gradients)),
         function("moments", "A, B", "Means that do not depend on the weights.", f"[{free}]"),
         function(
-            "regularizer", f"moments, A, B, {weights}", "reg.", writer.trace(limit.regularizer),
+            "regularizer", f"moments, A, B, {weights}", "reg.",
+            writer.trace(model.mean_squared_gradient),
             unpack=True,
         ),
         function(
@@ -153,27 +156,58 @@ def matrix_source(limit: MatrixLimit) -> str:
 
 
 @dataclass(frozen=True)
-class CompiledMatrixLimit:
-    """A matrix model on data, in flat weights w of shape (N,): the matrices row by row, in order.
+class MatrixFunctions:
+    """A matrix model on its data, in flat weights w of shape (N,): the matrices row by row.
 
     Attributes
     ----------
-    limit : MatrixLimit
-        What was derived.
-    data : ndarray, shape (n, p, q)
-        A_i.
-    targets : ndarray, shape (n,)
-        y_i.
-    shapes : tuple of (int, int)
-        Shapes of the weight matrices.
+    problem : NoisyGradientDescent
+        With matrices for weights.
     """
 
-    limit: MatrixLimit
-    data: Array
-    targets: Array
-    shapes: tuple[tuple[int, int], ...]
-    module: ModuleType
-    moments: list[Array]
+    problem: NoisyGradientDescent
+
+    def __post_init__(self) -> None:
+        _ = self.shapes
+
+    @property
+    def objective(self) -> TraceObjective:
+        """The loss in words."""
+        assert self.problem.traces is not None
+        return self.problem.traces
+
+    @cached_property
+    def shapes(self) -> tuple[tuple[int, int], ...]:
+        """Shapes of the weight matrices."""
+        return tuple(shape_of(v, self.problem.sizes) for v in self.problem.weights)
+
+    @cached_property
+    def data(self) -> Array:
+        """A_i, shape (n, p, q)."""
+        return self._array(self.objective.data)
+
+    @cached_property
+    def targets(self) -> Array:
+        """y_i, shape (n,)."""
+        symbols = sorted(self.objective.target.free_symbols, key=str)
+        value = sp.lambdify(symbols, self.objective.target, "numpy")
+        return np.broadcast_to(value(*map(self._array, symbols)), (self.samples,)).astype(float)
+
+    def _array(self, symbol: Any) -> Array:
+        samples: Any = self.problem.samples
+        return np.asarray(samples.arrays[samples.symbols.index(symbol)])
+
+    @cached_property
+    def module(self) -> ModuleType:
+        """The generated functions."""
+        source = matrix_source(self.objective)
+        return load_generated("matrix_model", source, lambda: source)
+
+    @cached_property
+    def moments(self) -> list[Array]:
+        """Means that do not depend on the weights."""
+        found: list[Array] = self.module.moments(self.data, self.data)
+        return found
 
     @property
     def samples(self) -> int:
@@ -203,7 +237,7 @@ class CompiledMatrixLimit:
 
     def vjp(self, w: Array, coefficients: Array) -> Array:
         """Jᵀc, shape (N,)."""
-        combined = (coefficients @ self.data.reshape(self.samples, -1)).reshape(self.data.shape[1:])
+        combined = (coefficients @ self.flat_data).reshape(self.data.shape[1:])
         return _flat(self.module.gradients(combined, *self.matrices(w)))
 
     def jacobian(self, w: Array) -> Array:
@@ -216,12 +250,12 @@ class CompiledMatrixLimit:
         j = self.jacobian(w)
         return j @ j.T
 
-    def regularizer(self, w: Array) -> float:
-        """Label-noise regularizer (1/n) Σ ‖∂h_i/∂W‖²."""
+    def squared_gradient(self, w: Array) -> float:
+        """Reg = (1/n) Σ ‖∂h_i/∂W‖²."""
         given = self.moments, self.data, self.data
         return float(self.module.regularizer(*given, *self.matrices(w)))
 
-    def regularizer_gradient(self, w: Array, mixing: Array | None = None) -> Array:
+    def squared_gradient_slope(self, w: Array, mixing: Array | None = None) -> Array:
         """∇reg, shape (N,).
 
         Parameters
@@ -238,61 +272,13 @@ class CompiledMatrixLimit:
         matrices = self.matrices(w)
         return _flat(self.module.regularizer_gradients(moments, self.data, mixed, *matrices))
 
+    @property
+    def flat_data(self) -> Array:
+        """A_i, shape (n, p q)."""
+        return self.data.reshape(self.samples, -1)
+
     def _measured(self, features: Array) -> Array:
-        return self.data.reshape(self.samples, -1) @ features.ravel()
-
-
-def compile_matrix_limit(
-    limit: MatrixLimit,
-    data: ArrayLike,
-    targets: ArrayLike,
-    dimensions: Mapping[sp.Symbol, int] | None = None,
-) -> CompiledMatrixLimit:
-    """Compile a matrix limit to NumPy code, and bind it to data.
-
-    Parameters
-    ----------
-    limit : MatrixLimit
-    data : array_like, shape (n, p, q)
-        One matrix A_i a sample.
-    targets : array_like, shape (n,)
-    dimensions : mapping of Symbol to int, optional
-        Symbolic dimensions that the data's shape does not give (hidden widths).
-
-    Returns
-    -------
-    CompiledMatrixLimit
-
-    Raises
-    ------
-    CodeGenerationError
-        If data and targets do not fit the model, or a dimension has no value.
-    """
-    a, y = np.ascontiguousarray(data, dtype=float), np.asarray(targets, dtype=float)
-    if a.ndim != 3 or y.shape != a.shape[:1]:
-        raise CodeGenerationError(
-            "data, targets: expected shapes (n, p, q) and (n,), a matrix a sample, "
-            f"got {a.shape} and {y.shape}"
-        )
-    known: dict[Any, Any] = dict(dimensions or {})
-    for symbol, size in zip(limit.model.data.shape, a.shape[1:], strict=True):
-        if symbol.is_Symbol:
-            known.setdefault(symbol, size)
-        if symbol.subs(known) != size:
-            raise CodeGenerationError(
-                f"data: the model's {limit.model.data.name} has shape {limit.model.data.shape}, "
-                f"which does not fit arrays of shape {a.shape[1:]}"
-            )
-    shapes = [tuple(sp.sympify(s).subs(known) for s in v.shape) for v in limit.model.weights]
-    missing = sorted({str(s) for shape in shapes for size in shape for s in size.free_symbols})
-    if missing:
-        raise CodeGenerationError(
-            f"dimensions: {', '.join(missing)} without a value; pass dimensions={{...}}"
-        )
-    source = matrix_source(limit)
-    module = load_generated("matrix_model", source, lambda: source)
-    sizes = tuple((int(rows), int(columns)) for rows, columns in shapes)
-    return CompiledMatrixLimit(limit, a, y, sizes, module, module.moments(a, a))
+        return self.flat_data @ features.ravel()
 
 
 def _flat(matrices: Sequence[Array]) -> Array:

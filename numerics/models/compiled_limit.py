@@ -4,29 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, singledispatch
+from functools import cached_property, partial, singledispatch
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from derive import Limit
+from derive import Limit, NotCoveredError
 
 from ..arguments import doubles
-from ..codegen.deferred_sigint import compiling_to_the_end
-from ..codegen.finite_sums import SampledFunction
-from ..codegen.functions import CompiledFunction
 from ..errors import ArgumentError
-from ..geometry import at_points, projections
-from ..geometry.at_points import Layout
-from ..geometry.small_matrices import Array, bound
+from ..geometry.small_matrices import Array
 from .dense import DenseModel, equation_numbers
 from .finite_sum import FiniteSumModel
-
-CHUNK_BYTES = 2**24
-"""Bound on the values held at a time for a batch of points."""
-
-Function = CompiledFunction | SampledFunction
+from .local_model import LocalModel
+from .matrix_free import MatrixFreeModel
 
 
 @dataclass(frozen=True)
@@ -66,7 +58,9 @@ class CompiledLimit:
 
     def spectrum(self, w: ArrayLike) -> Array:
         """Non-zero eigenvalues of H, ascending, shape (..., K)."""
-        return self._frame(w)[0][..., ::-1]
+        points = self._points(w)
+        found = self.model.spectrum(np.ascontiguousarray(points.reshape(-1, self.dimension)))
+        return found.reshape(points.shape[:-1] + found.shape[1:])[..., ::-1]
 
     def flattest(self, w: ArrayLike) -> tuple[Array, Array]:
         """Smallest non-zero eigenvalue of H, shape (...), and its unit eigenvector (..., N)."""
@@ -81,15 +75,14 @@ class CompiledLimit:
 
     def retract(self, w: ArrayLike) -> Array:
         """Nearest point of Γ, shape (..., N), to round-off; NaN where none was found."""
-        return self._moved(w, projections.retractions, *self.onto)
+        return self._mapped(self.model.retractions, w)
 
     def flow_limit(self, w: ArrayLike) -> Array:
         """Φ(w), the end of the gradient flow of L, shape (..., N), to about 10⁻¹⁰.
 
         NaN where the flow does not end on Γ. The limit of a run that starts at w starts here.
         """
-        ends = self._moved(w, projections.flow_ends, self.loss_gradient.batch, *self.onto)
-        return self.retract(ends)
+        return self.retract(self._mapped(self.model.flow_ends, w))
 
     def descent_limit(
         self,
@@ -109,14 +102,14 @@ class CompiledLimit:
             raise ArgumentError(
                 f"velocity: expected the shape of w, {points.shape}, got {velocities.shape}"
             )
-        model = (self.loss_gradient.batch, *self.onto, (float(alpha), float(momentum)))
-        flat = np.ascontiguousarray(velocities.reshape(-1, self.dimension))
-        return self.retract(self._moved(points, projections.descent_ends, *model, flat))
+        rates, flat = (float(alpha), float(momentum)), velocities.reshape(-1, self.dimension)
+        ends = partial(self.model.descent_ends, velocities=np.ascontiguousarray(flat), rates=rates)
+        return self.retract(self._mapped(ends, points))
 
     @property
     def is_noisy(self) -> bool:
         """Whether the equation has a diffusion."""
-        return self.layout.noise != 0 and self.layout.columns > 0
+        return self.model.is_noisy
 
     def beginnings(self, w: ArrayLike) -> Array:
         """Where the limit of a run that starts at w starts: Φ(w), or Φ_α(w) at a step size."""
@@ -146,29 +139,11 @@ class CompiledLimit:
         return int(self.limit.manifold.codimension)
 
     @cached_property
-    def model(self) -> DenseModel | FiniteSumModel:
+    def model(self) -> LocalModel:
         """What is asked of the model at a point."""
+        if self.limit.problem.traces is not None:
+            return MatrixFreeModel(self.limit)
         return (DenseModel if self.limit.problem.samples is None else FiniteSumModel)(self.limit)
-
-    @property
-    def layout(self) -> Layout:
-        """What `values` computes, in which order."""
-        return self.model.layout
-
-    @property
-    def values(self) -> Function:
-        """Packed derivatives at a point of Γ, as `layout` says."""
-        return self.model.values
-
-    @property
-    def onto(self) -> tuple[Any, tuple[int, int]]:
-        """What the kernels of `projections` ask for: the constraints, their number, their rank."""
-        return self.model.constraints.batch, (self.model.constraint_count, self.codimension)
-
-    @property
-    def loss_gradient(self) -> Function:
-        """∇L at any point."""
-        return self.model.loss_gradient
 
     def _points(self, w: ArrayLike) -> Array:
         points = doubles("w", w)
@@ -180,33 +155,38 @@ class CompiledLimit:
             )
         return points
 
-    def _moved(self, w: ArrayLike, kernel: Any, *model: Any) -> Array:
-        points = self._points(w)
-        flat = points.reshape(-1, self.dimension).copy()
-        bound(kernel, *model, flat)(*model, flat)
-        return flat.reshape(points.shape)
-
-    def _equation(self, w: ArrayLike) -> tuple[Array, Array]:
-        n = self.dimension
-        return self._at_points(at_points.equations, w, (n,), (n, self.layout.columns))
-
-    def _frame(self, w: ArrayLike) -> tuple[Array, Array]:
-        n, k = self.dimension, self.codimension
-        return self._at_points(at_points.frames, w, (k,), (k, n))
-
-    @compiling_to_the_end()
-    def _at_points(
-        self, kernel: Callable[..., None], w: ArrayLike, *shapes: tuple[int, ...]
-    ) -> tuple[Array, Array]:
+    def _mapped(self, function: Callable[[Array], Array], w: ArrayLike) -> Array:
         points = self._points(w)
         flat = np.ascontiguousarray(points.reshape(-1, self.dimension))
-        first, second = (np.empty((len(flat), *shape)) for shape in shapes)
-        chunk = max(1, CHUNK_BYTES // (8 * self.layout.next_at))
-        for start in range(0, len(flat), chunk):
-            part = slice(start, start + chunk)
-            kernel(self.values(flat[part]), self.layout, first[part], second[part])
-        lead = points.shape[:-1]
-        return first.reshape(lead + shapes[0]), second.reshape(lead + shapes[1])
+        return function(flat).reshape(points.shape)
+
+    def _equation(self, w: ArrayLike) -> tuple[Array, Array]:
+        return self._pair(self.model.equations, w)
+
+    def _frame(self, w: ArrayLike) -> tuple[Array, Array]:
+        return self._pair(self.model.frames, w)
+
+    def _pair(
+        self, function: Callable[[Array], tuple[Array, Array]], w: ArrayLike
+    ) -> tuple[Array, Array]:
+        points = self._points(w)
+        found = function(np.ascontiguousarray(points.reshape(-1, self.dimension)))
+        first, second = (array.reshape(points.shape[:-1] + array.shape[1:]) for array in found)
+        return first, second
+
+    def require_bursts(self) -> None:
+        """Refuse to compare thousands of short runs with a limit whose recursion is not compiled.
+
+        Raises
+        ------
+        NotCoveredError
+            With matrices for weights, where a path takes its steps in NumPy.
+        """
+        if self.limit.problem.traces is not None:
+            raise NotCoveredError(
+                "limit: with matrices for weights the recursion runs path by path, too slowly for "
+                "a test of thousands; validate the limit of problem.written_out(), in entries"
+            )
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Compiled code does not travel between processes; the limit does.

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from derive import Limit
 from derive.theory.jets import PlainJet, SquaresJet
@@ -20,6 +20,7 @@ from ..codegen.functions import CompiledFunction, compile_function
 from ..errors import ArgumentError
 from ..geometry.at_points import Layout
 from ..geometry.small_matrices import Array
+from .local_model import KernelModel
 
 NATIVE = "void(float64[:, ::1], float64[:, ::1])"
 
@@ -34,11 +35,8 @@ def compiled_now(function: Function) -> Function:
 
 
 @dataclass(frozen=True)
-class DenseModel:
+class DenseModel(KernelModel):
     """The local model of a limit whose expressions are compiled as they stand.
-
-    A local model has a `layout`, the generated functions `values`, `constraints` and
-    `loss_gradient`, and `regularizer`.
 
     Attributes
     ----------
@@ -120,9 +118,9 @@ class DenseModel:
         """∇L at any point."""
         return self._native("loss_gradient", self.limit.problem.loss_gradient)
 
-    def regularizer(self, w: ArrayLike) -> Array:
-        """Reg(w), shape (...)."""
-        return self._regularizer(w)
+    def regularizer(self, points: Array) -> Array:
+        """Reg, shape (P,)."""
+        return self._regularizer(points)
 
     @cached_property
     def _regularizer(self) -> CompiledFunction:

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from derive import Limit
 from derive.symbolic.means import Samples
@@ -21,10 +21,11 @@ from ..codegen.finite_sums import Output, Products, SampledFunction
 from ..geometry.at_points import Layout
 from ..geometry.small_matrices import Array
 from .dense import compiled_now, equation_numbers, indices
+from .local_model import KernelModel
 
 
 @dataclass(frozen=True)
-class FiniteSumModel:
+class FiniteSumModel(KernelModel):
     """The local model of a mean over samples; see `DenseModel`.
 
     Where the samples are more than the weights, the symmetric root of Σ takes the place of S.
@@ -102,9 +103,9 @@ class FiniteSumModel:
         outputs = self._means(self.limit.problem.loss_gradient, 0)
         return self._function("loss_gradient", outputs, self._dimension)
 
-    def regularizer(self, w: ArrayLike) -> Array:
-        """Reg(w), shape (...)."""
-        return self._regularizer(w)[..., 0]
+    def regularizer(self, points: Array) -> Array:
+        """Reg, shape (P,)."""
+        return self._regularizer(points)[..., 0]
 
     @cached_property
     def _regularizer(self) -> SampledFunction:

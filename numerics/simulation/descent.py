@@ -31,6 +31,7 @@ from ..errors import ArgumentError
 from ..random.draws import SCRATCH_ROWS
 from ..random.samplers import NoiseSampler, sampler_for
 from ..random.streams import Seed
+from .matrix_descent import MatrixRecursion
 from .paths import Paths
 from .runner import Run, one_noiseless_step
 
@@ -73,8 +74,15 @@ class CompiledDescent:
         _ = self.sampler
 
     @cached_property
+    def matrices(self) -> MatrixRecursion | None:
+        """The recursion in matrices, of a problem that has them for weights."""
+        return None if self.problem.traces is None else MatrixRecursion(self.problem)
+
+    @cached_property
     def sampler(self) -> NoiseSampler:
         """Draws of the noise."""
+        if self.matrices is not None:
+            return self.matrices.sampler
         problem, samples = self.problem, self.problem.samples
         if samples is None:
             return sampler_for(problem.law, problem.noise)
@@ -166,6 +174,8 @@ class CompiledDescent:
 
         NaN where ∇L is NaN.
         """
+        if self.matrices is not None:
+            return self.matrices.sharpness(np.asarray(weights, dtype=np.float64))
         w = np.asarray(weights, dtype=np.float64)
         step = 1e-5 * (1.0 + np.abs(w))
         shifted = np.vstack([w + np.diag(step), w - np.diag(step)])
@@ -270,7 +280,7 @@ def simulate_descent(
     check_counts(paths=(paths, 1), first_path=(first_path, 0), threads=(threads, 1))
     times = recorded_steps(record, steps)
     check_memory(paths, len(times), compiled.problem.dimension)
-    points = starting_points(start, compiled.problem.weights, paths)
+    points = starting_points(start, compiled.problem.coordinates, paths)
     warn_of_step_size(compiled, points[0], settings.alpha, settings.momentum)
     return run_descent(
         compiled,
@@ -346,6 +356,10 @@ def run_descent(
     progress : bool
         Whether a long run may show a progress bar.
     """
+    if compiled.matrices is not None:
+        weights, status, stopped = compiled.matrices.run(points, times, settings, first_path)
+        ends = status.astype(object)
+        return Paths(times.astype(np.float64), weights, "iterations", ends, stopped)
     momentum, scales = settings.momentum, (settings.alpha, float(settings.sigma))
     run = Run(
         recursion=compiled.heavy_ball if momentum else compiled.recursion,

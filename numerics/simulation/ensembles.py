@@ -168,7 +168,7 @@ def simulate_grid(
     """
     compiled = problem if isinstance(problem, CompiledDescent) else compile_descent(problem)
     check_counts(paths=(paths, 1), chunk_paths=(chunk_paths, 1), seed=(seed, 0))
-    points = starting_points(start, compiled.problem.weights, paths)
+    points = starting_points(start, compiled.problem.coordinates, paths)
     pairs = doubles("grid", grid)
     if pairs.ndim != 2 or pairs.shape[1] != 2 or not len(pairs):
         raise ArgumentError(f"grid: expected pairs (alpha, sigma), at least one; got {grid!r}")

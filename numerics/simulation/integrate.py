@@ -29,9 +29,11 @@ from ..arguments import (
 from ..errors import ArgumentError
 from ..geometry.small_matrices import Array
 from ..models.compiled_limit import CompiledLimit, compile_limit
+from ..models.matrix_free import MatrixFreeModel
 from ..models.rule_limit import CompiledRuleLimit
 from ..random.streams import Seed
 from .descent import StepSizeWarning
+from .matrix_flow import follow
 from .paths import Paths, Status
 from .rule_flow import diffuse_rule
 from .runner import PROGRESS_DELAY
@@ -137,7 +139,7 @@ def simulate_limit(
     times = recorded_times(record, time)
     fast = _compiled(limit, alpha, sigma)
     check_memory(paths, len(times), fast.dimension)
-    given = starting_points(start, fast.limit.problem.weights, paths)
+    given = starting_points(start, fast.limit.problem.coordinates, paths)
     distinct, which = np.unique(given, axis=0, return_inverse=True)
     beginnings = fast.beginnings(distinct)
     _warn_of_step_size(fast, beginnings)
@@ -236,7 +238,10 @@ def _follow_all(
     ends = np.empty((2, len(points)), dtype=np.int64)
     bar = tqdm(points, unit="path", delay=PROGRESS_DELAY, disable=None, leave=False)
     for p, point in enumerate(bar):
-        ends[:, p] = _follow(fast, point, times, tolerance, weights[p])
+        if isinstance(fast.model, MatrixFreeModel):
+            ends[:, p] = follow(fast.model, point, times, tolerance, weights[p])
+        else:
+            ends[:, p] = _follow(fast, point, times, tolerance, weights[p])
     return weights, ends[0], ends[1]
 
 

@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
+from derive import NotCoveredError
+
 from ..arguments import MAX_COUNT
 from ..codegen.kernels import compiled
 from ..errors import ArgumentError
@@ -24,6 +26,7 @@ from ..geometry.blocks import increments, settle_all
 from ..geometry.projections import Generated, Size
 from ..geometry.small_matrices import Array, apart, bound, largest
 from ..models.compiled_limit import CompiledLimit
+from ..models.local_model import KernelModel
 from ..random.lanes import LANES
 from ..random.streams import Bits, Seed, initial_states, normal_pair
 from .paths import Status
@@ -217,7 +220,10 @@ def diffuse(
     ends = np.tile(np.array([0, -1]), (count * LANES, 1))
     ends[~np.isfinite(points).all(axis=1)] = DIVERGED, 0
     ends[paths:] = DIVERGED, 0
-    model = (fast.values.batch, *fast.onto, fast.layout)
+    local = fast.model
+    if not isinstance(local, KernelModel):
+        raise NotCoveredError("limit: no diffusion is simulated for a model of this kind")
+    model = (local.values.batch, *local.onto, local.layout)
     record = np.full((paths, len(schedule.times), n), np.nan)
     moving = (points.reshape(*blocks, n), bits, floors.reshape(blocks), ends.reshape(*blocks, 2))
     code = bound(advance, *model, *moving, (0, 0, 0.0))

@@ -133,6 +133,7 @@ def plan(
     if paths is not None:
         check_counts(paths=(paths, 1))
     compiled = compile_limit(limit)
+    compiled.require_bursts()
     point = starting_points(start, limit.problem.weights, 1)[0]
     iterations = iterations_of(limit, alpha, sigma, time)
     end = compiled.flow_limit(point)

@@ -19,7 +19,7 @@ GENERATORS = {
 ORDER = {
     "derive": (
         "errors command symbols certify symbolic theory model mechanisms manifold derivation"
-        " analysis proofs display files matrix_model limit rule_limit"
+        " analysis proofs display files limit rule_limit"
     ),
     "numerics": (
         "errors arguments formats random codegen geometry models simulation validation plots"

@@ -1,0 +1,141 @@
+"""What theorem and integrators ask of a model at points: one interface, several ways to answer."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from derive import Limit
+
+from ..codegen.deferred_sigint import compiling_to_the_end
+from ..codegen.finite_sums import SampledFunction
+from ..codegen.functions import CompiledFunction
+from ..geometry import at_points, projections
+from ..geometry.at_points import Layout
+from ..geometry.small_matrices import Array, bound
+
+CHUNK_BYTES = 2**24
+"""Bound on the values held at a time for a batch of points."""
+
+Function = CompiledFunction | SampledFunction
+
+
+class LocalModel(ABC):
+    """Equation, normal space and maps onto Γ at many points, arrays of shape (P, N)."""
+
+    limit: Limit
+
+    @property
+    @abstractmethod
+    def is_noisy(self) -> bool:
+        """Whether the equation has a diffusion."""
+
+    @abstractmethod
+    def equations(self, points: Array) -> tuple[Array, Array]:
+        """Itô drift b, shape (P, N), and diffusion matrix s, shape (P, N, m), on Γ."""
+
+    @abstractmethod
+    def frames(self, points: Array) -> tuple[Array, Array]:
+        """Non-zero eigenvalues of H, descending (P, K), and eigenvectors as rows (P, K, N)."""
+
+    def spectrum(self, points: Array) -> Array:
+        """Non-zero eigenvalues of H, descending, shape (P, K)."""
+        return self.frames(points)[0]
+
+    @abstractmethod
+    def regularizer(self, points: Array) -> Array:
+        """Reg, shape (P,)."""
+
+    @abstractmethod
+    def retractions(self, points: Array) -> Array:
+        """Nearest points of Γ; NaN where none was found."""
+
+    @abstractmethod
+    def flow_ends(self, points: Array) -> Array:
+        """Ends of the gradient flow, close to Γ."""
+
+    @abstractmethod
+    def descent_ends(self, points: Array, velocities: Array, rates: tuple[float, float]) -> Array:
+        """Ends of gradient descent with `rates` (α, β), close to Γ."""
+
+
+class KernelModel(LocalModel):
+    """A model by generated functions, that compiled kernels call at each point."""
+
+    @property
+    @abstractmethod
+    def layout(self) -> Layout:
+        """What `values` computes, in which order."""
+
+    @property
+    @abstractmethod
+    def values(self) -> Function:
+        """Packed derivatives at a point of Γ, as `layout` says."""
+
+    @property
+    @abstractmethod
+    def constraints(self) -> Function:
+        """[F | DF] at any point: the constraints and their derivatives."""
+
+    @property
+    @abstractmethod
+    def constraint_count(self) -> int:
+        """Number of constraints; they may be redundant."""
+
+    @property
+    @abstractmethod
+    def loss_gradient(self) -> Function:
+        """∇L at any point."""
+
+    @property
+    def onto(self) -> tuple[Any, tuple[int, int]]:
+        """What the kernels of `projections` ask for: the constraints, their number, their rank."""
+        return self.constraints.batch, (self.constraint_count, int(self.layout.rank))
+
+    @property
+    def is_noisy(self) -> bool:
+        """Whether the equation has a diffusion."""
+        return self.layout.noise != 0 and self.layout.columns > 0
+
+    def equations(self, points: Array) -> tuple[Array, Array]:
+        """Itô drift b, shape (P, N), and diffusion matrix s, shape (P, N, m), on Γ."""
+        n = self.layout.dimension
+        return self._at_points(at_points.equations, points, (n,), (n, self.layout.columns))
+
+    def frames(self, points: Array) -> tuple[Array, Array]:
+        """Non-zero eigenvalues of H, descending (P, K), and eigenvectors as rows (P, K, N)."""
+        n, k = self.layout.dimension, self.layout.rank
+        return self._at_points(at_points.frames, points, (k,), (k, n))
+
+    def retractions(self, points: Array) -> Array:
+        """Nearest points of Γ; NaN where none was found."""
+        return _moved(points, projections.retractions, *self.onto)
+
+    def flow_ends(self, points: Array) -> Array:
+        """Ends of the gradient flow, close to Γ."""
+        return _moved(points, projections.flow_ends, self.loss_gradient.batch, *self.onto)
+
+    def descent_ends(self, points: Array, velocities: Array, rates: tuple[float, float]) -> Array:
+        """Ends of gradient descent with `rates` (α, β), close to Γ."""
+        model = (self.loss_gradient.batch, *self.onto, rates)
+        return _moved(points, projections.descent_ends, *model, velocities)
+
+    @compiling_to_the_end()
+    def _at_points(
+        self, kernel: Callable[..., None], points: Array, *shapes: tuple[int, ...]
+    ) -> tuple[Array, Array]:
+        first, second = (np.empty((len(points), *shape)) for shape in shapes)
+        chunk = max(1, CHUNK_BYTES // (8 * self.layout.next_at))
+        for start in range(0, len(points), chunk):
+            part = slice(start, start + chunk)
+            kernel(self.values(points[part]), self.layout, first[part], second[part])
+        return first, second
+
+
+def _moved(points: Array, kernel: Any, *model: Any) -> Array:
+    moved = points.copy()
+    bound(kernel, *model, moved)(*model, moved)
+    return moved
