@@ -166,7 +166,7 @@ class NoisyGradientDescent:
             "noisy_loss": noisy,
             "weights": weights,
             "noise": noise,
-            "law": _law(self.law, noise),
+            "law": checked_law(self.law, noise),
         }
         for name, value in normal.items():
             object.__setattr__(self, name, value)

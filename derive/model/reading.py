@@ -138,14 +138,13 @@ def read_symbols(name: str, given: Any, may_be_empty: bool = False) -> tuple[sp.
 
 def holds_matrices(given: Any) -> bool:
     """Whether some of the symbols stand for matrices."""
-    return isinstance(given, sp.MatrixSymbol) or any(
-        isinstance(s, sp.MatrixSymbol) for s in sequence(given)
-    )
+    several = given if isinstance(given, list | tuple) else (given,)
+    return any(isinstance(s, sp.MatrixSymbol) for s in several)
 
 
 def read_matrices(name: str, given: Any) -> tuple[Any, ...]:
     """Different symbols, of matrices or real numbers; a `ProblemError` names the argument."""
-    several = (given,) if isinstance(given, sp.MatrixSymbol) else sequence(given)
+    several = (given,) if isinstance(given, sp.MatrixSymbol) else sequence(given, name)
     numbers = [s for s in several if not isinstance(s, sp.MatrixSymbol)]
     if numbers and name == "weights":
         raise ProblemError(f"weights: expected matrices alone or numbers alone, got {several}")
