@@ -24,7 +24,7 @@ from ..symbolic.linear import are_clearly_independent
 from ..symbolic.means import Samples
 from ..symbolic.roots import random_values
 from ..symbolic.zero_tests import Verdict
-from ..theory.katzenberger import NormalFrame
+from ..theory.katzenberger import Splitting
 from .constraints import Square, read_squares
 from .discovery import find_manifold
 from .manifold import Manifold
@@ -93,13 +93,8 @@ class SampledManifold(Manifold):
         return (0,)
 
     @property
-    def frame(self) -> NormalFrame | None:
+    def splitting(self) -> Splitting | None:
         """None: the normal space of n samples is not worth writing."""
-        return None
-
-    @property
-    def projector(self) -> sp.Matrix | None:
-        """None, as the frame."""
         return None
 
     @cached_property

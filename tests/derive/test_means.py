@@ -392,3 +392,13 @@ def test_a_mean_is_an_expression() -> None:
     assert pickle.loads(pickle.dumps(mean)) == mean
     assert mean != Mean(mean.args[0], {x1: [1, 3], y: [0, 0]}, eta)
     assert sp.srepr(mean) != sp.srepr(Mean(mean.args[0], {x1: [1, 3], y: [0, 0]}, eta))
+
+
+def test_a_limit_over_samples_has_no_closed_form_of_a_few_of_them() -> None:
+    """Γ of few samples has a closed form, which must not be taken for that of all."""
+    limit = derive_limit(many(3, 2)[0].written_out([0]))
+    assert limit.projector is not None
+    ours = derive_limit(replace(many(1, 2)[0]))
+    assert ours.projector is None
+    assert ours.manifold.frame is None
+    assert ours.drift is None
