@@ -54,7 +54,7 @@ def one_increment(row: np.ndarray, lay: at_points.Layout, kick: np.ndarray) -> n
 
 
 def assert_same_increments(fast: CompiledLimit, points: np.ndarray) -> None:
-    lay, rows = fast.layout, fast.values(points)
+    lay, rows = fast.model.layout, fast.model.values(points)
     kick = np.random.default_rng(2).normal(size=(lay.columns, LANES))
     moved, smallest = blocks.increments(rows, lay, kick, SPAN)
     scale = np.abs(moved).max()
@@ -91,14 +91,14 @@ def test_all_settle_where_each_does(entry: Entry) -> None:
     points = on_the_manifold(fast, entry)
     points += 0.05 * np.random.default_rng(3).normal(size=points.shape)
     expected = points.copy()
-    one = bound(projections.settle, *fast.onto, expected[0])
+    one = bound(projections.settle, *fast.model.onto, expected[0])
     assert settled_by(fast, points, EVERY).all()
-    assert all(one(*fast.onto, point) for point in expected)
+    assert all(one(*fast.model.onto, point) for point in expected)
     np.testing.assert_allclose(points, expected, rtol=0, atol=AGREEMENT * np.abs(points).max())
 
 
 def settled_by(fast: CompiledLimit, points: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    arguments = (*fast.onto, points, wanted)
+    arguments = (*fast.model.onto, points, wanted)
     return bound(blocks.settle_all, *arguments)(*arguments)
 
 
@@ -110,9 +110,10 @@ def test_no_lane_sees_its_neighbours(stranger: float) -> None:
     points = on_the_manifold(fast, entry)
     changed, odd = points.copy(), np.arange(LANES) % 2 == 1
     changed[odd] = stranger
-    kick = np.random.default_rng(2).normal(size=(fast.layout.columns, LANES))
+    kick = np.random.default_rng(2).normal(size=(fast.model.layout.columns, LANES))
     found = [
-        blocks.increments(fast.values(p), fast.layout, kick, SPAN)[0] for p in (points, changed)
+        blocks.increments(fast.model.values(p), fast.model.layout, kick, SPAN)[0]
+        for p in (points, changed)
     ]
     np.testing.assert_array_equal(found[0][:, ~odd], found[1][:, ~odd])
     points += 0.05
