@@ -113,6 +113,15 @@ class UpdateRule(WithoutCaches):
         return len(self.weights)
 
     @property
+    def coordinates(self) -> tuple[sp.Symbol, ...]:
+        """The weights: a rule has no matrices for weights."""
+        return self.weights
+
+    @property
+    def traces(self) -> None:
+        """None: a rule is not stated in words of matrices."""
+
+    @property
     def state(self) -> tuple[sp.Symbol, ...]:
         """Weights, then memory."""
         return self.weights + self.memory

@@ -20,7 +20,8 @@ from ..codegen.functions import CompiledFunction, compile_function
 from ..errors import ArgumentError
 from ..geometry.slow_motion import Indices, Mixture, SlowMotion
 from ..geometry.small_matrices import Array
-from .compiled_limit import CHUNK_BYTES, CompiledLimit, compile_limit
+from .compiled_limit import CompiledLimit, compile_limit
+from .local_model import CHUNK_BYTES
 
 LARGEST_STEP = 0.02
 """Step size, in units of 1/λ_max, from which the limit α → 0 is extrapolated."""
