@@ -18,9 +18,19 @@ from numerics.codegen.kernels import compiled
 ROOT = Path(__file__).parent.parent.parent
 PROGRAM = """
 import numpy as np
+import sympy as sp
+from numerics import compile_function
 from numerics.geometry.projections import distance
-print(distance(np.array([3.0, 4.0]), np.zeros(2)))
+x = sp.Symbol("x", real=True)
+print(distance(np.array([3.0, 4.0]), np.zeros(2)), compile_function((x,), x + 1, "f")([1.0]))
 """
+CHANGES = {
+    "geometry/small_matrices.py": ("total += x[i] * y[i]", "total += 4 * x[i] * y[i]"),
+    "codegen/functions.py": (
+        "expr: sp.Integer) -> str:\n        return repr(float(expr))",
+        "expr: sp.Integer) -> str:\n        return repr(2 * float(expr))",
+    ),
+}
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +46,7 @@ def twice(x: float) -> float:
 
 
 def test_a_change_in_another_file_is_seen(tmp_path) -> None:
-    """`distance` stands in one file, and the inner product that it calls in another."""
+    """In what a hand-written kernel calls (`distance` an inner product), and in the generator."""
     for package in ("derive", "numerics"):
         shutil.copytree(ROOT / package, tmp_path / package)
 
@@ -45,13 +55,13 @@ def test_a_change_in_another_file_is_seen(tmp_path) -> None:
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
         return done.stdout.strip()
 
-    assert run() == "5.0"
-    called = tmp_path / "numerics" / "geometry" / "small_matrices.py"
-    text = called.read_text(encoding="utf-8")
-    changed = text.replace("total += x[i] * y[i]", "total += 4 * x[i] * y[i]")
-    assert changed != text
-    called.write_text(changed, encoding="utf-8")
-    assert run() == "10.0"
+    assert run() == "5.0 2.0"
+    for name, (old, new) in CHANGES.items():
+        path = tmp_path / "numerics" / name
+        text = path.read_text(encoding="utf-8")
+        assert text.count(old) == 1
+        path.write_text(text.replace(old, new), encoding="utf-8")
+    assert run() == "10.0 3.0"
 
 
 def damaged(content: bytes) -> list[bytes]:
