@@ -306,7 +306,7 @@ def _equation(limit: LimitingEquation) -> list[Statement]:
 def _in_chart(form: IntrinsicForm) -> Statement:
     a, tau = sp.Matrix(form.drift), sp.Matrix(form.diffusion)
     theta = ", ".join(map(str, form.coordinates))
-    text = f"d({theta}) = {text_of(a)} dt + {text_of(tau)} dB"
+    text = f"d({theta}) = {text_of(a)} dt" + (f" + {text_of(tau)} dB" if any(tau) else "")
     left = [x for s in form.coordinates for x in (s, ", ")][:-1]
     if not any(tau):
         parts = (Formula(("d(", *left, r") = a\,dt")), Equality("a", a))

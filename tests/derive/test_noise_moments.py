@@ -1,88 +1,119 @@
-"""Reg and Σ where noise is given by its gradient, averaged over, or bound later."""
+"""Reg, Σ and penalties of models that few other tests state, and what is decided from them."""
 
+from __future__ import annotations
+
+import pytest
 import sympy as sp
 
-from derive import (
-    CustomLaw,
-    Gaussian,
-    Independent,
-    Minibatch,
-    NoisyGradientDescent,
-    derive_limit,
+from derive import CustomLaw, Gaussian, NoisyGradientDescent, alpha, derive_limit, sigma
+from derive.analysis.exceptional_values import exceptional_values
+from derive.derivation.classification import _all
+from derive.derivation.noise_moments import _average
+from derive.symbolic.zero_tests import Basis, Verdict
+from derive.theory.katzenberger import Relaxation, solve_lyapunov
+
+w1, w2, w3 = sp.symbols("w1:4", real=True)
+e1, e2 = sp.symbols("e1:3", real=True)
+k = sp.Symbol("k", real=True)
+HYPERBOLA = (w1 * w2 - 1) ** 2 / 2
+G = sp.Matrix([[1, w2], [w1, 3]])
+C = sp.Matrix([[2, 1], [1, 5]])
+Z = sp.Matrix([2, -1])
+
+
+@pytest.mark.parametrize(
+    ("law", "second_moment"),
+    [
+        (Gaussian(C), C),
+        (CustomLaw(sp.zeros(2), [(Z, sp.Rational(1, 3))]), Z * Z.T / 3),
+        (CustomLaw(C, [(Z, 4), ((0, 1), 1)]), C + 4 * Z * Z.T + sp.diag(0, 1)),
+    ],
+    ids=["covariance", "jumps", "both"],
 )
-from derive.derivation.noise_moments import noise_moments
-
-x, y, a, b = sp.symbols("x y a b", real=True)
-z1, z2 = sp.symbols("zeta1 zeta2", real=True)
-LOSS = (x * y - 1) ** 2 / 2
-MATRIX = sp.Matrix([[1, x], [y, 2]])
-COVARIANCE = [[2, 1], [1, 3]]
+def test_gradient_noise_of_any_law(law, second_moment):
+    problem = NoisyGradientDescent.from_gradient_noise(HYPERBOLA, G, (w1, w2), (e1, e2), law=law)
+    found = derive_limit(problem).moments.covariance
+    assert (found - G * second_moment * G.T).applyfunc(sp.expand) == sp.zeros(2)
 
 
-def given(law):
-    return NoisyGradientDescent.from_gradient_noise(LOSS, MATRIX, (x, y), (a, b), law=law)
+def test_average_over_noise_of_fixed_size():
+    quadratic = w1 * e1**2 + w2 * e1 * e2 + w3 * e2**2 + 7 * e1 + w1 * w2
+    mean = _average(quadratic, (e1, e2), C)
+    assert sp.expand(mean - (2 * w1 + w2 + 5 * w3 + w1 * w2)) == 0
 
 
-def stated(law):
-    """The same noise, linear in η, as a noisy loss: its gradient must be a gradient in w."""
-    noisy = LOSS + a * (x + y**2 / 2) + b * (x**2 / 2 + 2 * y)
-    return NoisyGradientDescent(LOSS, noisy, (x, y), (a, b), law=law)
+def labels(penalty=0, **setting):
+    return NoisyGradientDescent(
+        HYPERBOLA, (w1 * w2 - 1 - e1) ** 2 / 2, (w1, w2), (e1,), penalty=penalty, **setting
+    )
 
 
-SYMMETRIC = sp.Matrix([[1, x], [y, 2]])
+def test_a_penalty_that_cancels_the_drift():
+    laplacian = w1**2 + w2**2  # on Γ, where the drift of label noise is −¼ P∇ΔL
+    outcomes = {
+        sign: derive_limit(labels(sign * alpha * sigma**2 * laplacian / 4)).outcome.value
+        for sign in (1, -1)
+    }
+    assert outcomes == {1: "deterministic", -1: "trivial"}
 
 
-def test_gradient_noise_with_a_covariance():
-    moments = noise_moments(given(Gaussian(COVARIANCE)))
-    assert moments.regularizer == 0
-    assert sp.expand(moments.covariance - MATRIX * sp.Matrix(COVARIANCE) * MATRIX.T) == sp.zeros(2)
-    same = noise_moments(stated(Gaussian(COVARIANCE)))
-    assert sp.expand(moments.covariance - same.covariance) == sp.zeros(2)
+def test_a_penalty_at_a_step_beside_a_regularizer():
+    noisy = HYPERBOLA + w1**2 * e1**2 / 2
+
+    def drift(penalty):
+        problem = NoisyGradientDescent(HYPERBOLA, noisy, (w1, w2), (e1,), penalty=penalty)
+        return derive_limit(problem).at_step(sp.Rational(1, 10))
+
+    plain, pulled = drift(0), drift(alpha * sigma**2 * w2**2)
+    along = plain.projector * sp.Matrix([0, 2 * w2])
+    assert pulled.check(plain.drift - along / 10)
+    assert not pulled.check(plain.drift)
 
 
-def test_gradient_noise_with_jumps():
-    law = CustomLaw(COVARIANCE, [((2, -1), 3), ((0, 1), sp.Rational(1, 2))])
-    moments = noise_moments(given(law))
-    spread = sp.Matrix(COVARIANCE) + 3 * sp.Matrix([[4, -2], [-2, 1]]) + sp.diag(0, 1) / 2
-    assert sp.expand(moments.covariance - MATRIX * spread * MATRIX.T) == sp.zeros(2)
-    same = noise_moments(stated(law))
-    assert sp.expand(moments.covariance - same.covariance) == sp.zeros(2)
+def test_parameters_of_a_penalty_are_bound():
+    limit = derive_limit(labels(k * alpha * sigma**2 * w1**2, parameters=(k,)))
+    bound = limit.subs({k: 3})
+    assert k not in bound.moments.penalty.free_symbols
+    assert bound.check(derive_limit(labels(3 * alpha * sigma**2 * w1**2)).drift)
 
 
-def test_the_average_over_noise_of_fixed_size():
-    """L̂ quadratic in minibatch weights ζ of covariance M: E f(ζ) = f(0) + ½ M:∇²f."""
-    law = Independent({(z1, z2): Minibatch(2, 1), a: Gaussian()})
-    r = x * y - 1
-    noisy = LOSS + r * (1 + z1 + z1**2 * x + z1 * z2 * y) * a**2 / 2 + r * z2 * a * y
-    problem = NoisyGradientDescent(LOSS, noisy, (x, y), (z1, z2, a), law=law)
-    moments = noise_moments(problem)
-    # n = 2, B = 1, without replacement: Cov ζ = 2 (I − 11ᵀ/2) = [[1, −1], [−1, 1]].
-    expected = r * (1 + x - y) / 2
-    assert sp.expand(moments.regularizer - expected) == 0
+def test_a_penalty_survives_a_file(tmp_path):
+    limit = derive_limit(labels(alpha * sigma**2 * w1**2))
+    limit.save(tmp_path / "limit.json")
+    again = type(limit).load(tmp_path / "limit.json")
+    assert again.moments.penalty == limit.moments.penalty == w1**2
+    assert again.check(limit.drift)
 
 
-def test_the_average_of_the_noise_over_noise_of_fixed_size():
-    law = Independent({(z1, z2): Minibatch(2, 1), a: Gaussian()})
-    noisy = LOSS + (x * y - 1) * a * (3 + z1 + 2 * z2)
-    problem = NoisyGradientDescent(LOSS, noisy, (x, y), (z1, z2, a), law=law)
-    # E (3 + ζ₁ + 2ζ₂)² = 9 + 1 + 4 − 4, with Σ = that times ∇r ∇rᵀ.
-    slope = sp.Matrix([y, x])
-    assert sp.expand(noise_moments(problem).covariance - 10 * slope * slope.T) == sp.zeros(2)
+@pytest.mark.parametrize("sizes", [(1, 2), (2, 1)])
+def test_label_noise_of_two_sizes_is_no_multiple_of_the_hessian(sizes):
+    residuals = (w1 * w2 - 1, w3 - w1)
+    loss = sum(r**2 for r in residuals) / 2
+    push = sum(size * e * r for size, e, r in zip(sizes, (e1, e2), residuals, strict=True))
+    problem = NoisyGradientDescent(loss, loss + push, (w1, w2, w3), (e1, e2))
+    assert derive_limit(problem).classification.hessian_multiple is None
 
 
-def test_bound_later_or_before_is_the_same():
-    c, k = sp.symbols("c k", positive=True)
-    noisy = LOSS + c * x * a**2 / 2 + a * k * y
-    sigma, alpha = sp.symbols("sigma alpha")
-    problem = NoisyGradientDescent(LOSS, noisy, (x, y), (a,), parameters=(c, k))
-    late = noise_moments(problem).subs({c: 2, k: 3})
-    early = noise_moments(problem.subs({c: 2, k: 3}))
-    assert late == early
-    assert not (late.regularizer.free_symbols | late.covariance.free_symbols) & {c, k, sigma, alpha}
+def test_one_no_is_a_no():
+    yes = Verdict(True, Basis.NUMERICAL, "small")
+    no = Verdict(False, Basis.WITNESS, "large")
+    unknown = Verdict(None, Basis.UNDECIDED, "?")
+    assert _all([yes, no]) is no
+    assert _all([unknown, yes, no]) is no
+    assert _all([yes, unknown]) is unknown
 
 
-def test_a_limit_with_gradient_noise_is_that_of_its_loss():
-    law = Gaussian(COVARIANCE)
-    point = {x: 2, y: sp.Rational(1, 2)}
-    drifts = [derive_limit(problem).drift.subs(point) for problem in (given(law), stated(law))]
-    assert sp.simplify(drifts[0] - drifts[1]) == sp.zeros(2, 1)
+def test_lyapunov_equation_with_momentum_off_the_eigenbasis():
+    m = sp.Matrix([[2, 1], [3, 5]])
+    right = sp.Matrix([[1, 2], [2, 7]])
+    tau, gamma = sp.Rational(1, 7), sp.Rational(2, 11)
+    y = solve_lyapunov(m, right, Relaxation(tau, gamma))
+    commuted = m**2 * y - 2 * m * y * m.T + y * m.T**2
+    assert (m * y + y * m.T - tau * m * y * m.T + gamma * commuted - right) == sp.zeros(2)
+    assert y == y.T
+
+
+def test_complex_exceptional_values_are_left_out():
+    noisy = HYPERBOLA + (k**3 - 1) * w1**2 * e1**2
+    limit = derive_limit(NoisyGradientDescent(HYPERBOLA, noisy, (w1, w2), (e1,), parameters=(k,)))
+    assert exceptional_values(limit) == ({k: sp.Integer(1)},)
