@@ -97,7 +97,7 @@ class RuleLimit(Limit):
         Parameters
         ----------
         step : number or Expr
-            α > 0 at which the rule is drawn to Γ; `derive.alpha` by default.
+            α > 0 at which the rule is drawn to Γ; `derive.alpha` by default; 0 for α → 0.
         momentum : number
             0: momentum is part of the rule.
 
@@ -107,10 +107,14 @@ class RuleLimit(Limit):
             If the rest states do not attract at that step, or the law has rare jumps.
         """
         size = read_expression("step", step)
-        if not size.is_positive:
+        if not (size.is_positive or size == 0):
             raise ProblemError(f"step: expected a positive step size α, got {step!r}")
         if momentum != 0:
             raise ProblemError(f"momentum: it is part of the update rule; got {momentum!r}")
+        if size == 0:
+            equation = RuleEquation(self.equation.power)
+            known = RuleDerivation(self.motion, self.classification, equation)
+            return RuleLimit.of(self.problem, known)
         known = RuleDerivation(self.motion, self.classification, self.equation)
         return RuleLimit.of(self.problem, at_fixed_step(known, size))
 

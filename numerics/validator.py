@@ -241,6 +241,13 @@ def exponents(limit: Limit) -> tuple[float, float]:
 
 def _require_stable(predicted: CompiledLimit, alpha: float, settings: Settings) -> None:
     start, beta = np.array(settings.start), settings.momentum
+    if not predicted.is_projected:
+        if not np.isfinite(predicted.beginnings(start)).all():
+            raise ArgumentError(
+                f"start: without noise the rule does not end on Γ from {settings.start}; start "
+                "closer to Γ"
+            )
+        return  # that the rule attracts at its step was checked when the limit was derived
     end = predicted.descent_limit(start, alpha, beta)
     check_arrival(predicted, end, f"gradient descent with α = {alpha:g} from {settings.start}")
     problem = predicted.limit.problem

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import mpmath
 import sympy as sp
@@ -49,6 +49,9 @@ class RuleEquation:
 
     power: sp.Expr | None
     step: sp.Expr = sp.S.Zero
+
+    momentum: ClassVar[sp.Expr] = sp.S.Zero
+    """None beside the rule, of which it is a part."""
 
     @property
     def name(self) -> str:
