@@ -13,6 +13,7 @@ import sympy as sp
 from ..analysis.exceptional_values import exceptional_values
 from ..derivation.classification import Outcome
 from ..derivation.limiting_equation import LimitingEquation
+from ..model.problem import NoisyGradientDescent
 from ..proofs.certificate import Certificate, attempted_certificate
 from ..symbolic.zero_tests import Basis
 from .latex_layout import Page
@@ -113,10 +114,13 @@ def explain(limit: LimitingEquation) -> Explanation:
         return tuple(by_label[label] for label in labels if label in by_label)
 
     sections = (
-        ("The noise model", pick("loss", "noisy loss", "gradient noise", "penalty", "noise")),
+        (
+            "The noise model",
+            pick("loss", "noisy loss", "gradient noise", "penalty", "noise", "samples"),
+        ),
         (
             "The zero-loss manifold",
-            (*pick("Γ", "not on Γ", "projector on Γ"), _spectral_gap(limit)),
+            (*pick("Γ", "not on Γ", "projector on Γ"), *_spectral_gap(limit)),
         ),
         ("Moments of the noise", (*_definitions(limit), *pick("Reg", "Reg on Γ"))),
         (
@@ -131,8 +135,10 @@ def explain(limit: LimitingEquation) -> Explanation:
     return Explanation(sections, tuple(_hypotheses(limit, certificate)))
 
 
-def _spectral_gap(limit: LimitingEquation) -> Statement:
+def _spectral_gap(limit: LimitingEquation) -> Iterator[Statement]:
     """Range of the non-zero eigenvalues of H over a few points of Γ."""
+    if limit.problem.samples is not None:
+        return  # those of a few samples say nothing of all
     probe = limit.manifold.probe
     few = list(itertools.islice(limit.manifold.local(), FEW))
     curvatures = [x for geometry in few for x in probe.spectrum(geometry)]
@@ -142,7 +148,7 @@ def _spectral_gap(limit: LimitingEquation) -> Statement:
         f"non-zero eigenvalues from {low} to {high} over {count} points of Γ; the smallest is the "
         f"rate of the fast phase, and gradient descent is stable for α < 2/{high}"
     )
-    return Statement("spectrum of H", text, (Words(text),))
+    yield Statement("spectrum of H", text, (Words(text),))
 
 
 def _definitions(limit: LimitingEquation) -> Iterator[Statement]:
@@ -203,11 +209,13 @@ def _hypotheses(limit: LimitingEquation, certificate: Certificate) -> Iterator[H
     checked, sampled = Standing.CHECKED, Standing.SAMPLED
     yield Hypothesis("L̂(w, 0) = L(w)", "verified when the problem was stated", checked)
     yield Hypothesis("L ≥ 0 near Γ", f"H has no negative eigenvalue {points}", sampled)
-    yield Hypothesis(
+    of_few = f"the rank holds {points}; Γ follows its tangent space at the base point{proved}"
+    rank = Hypothesis(
         f"Γ is a manifold of dimension {m.dimension} and H has rank {m.codimension} on it",
-        f"the rank holds {points}; Γ follows its tangent space at the base point{proved}",
-        sampled,
+        of_few if limit.problem.samples is None else _rank_of_samples(limit.problem),
+        sampled if limit.problem.traces is None else Standing.ASSUMED,
     )
+    yield rank
     yield _smoothness(limit)
     yield Hypothesis(
         "the start lies in a neighbourhood that gradient descent attracts to Γ",
@@ -230,6 +238,12 @@ def _hypotheses(limit: LimitingEquation, certificate: Certificate) -> Iterator[H
     if limit.problem.parameters:
         names = ", ".join(map(str, limit.problem.parameters))
         yield Hypothesis(f"{names} take generic values", _exceptions(limit))
+
+
+def _rank_of_samples(problem: NoisyGradientDescent) -> str:
+    if problem.traces is not None:
+        return "the samples are taken to be independent; tried out on a few of small matrices"
+    return "the rank is that at weights, found in floats, that fit all samples"
 
 
 def _smoothness(limit: LimitingEquation) -> Hypothesis:

@@ -381,6 +381,14 @@ def test_moments_of_a_mean_are_those_of_the_problem_written_out() -> None:
             assert gap < 1e-13, (name, ask)
 
 
+def test_the_explanation_says_what_rests_on_a_few_samples() -> None:
+    text = str(derive_limit(many(40, 3)[0]).explain())
+    assert "the rank is that at weights, found in floats, that fit all samples" in text
+    assert "samples: n = 40; eta drawn for each sample" in text
+    assert "spectrum of H" not in text
+    assert "on 3 of 40 samples" in text
+
+
 def test_a_mean_is_an_expression() -> None:
     mean = Mean(a1 * x1 + eta * x1**2, {x1: [1, 2], y: [0, 0]}, eta)
     assert mean.free_symbols == {a1, eta}
