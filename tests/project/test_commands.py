@@ -228,7 +228,7 @@ def test_no_code_is_loaded_or_compiled_where_an_interrupt_could_break_it(monkeyp
     load, unprotected, loaded = FunctionCache.load_overload, [], []
 
     def watched(cache, *arguments):
-        loaded.append(cache)
+        loaded.append(cache._py_func.__name__)
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             unprotected.append(cache)
         return load(cache, *arguments)
@@ -246,5 +246,5 @@ def test_no_code_is_loaded_or_compiled_where_an_interrupt_could_break_it(monkeyp
     simulate_limit(fast, (0.6, 0.8), time=0.1, **settings)
     fast.spectrum((0.6, 0.8))
     compile_function((w1,), w1, "identity")([1.0])
-    assert len(loaded) > 5
+    assert {"advance", "limit", "identity"} <= set(loaded), "code of this model, at least"
     assert not unprotected
