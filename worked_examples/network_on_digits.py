@@ -2,8 +2,30 @@
 
 Three networks in JAX, on images of scikit-learn's digits (`pip install .[networks,examples]`), tell
 even digits from odd ones, targets ±1 under squared loss; 48 images, all other 1749 for testing.
-They are trained to Γ by Levenberg–Marquardt; then noisy training moves them along it, and so does
-the limit at the same step size, in a few steps of its flow.
+They are trained to Γ by Levenberg–Marquardt; then noisy training at αλ₁ = 0.5 moves them along it,
+and so does the limit at that step size, in a few steps of its flow. At the end, ± one standard error:
+
+    network, noise                      iterations   training          at step   α → 0
+    dense, N = 16 641, label noise      20 000       205.02 ± 0.02     204.99    206.46    tr H, from 214.22
+    dense, dropout of hidden units      20 000       0.3396 ± 0.0007   0.3389    0.3395    Reg, from 0.5743
+    convolutions, N = 13 121, labels     5 000       196.89 ± 0.06     196.88    197.79    tr H, from 203.14
+
+The error in classifying other images hardly changes on this stretch: 17.3 % and 19.3 % wrong signs,
+in training as on the limit. In 20 000 iterations this noise goes a twentieth of the way that the
+flow does in twenty of its steps, each as long as the last: the limit takes 4 s of the processor, and
+a path of training 5 s, however small σ and α are for the limit, as 1/(α²σ²) for training.
+
+The picture: what the noise lowers above, the test error below; dots are the mean over six paths
+(four for convolutions) with bars of three standard errors, at the points of Γ next to the iterates.
+
+    python worked_examples/network_on_digits.py
+
+takes some three minutes on two cores and 0.6 GB.
+
+References
+----------
+Shalova, Schlichting, Peletier, arXiv 2404.12293, Theorems A and B; Blanc, Gupta, Valiant, Valiant,
+COLT 2020.
 """
 
 from __future__ import annotations
@@ -11,6 +33,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import jax
@@ -22,7 +45,7 @@ from sklearn.datasets import load_digits
 
 from derive import Gaussian, derive_limit
 from numerics import simulate_descent, simulate_limit
-from numerics.networks import Course, Network, dropout, label_noise, train
+from numerics.networks import Course, Network, NetworkLimit, dropout, label_noise, train
 from numerics.networks.mechanisms import Mechanism
 from numerics.plots.courses import Curve, courses
 
@@ -73,10 +96,19 @@ class Experiment:
     followed: str
     paths: int = 6
 
+    @cached_property
+    def limit(self) -> NetworkLimit:
+        """The limit α → 0, at the end of training to Γ."""
+        return derive_limit(train(Network(self._residuals, self.params, self.mechanism)))
+
+    @property
+    def alpha(self) -> float:
+        """The step size with αλ₁ = 0.5 on Γ."""
+        return 0.5 / self.limit.origin.values[-1]
+
     def run(self) -> tuple[str, list[Curve], list[Curve]]:
         """A sentence, and the curves of what is followed and of the test error."""
-        limit = derive_limit(train(Network(self._residuals, self.params, self.mechanism)))
-        alpha = 0.5 / limit.origin.values[-1]
+        limit, alpha = self.limit, self.alpha
         span = self.iterations / limit.iterations(1.0, alpha, self.sigma)
         began = time.process_time()
         flows = [
@@ -111,6 +143,29 @@ class Experiment:
             self._curves("test", training, flows),
         )
 
+    def beyond(self, iterations: int) -> tuple[str, list[Curve], list[Curve]]:
+        """The same of the limit alone, as far as that many iterations would go."""
+        per_time = self.limit.iterations(1.0, self.alpha, self.sigma)
+        began = time.process_time()
+        flow = simulate_limit(
+            self.limit,
+            time=iterations / per_time,
+            alpha=self.alpha,
+            record=33,
+            test=self._test_error,
+        )
+        spent = time.process_time() - began
+        curves = [
+            [Curve("limit at this α", flow.times * per_time, flow[name][0])]
+            for name in (self.followed, "test")
+        ]
+        sentence = (
+            f"{self.title}, to {iterations} iterations: {self.followed} "
+            f"{flow[self.followed][0, -1]:.4g}, wrong signs {flow['test'][0, 0]:.1%} → "
+            f"{flow['test'][0, -1]:.1%} by the limit, in {spent:.0f} s"
+        )
+        return sentence, curves[0], curves[1]
+
     def _residuals(self, params: Any) -> Any:
         return self.model(params, INPUTS[:SAMPLES]) - TARGETS[:SAMPLES]
 
@@ -144,7 +199,7 @@ CONV = [
     dense(7, 64, 1),
 ]
 EXPERIMENTS = (
-    Experiment("label noise", perceptron, MLP, label_noise(), 0.2, 20_000, "trace"),
+    Experiment("label noise", perceptron, MLP, label_noise(), 0.2, 60_000, "trace", 4),
     Experiment(
         "dropout of hidden units",
         perceptron,
@@ -158,18 +213,19 @@ EXPERIMENTS = (
         "label noise, convolutions", convolutional, CONV, label_noise(), 0.2, 5_000, "trace", 4
     ),
 )
+FAR = 2_000_000
 NAMES = {"trace": "tr H", "regularizer": "Reg"}
 
 
 def picture(experiments: tuple[Experiment, ...] = EXPERIMENTS) -> Figure:
     """What is followed, and the test error, of every network."""
-    panels = {}
-    for experiment in experiments:
-        sentence, followed, test = experiment.run()
-        print(sentence, flush=True)
-        panels[f"{experiment.title}: {NAMES[experiment.followed]}"] = followed
-        panels[f"{experiment.title}: test error"] = test
-    return courses(panels, "iterations")
+    runs = [(x.title, x.followed, x.run()) for x in experiments]
+    far = experiments[0]
+    runs.insert(1, (f"{far.title}, further", far.followed, far.beyond(FAR)))
+    print("\n".join(sentence for _, _, (sentence, _, _) in runs))
+    above = {f"{title}: {NAMES[name]}": curves for title, name, (_, curves, _) in runs}
+    below = {f"{title}: test error": curves for title, _, (_, _, curves) in runs}
+    return courses(above | below, "iterations", len(runs))
 
 
 if __name__ == "__main__":

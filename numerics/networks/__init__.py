@@ -11,6 +11,12 @@ Install with the extra `networks`. State a `Network` by its residuals, parameter
 from .comparison import NetworkReport, validate_network_limit
 from .course import Course
 from .descent import simulate_network_descent
+from .estimators import (
+    estimated_label_noise_flow,
+    estimated_regularizer,
+    estimated_regularizer_flow,
+    estimated_trace,
+)
 from .flow import simulate_network_limit
 from .geometry import train
 from .limit import NetworkLimit
@@ -38,6 +44,10 @@ __all__ = [
     "additive_noise",
     "dropconnect",
     "dropout",
+    "estimated_label_noise_flow",
+    "estimated_regularizer",
+    "estimated_regularizer_flow",
+    "estimated_trace",
     "input_noise",
     "label_noise",
     "noisy_loss",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,18 +13,18 @@ from derive import (
     DeriveWarning,
     NotCoveredError,
     Outcome,
-    UndecidedError,
     alpha,
     derive_limit,
     sigma,
 )
-from derive.derivation.classification import Evidence, Step
-from derive.symbolic.zero_tests import Basis, Verdict, proved
+from derive.derivation.classification import Evidence
+from derive.symbolic.zero_tests import Verdict
 
 from ..arguments import number, positive
 from ..errors import ArgumentError
+from .classification import Questions, classified, decided
 from .fluctuations import across, slope
-from .geometry import Geometry, geometry, neighbours, on_manifold, retract, rounding_of
+from .geometry import Geometry, geometry, neighbours, on_manifold, retract
 from .mechanisms import Tree
 from .moments import Covariance, Moments
 from .network import Network
@@ -34,12 +34,6 @@ POINTS = 2
 """Points of Γ beside the given one at which the classification is decided."""
 DISTANCE = 0.05
 """Their distance, relative to the norm of the weights."""
-
-ZERO, CLEAR = 100.0, 100.0
-"""A value below ZERO roundings of the projector is zero; one CLEAR times as large, and above √ε,
-is clearly not; between the two nothing is decided."""
-
-LETTER = {"float64": "double precision", "float32": "single precision"}
 
 
 @dataclass(frozen=True)
@@ -261,7 +255,7 @@ class NetworkLimit:
             scale = max(np.linalg.norm(found), np.linalg.norm(given))
             return float(np.linalg.norm(given - found) / scale) if scale else 0.0
 
-        return _decided(size, (self.origin, *_neighbours(self.origin)))
+        return decided(size, (self.origin, *_neighbours(self.origin)))
 
     def __str__(self) -> str:
         network, values = self.problem, self.origin.values
@@ -324,7 +318,7 @@ def derive_network_limit(problem: Network, *, assume: Outcome | str | None = Non
     origin = on_manifold(problem)
     found = problem.at(origin.point)
     origin = replace(origin, network=found)
-    questions = _Questions(found, (origin, *_neighbours(origin)))
+    questions = Questions(found, (origin, *_neighbours(origin)))
     outcome, evidence = classified(questions, assumed)
     equation = {
         Outcome.NON_DEGENERATE: Weights(regularizer=1.0),
@@ -335,136 +329,3 @@ def derive_network_limit(problem: Network, *, assume: Outcome | str | None = Non
 
 
 derive_limit.register(Network, derive_network_limit)  # type: ignore[arg-type]
-
-
-@dataclass(frozen=True)
-class _Questions:
-    """The zero tests of the classification, at points of Γ."""
-
-    network: Network
-    points: tuple[Geometry, ...]
-
-    @property
-    def moments(self) -> Moments:
-        return self.network.once(Moments)
-
-    def flat_regularizer(self) -> Verdict:
-        """P∇Reg = 0."""
-        if self.moments.vanishes:
-            return proved("Reg = 0 on Γ by its definition")
-
-        def size(here: Geometry) -> float:
-            found = self.moments.gradient(here.point)
-            scale = abs(self.moments.regularizer(here.point)) / _length(here)
-            return _relative(here, found, scale)
-
-        return _decided(size, self.points)
-
-    def no_diffusion(self) -> Verdict:
-        """PΣP = 0."""
-        if self.moments.normal:
-            return proved("the noise enters through the residuals, its gradients are normal to Γ")
-
-        def size(here: Geometry) -> float:
-            covariance = self.moments.covariance(here)
-            if covariance.along is None:
-                return 1.0
-            along = sum(float(np.sum(np.asarray(b, dtype=float) ** 2)) for b in covariance.along)
-            total = along + float(np.trace(covariance.across))
-            return float(np.sqrt(along / total)) if total > _gradient_rounding(here) ** 2 else 0.0
-
-        return _decided(size, self.points)
-
-    def no_drift(self) -> Verdict:
-        """½ P D²Φ[Σ] = 0."""
-
-        def size(here: Geometry) -> float:
-            covariance = self.moments.covariance(here)
-            if np.trace(covariance.across) <= _gradient_rounding(here) ** 2:
-                return 0.0
-            x = across(here, covariance.across, 0.0)
-            scale = float(here.values @ np.diag(x)) / _length(here)
-            return _relative(here, slope(here, covariance, 0.0), scale)
-
-        return _decided(size, self.points)
-
-    def frozen(self) -> Verdict:
-        """∇_wL̂(w, η) = 0 for all η, batches drawn or not."""
-        network = self.network
-        if network.noise is None:
-            return proved("every residual vanishes, whichever samples are drawn")
-
-        def size(here: Geometry) -> float:
-            eta = np.random.default_rng(0).uniform(0.2, 0.8, network.noise_size)
-            found = float(np.linalg.norm(self.moments.stochastic_gradient(here.point, eta)))
-            return found / (float(here.values.sum()) * _length(here))
-
-        return _decided(size, self.points)
-
-
-def classified(questions: _Questions, assumed: Outcome | None = None) -> tuple[Outcome, Evidence]:
-    """The outcome, question by question.
-
-    Raises
-    ------
-    UndecidedError
-        If one is undecided and no outcome is assumed.
-    """
-    steps: list[Step] = []
-    decisions: Iterator[tuple[str, Callable[[], Verdict], Outcome]] = iter(
-        (
-            ("P∇Reg = 0 on Γ", questions.flat_regularizer, Outcome.NON_DEGENERATE),
-            ("PΣP = 0 on Γ", questions.no_diffusion, Outcome.DIFFUSIVE),
-            ("½ P D²Φ[Σ] = 0 on Γ", questions.no_drift, Outcome.DETERMINISTIC),
-            ("∇_wL̂(w, η) = 0 on Γ for all η", questions.frozen, Outcome.TRIVIAL),
-        )
-    )
-    for question, answer, outcome in decisions:
-        verdict = answer()
-        steps.append(Step(question, verdict))
-        if verdict.value is None:
-            if assumed is None:
-                raise UndecidedError(
-                    f"{question}: undecided; {verdict.how}. Take precision='float64', move the "
-                    f"parameters further from where it nearly holds, or give assume= one of "
-                    f"{', '.join(repr(o.value) for o in Outcome)} if you know the answer"
-                )
-            steps.append(Step(question, Verdict(None, Basis.ASSUMED, assumed.value)))
-            return assumed, Evidence(tuple(steps))
-        if not verdict.value:
-            return outcome, Evidence(tuple(steps))
-    return Outcome.FROZEN, Evidence(tuple(steps))
-
-
-def _relative(here: Geometry, vector: Doubles, scale: float) -> float:
-    """|P v| relative to |v|, or to what v is a sum of."""
-    largest = max(float(np.linalg.norm(vector)), scale)
-    return float(np.linalg.norm(here.project(vector))) / largest if largest else 0.0
-
-
-def _gradient_rounding(here: Geometry) -> float:
-    """Size below which a gradient of L̂ is zero: that of ∇L at a rounding's distance from Γ."""
-    return ZERO * rounding_of(here.network) * float(here.values[-1]) * _length(here)
-
-
-def _length(here: Geometry) -> float:
-    return float(np.linalg.norm(here.point))
-
-
-def _decided(size: Callable[[Geometry], float], points: tuple[Geometry, ...]) -> Verdict:
-    """Three-valued verdict on whether a quantity is zero, from its relative size at points of Γ."""
-    network = points[0].network
-    unit = rounding_of(network)
-    worst, largest = 0.0, 0.0
-    for here in points:
-        rounding = ZERO * unit * float(np.sqrt(here.values[-1] / here.values[0]))
-        value = size(here)
-        if value > max(CLEAR * rounding, np.sqrt(unit)):
-            return Verdict(False, Basis.WITNESS, f"relative size {value:.3g} at a point of Γ")
-        worst, largest = max(worst, rounding), max(largest, value)
-    tried = f"{len(points)} points of Γ in {LETTER[network.precision]}"
-    if largest <= worst <= np.sqrt(unit):
-        return Verdict(True, Basis.NUMERICAL, f"below {worst:.2g} at {tried}")
-    return Verdict(
-        None, Basis.UNDECIDED, f"relative size {largest:.2g}, rounding {worst:.2g} at {tried}"
-    )

@@ -33,8 +33,8 @@ class Covariance:
         Its part across Γ in the eigenbasis of H.
     along : sequence of arrays (b, N), or None
         Columns P g_a as rows, in blocks; None for Σ = I.
-    mixed : sequence of ndarrays (b, n)
-        C^{1/2} Uᵀ-coordinates of the same columns across Γ, shape (b, p), in the same blocks.
+    mixed : sequence of ndarrays (b, p)
+        The same columns' coordinates across Γ in the eigenbasis of H, in the same blocks.
     """
 
     across: Doubles

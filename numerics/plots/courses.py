@@ -37,7 +37,9 @@ class Curve:
 
 
 @styled
-def courses(panels: Mapping[str, Sequence[Curve]], unit: str = "slow time") -> Figure:
+def courses(
+    panels: Mapping[str, Sequence[Curve]], unit: str = "slow time", columns: int | None = None
+) -> Figure:
     """Records over time, a panel each.
 
     Parameters
@@ -46,9 +48,12 @@ def courses(panels: Mapping[str, Sequence[Curve]], unit: str = "slow time") -> F
         Titles, and what to draw.
     unit : str
         Of the times.
+    columns : int, optional
+        Panels in a row, of which the number of panels is a multiple; all if not given.
     """
-    figure, axes = sheet(1, len(panels), 3.2, 2.7)
-    for panel, (title, curves) in zip(axes[0], panels.items(), strict=True):
+    columns = columns or len(panels)
+    figure, axes = sheet(len(panels) // columns, columns, 3.2, 2.7)
+    for panel, (title, curves) in zip(axes.flat, panels.items(), strict=True):
         for curve in curves:
             colour = COLOURS.get(curve.name)
             if curve.errors is None:
@@ -61,5 +66,5 @@ def courses(panels: Mapping[str, Sequence[Curve]], unit: str = "slow time") -> F
                 )
         panel.set_title(title)
         panel.set_xlabel(unit)
-    legend_below(figure, *axes[0])
+    legend_below(figure, *axes.flat)
     return figure
