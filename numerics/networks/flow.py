@@ -108,7 +108,8 @@ def simulate_network_limit(
             else Diffusion(limit, origin, step, (seed, p))
         )
         place = None if checkpoint is None else f"{checkpoint}{f'.{p}' if runs > 1 else ''}"
-        identity = (*identity_of(network), limit.equation, w0, times, tolerance, step, seed, p)
+        shared = (limit.equation, w0, times, tolerance, step, seed, p, test is None)
+        identity = (*identity_of(network), *shared)
         every.append(_follow(follower, observer, times, Checkpoint(place, identity)))
     records = np.stack([r for r, _ in every])
     end = np.stack([w for _, w in every])

@@ -166,10 +166,10 @@ BATCHES = np.array([c for c in itertools.product((0.0, 1.5), repeat=3) if sum(c)
 
 CASES = [
     ("label noise", GradientDescent(), 2),
-    ("a noisy loss", Nesterov(0.6), None),
     *(
         pytest.param(name, optimizer, batch, marks=pytest.mark.slow)
         for name, optimizer, batch in (
+            ("a noisy loss", Nesterov(0.6), None),
             ("label noise", GradientDescent(), None),
             ("label noise", HeavyBall(0.6), None),
             ("dropout", Nesterov(0.5), None),
