@@ -37,7 +37,7 @@ def _squares(loss: sp.Expr, weights: frozenset[sp.Symbol]) -> tuple[Square, ...]
 
 
 def _term_squares(term: sp.Expr, weights: frozenset[sp.Symbol]) -> list[Square] | None:
-    """Squares in one term; a product c·(a² + b²) is distributed over its sum."""
+    """Squares in one term; c·(a² + b²) is distributed if c is no such sum."""
     residual, weight = sp.Integer(1), sp.Integer(2)
     sums = []
     for factor in sp.Mul.make_args(term):
@@ -50,11 +50,12 @@ def _term_squares(term: sp.Expr, weights: frozenset[sp.Symbol]) -> list[Square] 
                 sums.append(factor)
     if residual != 1:
         return [(weight, residual)]
-    if len(sums) == 1:
-        inner = _squares(sums[0], weights)
-        rest = weight / (2 * sums[0])
-        return None if inner is None else [(c * rest, r) for c, r in inner]
-    return None
+    inner = [(found, s) for s in sums if (found := _squares(s, weights)) is not None]
+    if len(inner) != 1:
+        return None
+    ((found, total),) = inner
+    rest = weight / total / 2  # not over 2·total, which sympy would multiply out
+    return [(c * rest, r) for c, r in found]
 
 
 def localise(

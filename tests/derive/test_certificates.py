@@ -161,3 +161,16 @@ def test_what_is_not_proved_is_called_a_numerical_certificate() -> None:
     assert "numerical certificate: 20 points of Γ, 40 digits" in str(limit.explain())
     appendix = document(limit).partition(r"\appendix")[2]
     assert r"\item \emph{not proved, a numerical certificate}" in appendix
+
+
+def test_a_weight_that_is_a_sum_does_not_hide_the_squares() -> None:
+    """L = ½ (1 + q²)(r² + s²): the drift of noise on r and s is proved not to vanish."""
+    r, s = w1 + w2**2 - w3 / 2, w2 - w3**2 + w1 * w3 / 4
+    loss = (1 + (w1 - w2 / 3) ** 2) * (r**2 + s**2) / 2
+    limit = derive_limit(
+        NoisyGradientDescent(
+            loss, loss + r * eta + 2 * s * a, (w1, w2, w3), (eta, a), near=(0,) * 3
+        )
+    )
+    assert limit.outcome.value == "deterministic"
+    assert limit.certificate().is_complete, str(limit.certificate())
