@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, singledispatch
 from os import PathLike
 from typing import Any
@@ -18,6 +18,7 @@ from .derivation.finite_sums import classify_any
 from .derivation.input_checks import check_hypotheses
 from .derivation.jump_process import JumpProcess, jump_process
 from .derivation.limiting_equation import LimitingEquation
+from .derivation.noise_moments import persistent_noise
 from .derivation.trace_moments import classify_traces, trace_moments
 from .display.explanation import Explanation, explain
 from .display.jump_process import jump_statements
@@ -28,6 +29,8 @@ from .errors import ProblemError
 from .files import certificate_file, limit_file
 from .manifold.finite_sums import manifold_of
 from .manifold.traces import trace_manifold
+from .model.optimized import rule_of
+from .model.optimizers import HeavyBall
 from .model.problem import NoisyGradientDescent
 from .model.reading import read_expression
 from .model.update_rule import UpdateRule
@@ -41,6 +44,34 @@ class Limit(LimitingEquation):
 
     What it holds and what can be asked of the mathematics is said in `LimitingEquation`.
     """
+
+    def at_step(self, step: Any = alpha, momentum: Any = 0) -> Limit:
+        """The limit σ → 0 at a fixed step size, exact for a simulation at that α.
+
+        Parameters
+        ----------
+        step : number or Expr
+            α > 0, with αλ < 2(1 + β) for every eigenvalue λ of H on Γ; `derive.alpha` by default.
+        momentum : number or Expr
+            β in [0, 1) of the heavy ball, whose time scale has α/(1 − β) in place of α.
+
+        Returns
+        -------
+        Limit
+            As `LimitingEquation.at_step` says; where noise keeps its size as σ → 0 (minibatches),
+            that of the recursion as an update rule.
+
+        Raises
+        ------
+        NotCoveredError
+            If the rest states do not attract at that step, or for means over samples whose noise
+            keeps its size.
+        """
+        problem = self.problem
+        if step == 0 or problem.samples is not None or not persistent_noise(problem):
+            return super().at_step(step, momentum)
+        optimizer = HeavyBall(momentum) if momentum != 0 else None
+        return derive_limit(rule_of(replace(problem, optimizer=optimizer))).at_step(step)
 
     def check(self, drift: Any, diffusion: Any = None) -> Verdict:
         """Whether a limit derived by hand is the same on Γ.

@@ -21,6 +21,8 @@ from .display.rule_statements import explain_rule, rule_equations
 from .display.statements import equations
 from .errors import NotCoveredError, ProblemError
 from .limit import Limit, derive_limit
+from .model.optimized import rule_of
+from .model.problem import NoisyGradientDescent
 from .model.reading import read_expression
 from .model.update_rule import UpdateRule
 from .symbols import GENERIC, alpha
@@ -133,8 +135,9 @@ class RuleLimit(Limit):
 
     def subs(self, values: Mapping[sp.Symbol, Any]) -> RuleLimit:
         """The limit with some or all parameters bound to numbers, derived again."""
-        limit = derive_limit(self.problem.subs(values))
-        assert isinstance(limit, RuleLimit)
+        optimizer = self.motion.optimizer and self.motion.optimizer.subs(values)
+        rule = self.problem.subs(values)
+        limit = RuleLimit.of(rule, derive_rule(rule, None, optimizer))
         return limit if self.step == 0 else limit.at_step(self.step.subs(values))
 
 
@@ -146,6 +149,25 @@ def _pointwise_rule(limit: RuleLimit) -> Field:
 
 equations.register(RuleLimit)(rule_equations)
 explain.register(RuleLimit)(explain_rule)
+
+
+derive_descent_limit = derive_limit.dispatch(object)
+
+
+@derive_limit.register
+def derive_optimized_limit(
+    problem: NoisyGradientDescent, *, assume: Outcome | str | None = None
+) -> Limit:
+    """Derive the limit of a noise model under its optimizer; descent by the two theorems.
+
+    Parameters and errors are those of `derive_limit`.
+    """
+    optimizer = problem.optimizer
+    if optimizer is None:
+        return derive_descent_limit(problem, assume=assume)
+    rule, assumed = rule_of(problem), None if assume is None else Outcome.read(assume)
+    built = None if optimizer.innermost is optimizer else optimizer
+    return RuleLimit.of(rule, derive_rule(rule, assumed, built))
 
 
 @derive_limit.register

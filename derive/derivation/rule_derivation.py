@@ -11,6 +11,7 @@ import sympy as sp
 from ..errors import NotCoveredError
 from ..manifold.discovery import find_manifold
 from ..manifold.manifold import Manifold
+from ..model.optimizers import Optimizer
 from ..model.update_rule import UpdateRule
 from ..symbolic.calculus import Substitution
 from ..symbolic.roots import WORKING_DIGITS, evaluator
@@ -36,9 +37,18 @@ class RuleDerivation:
 
 
 def derive_rule(
-    rule: UpdateRule, assume: Outcome | None = None, manifold: Manifold | None = None
+    rule: UpdateRule, assume: Outcome | None = None, optimizer: Optimizer | None = None
 ) -> RuleDerivation:
     """Derive the limit of an update rule as σ → 0, then α → 0.
+
+    Parameters
+    ----------
+    rule : UpdateRule
+        One step.
+    assume : Outcome, optional
+        An outcome that is expected.
+    optimizer : Optimizer, optional
+        What is built of steps of the rule, where they do not stand for themselves.
 
     Raises
     ------
@@ -49,8 +59,8 @@ def derive_rule(
     UndecidedError
         If the power of α is not clear.
     """
-    found = manifold or find_manifold(rule.landscape)
-    motion = RuleMotion(expand_rule(rule), found)
+    found = find_manifold(rule.landscape)
+    motion = RuleMotion(expand_rule(rule), found, optimizer)
     _refuse_kinks(motion.expansion, found)
     steps = (*_check_rest(motion.expansion, found), check_attraction(motion, sp.S.Zero, {}))
     ordering = find_orders(motion, assume)

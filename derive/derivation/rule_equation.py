@@ -210,7 +210,7 @@ class ClosedForm(WithoutCaches):
         """The theorem in expressions; None where they would be long."""
         e, frame = self.motion.expansion, self.motion.manifold.frame
         size, count = len(e.rule.state), len(e.rule.memory)
-        if frame is None or size > STATE:
+        if frame is None or size > STATE or self.motion.optimizer is not None:
             return None
         across = frame.jacobian.rows + count
         entries = [x for m in (e.first, *e.noise) for matrix in m.matrices for x in matrix]

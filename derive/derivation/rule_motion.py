@@ -11,6 +11,7 @@ import mpmath
 import sympy as sp
 
 from ..manifold.manifold import LocalGeometry, Manifold
+from ..model.optimizers import Optimizer
 from ..symbolic.calculus import WithoutCaches, jacobian
 from ..symbolic.matrices import Matrix, blocks
 from ..symbolic.roots import Point, evaluator
@@ -33,10 +34,18 @@ class RuleMotion(WithoutCaches):
         The rule, expanded in its small noise.
     manifold : Manifold
         Γ.
+    optimizer : Optimizer or None
+        What is built of steps of the rule, if anything.
     """
 
     expansion: RuleExpansion
     manifold: Manifold
+    optimizer: Optimizer | None = None
+
+    @property
+    def is_random(self) -> bool:
+        """Whether the derivative of the noiseless step is random."""
+        return len(self.expansion.first.matrices) > 1
 
     def at(self, g: LocalGeometry, step: Any) -> SlowMotion:
         """The theorem at a point of Γ, in mpmath's working precision.
@@ -52,7 +61,10 @@ class RuleMotion(WithoutCaches):
         rows = self.manifold.probe.independent(g.point)
         point = system.sharpened(g.point, rows)
         slopes = mpmath.matrix([system.jacobian(point)[i] for i in rows])
-        return SlowMotion(self.jet((*point, step)), self.normals(point, slopes))
+        jet = self.jet((*point, step))
+        if self.optimizer is not None:
+            jet = self.optimizer.turned(jet)
+        return SlowMotion(jet, self.normals(point, slopes))
 
     def normals(self, point: Point, slopes: Matrix) -> Matrix:
         """J: the normals of Γ, and m = rest(w) for the memory."""
@@ -82,7 +94,7 @@ class RuleMotion(WithoutCaches):
                 out[k] += value * x[i, j] * (1 if i == j else 2)
             return out
 
-        return MapJet(first.mean, first.square, second, bias, noise, len(first.matrices) > 1)
+        return MapJet(first.mean, first.square, second, bias, noise, self.is_random)
 
     @cached_property
     def symbols(self) -> tuple[sp.Symbol, ...]:

@@ -152,13 +152,12 @@ def check_attraction(motion: RuleMotion, step: sp.Expr, values: Mapping[sp.Symbo
         With the radius, where they attract at no point that was looked at.
     """
     number = mpmath.mpf(10) ** -6 if step == 0 else mpmath.mpf(sp.N(step.subs(values), 30))
-    is_random = len(motion.expansion.first.matrices) > 1
     largest: tuple[Any, Any] = (mpmath.mpf(0), mpmath.mpf(0))
     where = "as α → 0 (α = 1e-6)" if step == 0 else f"at α = {sp.sstr(step)}"
     with mpmath.workdps(30):
         for g in itertools.islice(motion.manifold.local(), min(5, points_for(motion))):
             try:
-                radii = attraction(motion.at(g, number), is_random)
+                radii = attraction(motion.at(g, number), motion.is_random)
             except NOT_SMOOTH as failure:
                 raise not_smooth(motion, g, failure) from failure
             if max(radii) < 1 - mpmath.mpf(10) ** -20:

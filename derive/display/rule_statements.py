@@ -25,6 +25,7 @@ def rule_equations(limit: LimitingEquation) -> list[Statement]:
     """What the derivation found, in the order in which it is read."""
     return [
         *_setting(limit.problem),
+        *_built(limit),
         *manifold_statements(limit),
         *outcome_statements(limit, MEANINGS[limit.outcome]),
         *_equation(limit),
@@ -61,6 +62,14 @@ def explain_rule(limit: LimitingEquation) -> Explanation:
     ]
     sections = (("The update rule", first), ("The theorem", (theorem,)), ("The limit", rest))
     return Explanation(sections, (*checked, *assumed))
+
+
+def _built(limit: Any) -> list[Statement]:
+    """What is made of steps of the rule, where a step of the limit is more than one of them."""
+    optimizer = limit.motion.optimizer
+    if optimizer is None:
+        return []
+    return [Statement("one step", repr(optimizer), (Words(repr(optimizer)),))]
 
 
 def _setting(rule: Any) -> list[Statement]:

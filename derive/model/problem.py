@@ -19,6 +19,7 @@ from ..symbolic.unknown_functions import as_losses, loss_names, unknown_names
 from ..symbolic.zero_tests import vanishes_identically
 from ..symbols import alpha, sigma
 from .laws import Gaussian, Independent, Jump, Law, LevyPair, groups_of, repeated, split
+from .optimizers import GradientDescent, Optimizer
 from .penalty import Penalty, split_penalty
 from .reading import (
     holds_matrices,
@@ -81,6 +82,9 @@ class NoisyGradientDescent:
     penalty : Expr, optional
         U(w), such as weight decay, added to L̂ in the recursion: terms of size σ², ασ² or σ⁴,
         written with `derive.alpha` (α/(1 − β) with momentum β) and `derive.sigma`.
+    optimizer : Optimizer, optional
+        How a stochastic gradient becomes a step, one of `derive.optimizers`; gradient descent if
+        not given.
 
     Raises
     ------
@@ -104,6 +108,7 @@ class NoisyGradientDescent:
     noise_matrix: sp.ImmutableMatrix | None = None
     """G(w), N × d, of a model stated by its gradient noise; Σ(w), N × N, when `noise` is empty."""
     penalty: sp.Expr = sp.S.Zero
+    optimizer: Optimizer | None = None
 
     def __post_init__(self) -> None:
         if holds_matrices(self.weights):
@@ -120,6 +125,7 @@ class NoisyGradientDescent:
             "parameters": parameters,
             "law": checked_law(self.law, noise),
             "penalty": read_expression("penalty", self.penalty),
+            "optimizer": _optimizer(self.optimizer),
         }
         if (self.noisy_loss is None) == (self.noise_matrix is None):
             raise ProblemError(
@@ -475,6 +481,7 @@ class NoisyGradientDescent:
             near=bind(self.near),
             noise_matrix=bind(self.noise_matrix),
             penalty=bind(self.penalty),
+            optimizer=None if self.optimizer is None else self.optimizer.subs(bound),
             chart=chart,
             parameters=tuple(p for p in self.parameters if p not in bound),
         )
@@ -610,6 +617,14 @@ def _chart(given: Any, weights: tuple[sp.Symbol, ...], parameters: tuple[sp.Symb
     for entry in embedding:
         refuse_stray("chart", entry, {*coordinates, *parameters})
     return Chart(coordinates, embedding)
+
+
+def _optimizer(given: Any) -> Optimizer | None:
+    if given is not None and not isinstance(given, Optimizer):
+        raise ProblemError(
+            f"optimizer: expected one of derive.optimizers, such as HeavyBall(0.9), got {given!r}"
+        )
+    return None if given == GradientDescent() else given
 
 
 def checked_law(law: Any, noise: tuple[sp.Symbol, ...]) -> Law:

@@ -207,6 +207,11 @@ def compile_descent(problem: NoisyGradientDescent) -> CompiledDescent:
     """
     if not isinstance(problem, NoisyGradientDescent):
         raise ArgumentError(f"problem: expected a NoisyGradientDescent, got {problem!r}")
+    if problem.optimizer is not None:
+        raise ArgumentError(
+            f"problem: the recursion of {problem.optimizer!r} is not simulated; momentum= gives "
+            "that of the heavy ball"
+        )
     return CompiledDescent(problem)
 
 

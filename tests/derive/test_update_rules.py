@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from typing import Any
 
 import mpmath
 import numpy as np
@@ -111,6 +112,16 @@ RULES: dict[str, Callable[[sp.Expr], UpdateRule]] = {
     "sharpness-aware": sharpness_aware,
     "weight decay": decayed,
 }
+
+
+def each(cases: Mapping[str, Any]) -> list[Any]:
+    """The first case in every run, the others in slow ones."""
+    return [
+        pytest.param(case, id=name, marks=[pytest.mark.slow] if k else [])
+        for k, (name, case) in enumerate(cases.items())
+    ]
+
+
 MECHANISMS = {"radial": RADIAL, "parameter": MOVED, "additive": ADDITIVE}
 
 
@@ -159,7 +170,7 @@ def at_point(limit: Limit, w: Array) -> tuple[Array, Array]:
     return drift[:, 0], spread
 
 
-@pytest.mark.parametrize("noisy", MECHANISMS.values(), ids=MECHANISMS)
+@pytest.mark.parametrize("noisy", each(MECHANISMS))
 @pytest.mark.parametrize("make", RULES.values(), ids=RULES)
 def test_agrees_with_brute_force(make, noisy):
     rule, w, step = make(noisy), np.array([0.6, 0.8]), 0.1

@@ -1,0 +1,75 @@
+"""The recursion of a noise model under its optimizer, as an update rule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import sympy as sp
+
+from ..errors import NotCoveredError
+from ..symbolic.calculus import Substitution
+from .laws import Independent
+from .optimizers import Draw, GradientDescent, Vector
+from .problem import NoisyGradientDescent
+from .update_rule import UpdateRule
+
+
+def rule_of(problem: NoisyGradientDescent) -> UpdateRule:
+    """One step of the optimizer of a problem; of its innermost one, where it is built of others.
+
+    Raises
+    ------
+    NotCoveredError
+        For means over samples, and where the optimizer needs a noisy loss that is not given.
+    """
+    if problem.samples is not None:
+        raise NotCoveredError(
+            "optimizer: update rules are not derived for means over samples; write the losses of "
+            "the samples as one expression"
+        )
+    optimizer = (problem.optimizer or GradientDescent()).innermost
+    weights = problem.weights
+    taken = {str(s) for s in (*weights, *problem.noise, *problem.parameters)}
+    memory = tuple(
+        sp.Symbol(_free(f"m{k or ''}_{w}", taken), real=True)
+        for k in range(optimizer.copies)
+        for w in weights
+    )
+    own = optimizer.randomness(weights)
+    drawn = tuple(s for symbols, _ in own for s in symbols)
+
+    def displaced(expressions: Vector) -> Callable[[Vector], list[sp.Expr]]:
+        def at(place: Vector) -> list[sp.Expr]:
+            put = Substitution(dict(zip(weights, place, strict=True)))
+            return [put(e) for e in expressions]
+
+        return at
+
+    def loss(place: Vector) -> list[sp.Expr]:
+        if problem.noisy_loss is None:
+            raise NotCoveredError("optimizer: it needs L̂(w, η); a model of gradient noise has none")
+        return displaced([problem.noisy_loss + problem.penalty])(place)
+
+    draw = Draw(displaced(problem.stochastic_gradient), loss, drawn)
+    moved, remembered = optimizer.update(weights, memory, draw)
+    law = problem.law
+    if own:
+        before = law.groups if isinstance(law, Independent) else ((problem.noise, law),)
+        law = Independent((*before, *own))
+    return UpdateRule(
+        (*moved, *remembered),
+        weights,
+        (*problem.noise, *drawn),
+        memory,
+        law,
+        loss=problem.loss,
+        constraints=problem.constraints,
+        near=problem.near,
+        parameters=problem.parameters,
+    )
+
+
+def _free(name: str, taken: set[str]) -> str:
+    while name in taken:
+        name += "_"
+    return name
