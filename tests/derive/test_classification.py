@@ -39,6 +39,16 @@ def along_laplacian() -> sp.Matrix:
     return projector * sp.Matrix([laplacian.diff(w) for w in (x, y, z)])
 
 
+@pytest.mark.parametrize(("stretch", "multiple"), [(1, 1), (2, None)])
+def test_rotated_label_noise_is_a_multiple_of_the_hessian_too(stretch, multiple):
+    """No column is along one constraint alone, but Σ = H for columns turned by an angle."""
+    c, s = sp.Rational(3, 5), sp.Rational(4, 5)
+    first, second = c * ON_ELLIPSE + s * ON_SHEET, -s * ON_ELLIPSE + c * ON_SHEET
+    noisy = LOSS - a * first - stretch * b * second
+    limit = derive_limit(NoisyGradientDescent(LOSS, noisy, (x, y, z), (a, b)))
+    assert limit.classification.hessian_multiple == multiple
+
+
 def test_a_covariance_given_as_such_is_read_as_one():
     slope = sp.Matrix([ON_ELLIPSE]).jacobian([x, y, z]).T
     other = sp.Matrix([ON_SHEET]).jacobian([x, y, z]).T
