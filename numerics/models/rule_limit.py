@@ -242,6 +242,11 @@ def _(limit: RuleLimit) -> CompiledRuleLimit:
             f"limit: {parameters} still stands for any value; bind it with "
             "limit.subs({...}) before compiling"
         )
+    if limit.motion.optimizer is not None:
+        raise ArgumentError(
+            f"limit: {limit.motion.optimizer!r} is built of steps of others, which is not "
+            "compiled; limit.at_points has its drift and spread at points of Γ"
+        )
     if not limit.equation.step.is_number:
         raise ArgumentError(
             f"limit: its step size is {limit.equation.step}; take limit.at_step(0.1) or the like"
