@@ -2,7 +2,10 @@
 
 Top: level curves of L with Γ, gradient descent, noisy gradient descent. Bottom: noisy gradient
 descent again with its limit, and its vertical coordinate over short and long times. The green
-circle and lines mark the minimiser of ΔL on Γ, the orange curves the constrained gradient flow.
+circle and lines mark the minimiser of ΔL on Γ; the dotted black curves are the constrained gradient
+flow of the theorem, the dashed orange ones the limit at the step size of the run, with its noise.
+Both start at Φ(w₀), the end of the gradient flow from the start of the run, where the paper's start
+at the first iterate close to Γ.
 
 The paper does not give its L; the parabolic valley below, flattest at its vertex, is this
 project's choice.
