@@ -4,9 +4,9 @@ f(x) = Σ_j c_j max(a_j x + b_j, 0) + p x + q, both layers trained by gradient d
 starts, with label noise and without. Without it the curve reaches the points and keeps what its
 start gave it between them; with label noise, here as large as the data, it stays some hundredths of
 their range away from them, so that it may be shorter than the polygon through them, and becomes
-piecewise linear with few bends, slowly: its length falls long after the training error has (here from 4.5 to 3.15, the polygon
-through the points having 3.11; without label noise it stays at 3.3 to 3.6). The points are this
-project's choice.
+piecewise linear with few bends, slowly: its length falls long after the training error has (here
+from 4.5 to 3.15, the polygon through the points having 3.11; without label noise it stays at 3.3
+to 3.6). The points are this project's choice.
 
 Where the smoothness hypotheses fail. The model is smooth in the weights as long as no bend
 −b_j/a_j crosses a data point. Inside such a cell the limit −(1/n)P∇reg holds as it stands; across
