@@ -188,6 +188,8 @@ def _correction(terms: Terms, frame: NormalFrame) -> sp.Matrix:
     require(READABLE, covariance)
     _require_product(frame.projector, covariance, frame.projector)
     _require_product(frame.hessian_inverse, covariance, frame.projector)
+    if terms.manifold.codimension > 1:
+        _require_solvable(frame, covariance)
     return terms.ito_weight * second_derivative(frame, third, covariance, terms.equation.relaxation)
 
 
@@ -208,6 +210,12 @@ def _require_small(terms: Terms, frame: NormalFrame) -> None:
     if terms.manifold.problem.dimension > WEIGHTS or terms.manifold.codimension > 2:
         raise TooLong
     require(READABLE, frame.inverse)
+
+
+def _require_solvable(frame: NormalFrame, covariance: sp.Matrix) -> None:
+    """The Lyapunov equation is solved over a field of fractions, which long entries make slow."""
+    if product_operations(frame.inverse.T, covariance, frame.inverse) > READABLE:
+        raise TooLong
 
 
 def _require_product(*factors: sp.Matrix) -> None:
