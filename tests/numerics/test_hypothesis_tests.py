@@ -180,9 +180,10 @@ def test_a_distribution_at_the_end():
     shifted = samples[2] + 1
     wrong = hypothesis_tests.distribution(replace(right, expected=shifted), "x", first)
     assert wrong.p_value < SURELY
-    early = np.array(samples[2])
-    early[:, :-1] += 1
-    assert hypothesis_tests.distribution(replace(right, expected=early), "x", first) == found
+    early = np.array(samples)
+    early[:, :, :-1] += 1
+    for change in ({"expected": early[2]}, {"projected": (early[0], early[1])}):
+        assert hypothesis_tests.distribution(replace(right, **change), "x", first) == found
 
 
 # Bursts
@@ -262,6 +263,26 @@ def test_what_a_burst_cannot_resolve_is_allowed_for():
     assert found[1].p_value < SURELY
     # Two bursts, 2 m(fine) − m(coarse), per time 10⁻³.
     assert found[0].allowance == pytest.approx(3 * 1e-8 / 1e-3, rel=1e-6)
+
+
+def test_the_remainder_of_a_burst_is_of_second_order():
+    """A term c σ² of a tenth of the drift allows for about its square, a hundredth, and no more."""
+    (pair,) = bursts(DRIFT, 1e-3 * DIFFUSION)
+    small = with_diffusion(1e-3 * DIFFUSION)
+
+    def moved(*factors: float) -> list:
+        return [
+            tuple(
+                replace(b, displacements=b.displacements + x * DRIFT * b.time)
+                for b, x in zip(pair, factors, strict=True)
+            )
+        ]
+
+    right = hypothesis_tests.local_drift(small, moved(0.1, 0.05))
+    assert right.p_value == 1
+    # 1 + c + c²: the extrapolated value is off by c²/2, which is allowed for.
+    assert hypothesis_tests.local_drift(small, moved(0.11, 0.0525)).p_value == 1
+    assert hypothesis_tests.local_drift(small, moved(0.15, 0.1)).p_value < SURELY
 
 
 # Exponents and the fast phase
