@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from derive.errors import NotCoveredError
+from derive.model.optimized import rule_of
 from derive.model.problem import NoisyGradientDescent
 from derive.symbols import ScaleSymbol, alpha, sigma
 
@@ -207,12 +209,14 @@ def compile_descent(problem: NoisyGradientDescent) -> CompiledDescent:
     """
     if not isinstance(problem, NoisyGradientDescent):
         raise ArgumentError(f"problem: expected a NoisyGradientDescent, got {problem!r}")
-    if problem.optimizer is not None:
-        raise ArgumentError(
-            f"problem: the recursion of {problem.optimizer!r} is not simulated; momentum= gives "
-            "that of the heavy ball"
+    if problem.optimizer is None:
+        return CompiledDescent(problem)
+    if problem.optimizer.innermost is not problem.optimizer:
+        raise NotCoveredError(
+            f"problem: {type(problem.optimizer).__name__} is made of other optimizers; its limit "
+            "is derived, its recursion is not simulated"
         )
-    return CompiledDescent(problem)
+    return compile_descent(rule_of(problem))  # type: ignore[arg-type]
 
 
 @singledispatch

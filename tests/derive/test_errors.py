@@ -340,7 +340,7 @@ RUNS = {
     "no step sizes": (lambda x: validate(x, (1, 0), **{**RUN, "alpha": []}), "alpha: expected"),
     "a start that does not reach Γ": (
         lambda _: validate(derive_limit(model()), (0, 0), **RUN),
-        "start: gradient descent with α = 0.05 does not end on Γ",
+        r"start: gradient descent with α = 0.05 from \(0.0, 0.0\) does not end on Γ",
     ),
 }
 
