@@ -25,8 +25,10 @@ from numerics import compile_descent, compile_limit, simulate_descent, simulate_
 from tests.benchmarks.models import (
     EQUATIONS,
     MODELS,
+    RULES,
     Equation,
     Model,
+    Rule,
     random_diagonal_net,
     tanh_net,
     with_additive_noise,
@@ -43,7 +45,7 @@ from tests.benchmarks.peers import (
 PATHS = 1024
 
 
-def ours(model: Model, threads: int) -> Runner:
+def ours(model: Model | Rule, threads: int) -> Runner:
     """`simulate_descent`, with the first and the last time recorded."""
     compiled = compile_descent(model.problem())
 
@@ -144,22 +146,28 @@ def speed_table(repeats: int, seconds: float) -> None:
     for model in MODELS:
         c = c_kernel(model.name, model.start, model.alpha, model.sigma)
         _row(model, {"C": c, "one": ours(model, 1), "two": ours(model, 2)}, repeats, seconds)
+    for rule in RULES:
+        c = c_kernel(rule.name, rule.start, rule.alpha, rule.sigma)
+        _row(rule, {"C": c, "one": ours(rule, 1), "two": ours(rule, 2)}, repeats, seconds)
     for equation in EQUATIONS:
         c = c_kernel(equation.name, equation.start, 1.0, math.sqrt(equation.span))
         runners = {"C": c, "one": our_limit(equation, 1), "two": our_limit(equation, 2)}
         _row(equation, runners, repeats, seconds)
 
 
-def _row(model: Model | Equation, runners: dict[str, Runner], repeats: int, seconds: float) -> None:
+def _row(
+    model: Model | Rule | Equation, runners: dict[str, Runner], repeats: int, seconds: float
+) -> None:
     c = runners["C"]
-    recursion = recursion_of(model)
-    peers = {
-        "two C": lambda paths, steps: at_once(c, paths, steps),
-        "NumPy": numpy_by_hand(recursion),
-        "JAX": jax_scan(recursion),
-        "diffrax": diffrax_euler(model) if isinstance(model, Equation) else None,
-    }
-    runners = runners | {name: run for name, run in peers.items() if run is not None}
+    runners = runners | {"two C": lambda paths, steps: at_once(c, paths, steps)}
+    if not isinstance(model, Rule):
+        recursion = recursion_of(model)
+        peers = {
+            "NumPy": numpy_by_hand(recursion),
+            "JAX": jax_scan(recursion),
+            "diffrax": diffrax_euler(model) if isinstance(model, Equation) else None,
+        }
+        runners |= {name: run for name, run in peers.items() if run is not None}
     speed = interleaved(runners, seconds, repeats)
     one = speed["one"]
     cells = [f"{speed['C'].processor:.2f}", f"{one.processor:.2f}"]

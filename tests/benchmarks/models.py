@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import sympy as sp
 
 from derive import Limit, NoisyGradientDescent, derive_limit
+from derive.optimizers import HeavyBall, Preconditioned
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,44 @@ def tanh_net_gradient(xp: Any, w: Any, e: Any) -> Any:
         total = total + xp.concatenate([residual * t, x * inner, inner])
     return total
 
+
+@dataclass(frozen=True)
+class Rule:
+    """A model under another optimizer than gradient descent; its peer is a C kernel alone.
+
+    Attributes
+    ----------
+    name : str
+        Also the name of the C kernel.
+    problem : callable
+        Makes the model in sympy.
+    start, alpha, sigma
+        Where and how it runs.
+    """
+
+    name: str
+    problem: Callable[[], NoisyGradientDescent]
+    start: np.ndarray
+    alpha: float
+    sigma: float = 0.1
+
+
+def ring_with_memory() -> NoisyGradientDescent:
+    """The ring under the heavy ball."""
+    return replace(ring(), optimizer=HeavyBall(sp.Rational(9, 10)))
+
+
+def ring_preconditioned() -> NoisyGradientDescent:
+    """The ring with a diagonal preconditioner that depends on the weights."""
+    problem = ring()
+    scales = sp.diag(*(1 / (1 + w**2) for w in problem.weights))
+    return replace(problem, optimizer=Preconditioned(scales))
+
+
+RULES = (
+    Rule("ring_heavy_ball", ring_with_memory, np.array([0.6, 0.8]), 0.01),
+    Rule("ring_preconditioned", ring_preconditioned, np.array([0.6, 0.8]), 0.05),
+)
 
 MODELS = (
     Model("ring_linear_noise", ring, ring_gradient, np.array([0.6, 0.8]), 0.05),
