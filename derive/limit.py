@@ -68,7 +68,8 @@ class Limit(LimitingEquation):
             keeps its size.
         """
         problem = self.problem
-        if step == 0 or problem.samples is not None or not persistent_noise(problem):
+        size = read_expression("step", step)
+        if size == 0 or problem.samples is not None or not persistent_noise(problem):
             return super().at_step(step, momentum)
         optimizer = HeavyBall(momentum) if momentum != 0 else None
         return derive_limit(rule_of(replace(problem, optimizer=optimizer))).at_step(step)

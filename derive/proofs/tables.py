@@ -14,6 +14,7 @@ from typing import Any
 import sympy as sp
 
 from ..errors import DeriveError
+from ..symbolic.unknown_functions import Unknown
 
 MOST_FACTORS = 64
 """Powers of an exponential up to which exp(n x) is written as a power of exp(x)."""
@@ -126,7 +127,8 @@ class ExpressionTable:
         if isinstance(e, sp.exp) or e is sp.E:
             return self._exponential(e.args[0] if e.args else sp.S.One)
         if type(e) not in REWRITTEN:
-            raise NotCertifiedError(f"{type(e).__name__} has no word in a certificate")
+            kind = "an undefined function" if isinstance(e, Unknown) else type(e).__name__
+            raise NotCertifiedError(f"{kind} has no word in a certificate")
         return self.place(REWRITTEN[type(e)](*e.args))
 
     def _power(self, base: sp.Expr, exponent: sp.Expr) -> int:

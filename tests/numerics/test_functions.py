@@ -23,6 +23,7 @@ from derive import (
     sigma,
 )
 from derive.model.laws import Law
+from derive.optimizers import HeavyBall
 from numerics import CodeGenerationError, compile_function
 from numerics.codegen.cache import CACHE_VARIABLE, cache_directory
 from numerics.codegen.functions import assignments, content_of, readable_names
@@ -170,6 +171,7 @@ def filled() -> NoisyGradientDescent:
     )
     object.__setattr__(problem, "noise_matrix", sp.ImmutableMatrix([[1], [0]]))
     object.__setattr__(problem, "penalty", sigma**2 * x**2)
+    object.__setattr__(problem, "optimizer", HeavyBall(sp.Rational(1, 2)))
     return problem
 
 

@@ -87,7 +87,7 @@ def test_retraction_is_the_nearest_point(chosen: Entry, fast: CompiledLimit) -> 
     off = near(fast, chosen)
     on = fast.retract(off)
     gap = np.einsum("pij,pj->pi", fast.projector(on), off - on)
-    constraints = fast.constraints.reference(on)[:, : len(fast.limit.manifold.constraints)]
+    constraints = fast.model.constraints.reference(on)[:, : len(fast.limit.manifold.constraints)]
     assert np.abs(constraints).max() < 1e-14
     assert np.abs(gap).max() < 1e-14
     assert fast.retract(on) == pytest.approx(on, abs=1e-14)

@@ -18,7 +18,7 @@ import numerics
 
 ROOT = Path(__file__).parent.parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-HEAVY = {"numba", "llvmlite", "matplotlib", "scipy", "numpy"}
+HEAVY = {"numba", "llvmlite", "matplotlib", "scipy", "jax"}
 
 
 def run(*command: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
