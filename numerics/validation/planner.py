@@ -26,6 +26,9 @@ FEWEST, MOST = 100, 100_000
 GENTLE = 0.2
 """Value of αλ_max that is suggested: the limit α → 0 is then 10 % away."""
 
+ROUND_OFF = 1e-12
+"""Part by which a ratio of rounded numbers may exceed a bound that it meets."""
+
 CROSSOVER = 0.2
 """Value of σ²/α that is suggested at most."""
 
@@ -76,7 +79,7 @@ class Plan:
         if self.stiffness > 1:
             gentle = self.alpha * GENTLE / self.stiffness
             advice.append(f"α = {gentle:.2g} for αλ_max = {GENTLE:g}")
-        if self.crossover > CROSSOVER:
+        if self.crossover > CROSSOVER * (1 + ROUND_OFF):
             advice.append(f"σ = {np.sqrt(CROSSOVER * self.alpha):.2g} for σ²/α = {CROSSOVER:g}")
         if self.budget is not None and self.seconds > self.budget:
             advice.append(f"a budget of {self.seconds:.2g} s, which {FEWEST} paths take")

@@ -69,3 +69,12 @@ def test_a_start_on_a_crossing_is_refused():
     with pytest.raises(ArgumentError, match=r"start: .* ends at \(0.0, 0.0\), where H has a rank"):
         plan(crossing, (0.0, 0.0), **RUN, paths=100)
     assert plan(crossing, (2.0, 0.0), **RUN, paths=100).stiffness == pytest.approx(0.1 * 8)
+
+
+def test_a_ratio_that_meets_its_bound_is_left(limit):
+    """0.1²/0.05 is 0.2 but for round-off, and no other σ is suggested."""
+    met = plan(limit, (0.6, 0.8), alpha=0.05, sigma=0.1, time=1.0, paths=500)
+    assert met.crossover == pytest.approx(0.2)
+    assert met.suggestion == "nothing to change"
+    above = plan(limit, (0.6, 0.8), alpha=0.05, sigma=0.101, time=1.0, paths=500)
+    assert "σ = 0.1 " in above.suggestion
