@@ -117,7 +117,9 @@ class Page(Notation):
         columns = zip(*rows, strict=True)
         wide = sum(1 + max(map(glyphs, column)) for column in columns) + glyphs(left)
         if wide <= LINE and len(rows) <= MATRIX_ROWS:
-            space = "[4pt]" if r"\frac" in "".join(map("".join, rows)) else ""
+            # \\[4pt] would be swallowed by the depth of a fraction.
+            has_fractions = r"\frac" in "".join(map("".join, rows))
+            space = r"\noalign{\vskip 4pt}" if has_fractions else ""
             body = rf" \\{space} ".join(" & ".join(row) for row in rows)
             body = body.replace(r"\frac", r"\dfrac")
             yield rf"{left}\begin{{pmatrix}}{body}\end{{pmatrix}}{part.right}"
