@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -28,6 +29,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
     So no test runs code of other sources, even if how the package names what it keeps is broken.
     """
+    # A shell that runs the tests in the background lets them ignore Ctrl-C, which some send.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     sources = [p for name in ("derive", "numerics") for p in sorted((ROOT / name).rglob("*.py"))]
     digest = hashlib.sha256(b"".join(p.read_bytes() for p in sources)).hexdigest()[:16]
     folder = ROOT / ".pytest_cache" / f"compiled-{digest}"
