@@ -11,7 +11,7 @@ from typing import Any
 import sympy as sp
 
 from .analysis.agreement import Field, pointwise
-from .derivation.classification import Outcome
+from .derivation.classification import Classification, Outcome
 from .derivation.noise_moments import NoiseMoments
 from .derivation.rule_derivation import RuleDerivation, at_fixed_step, derive_rule
 from .derivation.rule_equation import ClosedForm, RuleEquation, RuleField
@@ -21,6 +21,7 @@ from .display.rule_statements import explain_rule, rule_equations
 from .display.statements import equations
 from .errors import NotCoveredError, ProblemError
 from .limit import Limit, derive_limit
+from .manifold.manifold import Manifold
 from .model.optimized import rule_of
 from .model.problem import NoisyGradientDescent
 from .model.reading import read_expression
@@ -45,6 +46,8 @@ class RuleLimit(Limit):
     """
 
     problem: UpdateRule  # type: ignore[assignment]
+    manifold: Manifold
+    classification: Classification
     moments: NoiseMoments = field(init=False, repr=False, compare=False)
     equation: RuleEquation  # type: ignore[assignment]
     motion: RuleMotion = field(repr=False, compare=False)

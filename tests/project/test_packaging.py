@@ -64,7 +64,7 @@ def test_the_reference_is_built_without_a_warning(tmp_path) -> None:
     assert not built.stdout + built.stderr
     page = (tmp_path / "numerics.html").read_text(encoding="utf-8")
     assert "<h6" in page, "sections of numpydoc are headings"
-    assert (tmp_path / "derive" / "modelfile.html").exists()
+    assert (tmp_path / "derive" / "mechanisms.html").exists()
 
 
 @pytest.mark.slow
