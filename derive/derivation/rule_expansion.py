@@ -72,6 +72,12 @@ class RuleExpansion(WithoutCaches):
         return [self.at_rest(t - z) for t, z in zip(self.still, self.rule.state, strict=True)]
 
     @property
+    def scalars(self) -> list[sp.Expr]:
+        """All that the theorem asks for at a point, in the order in which it is read back."""
+        packed = [*self.first.scalars, *(value for *_, value in self.bend), *self.bias]
+        return packed + [x for mixture in self.noise for x in mixture.scalars]
+
+    @property
     def mean_map(self) -> list[sp.Expr]:
         """E T₀(z, ξ), off 𝓜 too."""
         return list(self.randomness.mean(sp.Matrix(self.still)))

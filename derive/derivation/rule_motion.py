@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -103,10 +103,7 @@ class RuleMotion(WithoutCaches):
 
     @cached_property
     def _values(self) -> Callable[[Point], list[Any]]:
-        e = self.expansion
-        scalars = [*_scalars(e.first), *(value for *_, value in e.bend), *e.bias]
-        scalars += [x for mixture in e.noise for x in _scalars(mixture)]
-        return evaluator(self.symbols, scalars)
+        return evaluator(self.symbols, self.expansion.scalars)
 
     @cached_property
     def _rest_slopes(self) -> Callable[[Point], list[Any]]:
@@ -146,10 +143,3 @@ class _Numbers:
             term = weight * (self.matrices[a] * x * self.matrices[b].T)
             total += term if a == b else term + term.T
         return total
-
-
-def _scalars(mixture: Mixture) -> Iterable[sp.Expr]:
-    """In the order in which they are read."""
-    yield from (x for m in mixture.matrices for x in m)
-    yield from mixture.means
-    yield from (weight for *_, weight in mixture.products)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -141,8 +139,7 @@ class CompiledRuleLimit(CompiledLimit):
     def values(self) -> CompiledFunction:
         """The jet of the rule at points (w, α), packed as `_motion` unpacks it."""
         e = self.limit.motion.expansion
-        scalars = [*_scalars(e.first), *(value for *_, value in e.bend), *e.bias]
-        scalars += [x for mixture in e.noise for x in _scalars(mixture)]
+        scalars = e.scalars
         scalars += [r.diff(w) for r in e.rule.rest or () for w in e.rule.weights]
         return compile_function((*self.limit.problem.weights, ALPHA), scalars, "rule")
 
@@ -273,12 +270,6 @@ class _Packed:
         matrices = self.take(count * rows * cols).reshape(-1, count, rows, cols)
         pairs = np.array([pair[:2] for pair in mixture.products], dtype=np.int64)
         return Mixture(matrices, self.take(count), pairs, self.take(len(pairs)))
-
-
-def _scalars(mixture: Expressions) -> Iterator[Any]:
-    yield from itertools.chain(*mixture.matrices)
-    yield from mixture.means
-    yield from (weight for *_, weight in mixture.products)
 
 
 def _extrapolated(x: Any, values: list[Array]) -> Array:
