@@ -3,7 +3,6 @@
 from . import command, mechanisms  # noqa: F401 (first, since it hears Ctrl-C during the rest)
 from .analysis.longtime import Equilibrium, equilibria, invariant_density
 from .analysis.noise_geometry import NoiseGeometry
-from .derivation.classification import Outcome
 from .display.latex_document import document
 from .errors import (
     DeriveError,
@@ -17,9 +16,8 @@ from .errors import (
     UndecidedError,
 )
 from .files.model_file import load_model
-from .limit import Limit, derive_limit
-from .model.choice import Choice
-from .model.laws import (
+from .laws.choice import Choice
+from .laws.laws import (
     Bernoulli,
     CustomLaw,
     Gaussian,
@@ -29,8 +27,10 @@ from .model.laws import (
     TwoPoint,
     Uniform,
 )
+from .limit import Limit, derive_limit
 from .model.problem import Chart, NoisyGradientDescent
 from .model.update_rule import UpdateRule
+from .noise.classification import Outcome
 from .rule_limit import RuleLimit
 from .symbolic.means import Mean
 from .symbols import alpha, sigma

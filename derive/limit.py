@@ -11,20 +11,13 @@ from typing import Any
 import sympy as sp
 
 from .analysis.agreement import compare
-from .derivation.averaged_moments import averaged_moments
-from .derivation.classification import Outcome
-from .derivation.coefficients import leading_equation
-from .derivation.finite_sums import classify_any
-from .derivation.input_checks import check_hypotheses
-from .derivation.jump_process import JumpProcess, jump_process
-from .derivation.limiting_equation import LimitingEquation
-from .derivation.noise_moments import persistent_noise
-from .derivation.trace_moments import classify_traces, trace_moments
 from .display.explanation import Explanation, explain
 from .display.jump_process import jump_statements
 from .display.mathml import statements_table
 from .display.notation import Notation
 from .display.statements import as_array, as_latex, as_text, equations, lines
+from .equation.coefficients import leading_equation
+from .equation.limiting_equation import LimitingEquation
 from .errors import ProblemError
 from .files import certificate_file, limit_file
 from .manifold.finite_sums import manifold_of
@@ -32,9 +25,16 @@ from .manifold.traces import trace_manifold
 from .model.optimized import rule_of
 from .model.optimizers import HeavyBall
 from .model.problem import NoisyGradientDescent
-from .model.reading import read_expression
 from .model.update_rule import UpdateRule
+from .noise.averaged_moments import averaged_moments
+from .noise.classification import Outcome
+from .noise.finite_sums import classify_any
+from .noise.input_checks import check_hypotheses
+from .noise.moments import persistent_noise
+from .noise.trace_moments import classify_traces, trace_moments
 from .proofs.certificate import Certificate, certify_limit
+from .reading import read_expression
+from .rules.jump_process import JumpProcess, jump_process
 from .symbolic.zero_tests import Verdict
 from .symbols import alpha
 

@@ -23,9 +23,8 @@ from typing import Any, TypedDict, Unpack
 import sympy as sp
 
 from .errors import ProblemError
-from .model.laws import Gaussian, Independent, Law, Minibatch
+from .laws.laws import Gaussian, Independent, Law, Minibatch
 from .model.problem import NoisyGradientDescent
-from .model.reading import read_expression, read_symbols, sequence
 from .model.samples import (
     fresh_symbols,
     mean,
@@ -35,6 +34,7 @@ from .model.samples import (
     samples,
     squared_loss,
 )
+from .reading import read_expression, read_symbols, sequence
 from .symbolic.calculus import Substitution
 from .symbolic.zero_tests import vanishes_identically
 

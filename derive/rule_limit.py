@@ -11,11 +11,6 @@ from typing import Any
 import sympy as sp
 
 from .analysis.agreement import Field, pointwise
-from .derivation.classification import Classification, Outcome
-from .derivation.noise_moments import NoiseMoments
-from .derivation.rule_derivation import RuleDerivation, at_fixed_step, derive_rule
-from .derivation.rule_equation import ClosedForm, RuleEquation, RuleField
-from .derivation.rule_motion import RuleMotion
 from .display.explanation import explain
 from .display.rule_statements import explain_rule, rule_equations
 from .display.statements import equations
@@ -24,8 +19,13 @@ from .limit import Limit, derive_limit
 from .manifold.manifold import Manifold
 from .model.optimized import rule_of
 from .model.problem import NoisyGradientDescent
-from .model.reading import read_expression
 from .model.update_rule import UpdateRule
+from .noise.classification import Classification, Outcome
+from .noise.moments import NoiseMoments
+from .reading import read_expression
+from .rules.derivation import RuleDerivation, at_fixed_step, derive_rule
+from .rules.equation import ClosedForm, RuleEquation, RuleField
+from .rules.motion import RuleMotion
 from .symbols import GENERIC, alpha
 
 

@@ -25,7 +25,7 @@ from tqdm.auto import tqdm
 from derive import Limit, Outcome
 from derive import alpha as ALPHA
 from derive import sigma as SIGMA
-from derive.derivation.noise_moments import persistent_noise
+from derive.noise.moments import persistent_noise
 
 from .arguments import check_counts, number, positive, starting_points
 from .errors import ArgumentError

@@ -9,10 +9,10 @@ from typing import Any, Protocol
 import mpmath
 import sympy as sp
 
-from ..derivation.limiting_equation import LimitingEquation
+from ..equation.limiting_equation import LimitingEquation
 from ..errors import DeriveError, NotCoveredError
 from ..manifold.manifold import LocalGeometry
-from ..model.reading import read_matrix
+from ..reading import read_matrix
 from ..symbolic.roots import WORKING_DIGITS, evaluator
 from ..symbolic.unknown_functions import as_losses, loss_names
 from ..symbolic.zero_tests import Proof, Verdict

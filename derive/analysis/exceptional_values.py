@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import sympy as sp
 
-from ..derivation.classification import Outcome
-from ..derivation.limiting_equation import LimitingEquation
+from ..equation.limiting_equation import LimitingEquation
+from ..noise.classification import Outcome
 from ..symbolic.effort import SOLVED, within
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import mpmath
 import sympy as sp
 
-from ..derivation.limiting_equation import LimitingEquation
+from ..equation.limiting_equation import LimitingEquation
 from ..errors import DeriveError, ManifoldError, NotCoveredError
 from ..symbolic.roots import ARITHMETIC_FAILURES, WORKING_DIGITS, Point
 from .agreement import PointwiseLimit

@@ -9,10 +9,10 @@ from typing import Any
 import mpmath
 import sympy as sp
 
-from ..derivation.coefficients import Equation
-from ..derivation.higher_moments import second_chaos, second_regularizer, third_regularizer
-from ..derivation.limiting_equation import LimitingEquation
+from ..equation.coefficients import Equation
+from ..equation.limiting_equation import LimitingEquation
 from ..errors import DeriveError, NotCoveredError
+from ..noise.higher_moments import second_chaos, second_regularizer, third_regularizer
 from ..symbolic.roots import WORKING_DIGITS
 from .agreement import PointwiseLimit
 

@@ -11,9 +11,9 @@ from functools import singledispatch
 import sympy as sp
 
 from ..analysis.exceptional_values import exceptional_values
-from ..derivation.classification import Outcome
-from ..derivation.limiting_equation import LimitingEquation
+from ..equation.limiting_equation import LimitingEquation
 from ..model.problem import NoisyGradientDescent
+from ..noise.classification import Outcome
 from ..proofs.certificate import Certificate, attempted_certificate
 from ..symbolic.zero_tests import Basis
 from .latex_layout import Page

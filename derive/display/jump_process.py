@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..derivation.jump_process import JumpProcess
+from ..rules.jump_process import JumpProcess
 from .notation import Equality, Formula, Words, is_too_long
 from .statements import Statement
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import sympy as sp
 
-from ..derivation.limiting_equation import LimitingEquation
+from ..equation.limiting_equation import LimitingEquation
 from ..errors import NotCoveredError
 from ..proofs.certificate import Certificate, attempted_certificate
 from .explanation import explain

@@ -6,8 +6,8 @@ from typing import Any
 
 import sympy as sp
 
-from ..derivation.classification import Outcome
-from ..derivation.limiting_equation import LimitingEquation
+from ..equation.limiting_equation import LimitingEquation
+from ..noise.classification import Outcome
 from .explanation import Explanation, Hypothesis, Standing
 from .notation import Equality, Formula, Part, Words
 from .statements import Statement, law_statement, manifold_statements, outcome_statements, text_of

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import sympy as sp
 
-from ..derivation.special_forms import Kind, SpecialForm
+from ..equation.special_forms import Kind, SpecialForm
 from .notation import Formula
 
 

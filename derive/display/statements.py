@@ -13,13 +13,13 @@ from typing import Any
 import mpmath
 import sympy as sp
 
-from ..derivation.classification import Outcome, Step
-from ..derivation.limiting_equation import LimitingEquation
+from ..equation.limiting_equation import LimitingEquation
+from ..laws.laws import Independent, Law
 from ..manifold.charts import IntrinsicForm
 from ..manifold.discovery import other_components
 from ..manifold.manifold import Manifold
-from ..model.laws import Independent, Law
 from ..model.problem import NoisyGradientDescent
+from ..noise.classification import Outcome, Step
 from ..symbolic.unknown_functions import unknown_names
 from .notation import Equality, Formula, Notation, Part, Words, is_too_long
 from .special_forms import drift_form

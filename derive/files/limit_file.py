@@ -19,19 +19,19 @@ from typing import Any
 
 import sympy as sp
 
-from ..derivation.averaged_moments import AveragedMoments
-from ..derivation.classification import Classification, Evidence, Outcome, Step
-from ..derivation.coefficients import Equation
-from ..derivation.limiting_equation import LimitingEquation
-from ..derivation.noise_moments import NoiseMoments
-from ..derivation.special_forms import Kind, SpecialForm
+from ..equation.coefficients import Equation
+from ..equation.limiting_equation import LimitingEquation
+from ..equation.special_forms import Kind, SpecialForm
 from ..errors import NotCoveredError, SavedFileError
+from ..laws.laws import Jump, known_laws
 from ..manifold.charts import IntrinsicForm
 from ..manifold.discovery import known_manifold
 from ..manifold.finite_sums import SampledManifold
 from ..manifold.manifold import Manifold
-from ..model.laws import Jump, known_laws
 from ..model.problem import Chart, NoisyGradientDescent
+from ..noise.averaged_moments import AveragedMoments
+from ..noise.classification import Classification, Evidence, Outcome, Step
+from ..noise.moments import NoiseMoments
 from ..symbolic.means import Samples
 from ..symbolic.zero_tests import Basis, Verdict
 from .atomic_write import write_atomically

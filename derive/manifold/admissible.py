@@ -11,9 +11,9 @@ import mpmath
 import sympy as sp
 
 from ..errors import ProblemError
-from ..model.laws import square_root
+from ..laws.laws import square_root
 from ..model.problem import NoisyGradientDescent
-from ..model.reading import names
+from ..reading import names
 
 TRIES = 100
 

@@ -10,9 +10,9 @@ from typing import Any
 import sympy as sp
 
 from ..errors import NotCoveredError
+from ..matrices.entries import in_entries, random_matrix, shape_of, small_sizes
+from ..matrices.objective import TraceObjective
 from ..model.problem import NoisyGradientDescent
-from ..model.trace_entries import in_entries, random_matrix, shape_of, small_sizes
-from ..model.trace_objective import TraceObjective
 from ..symbolic.zero_tests import Verdict
 from .discovery import find_manifold
 from .finite_sums import SampledManifold

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import sympy as sp
 
 from ..errors import NotCoveredError
+from ..laws.laws import Independent
 from ..symbolic.calculus import Substitution
-from .laws import Independent
 from .optimizers import Draw, GradientDescent, Vector
 from .problem import NoisyGradientDescent
 from .update_rule import UpdateRule

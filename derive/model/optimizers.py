@@ -17,12 +17,12 @@ import mpmath
 import sympy as sp
 
 from ..errors import ProblemError
+from ..laws.choice import Choice
+from ..laws.laws import Gaussian, Law, Rademacher
+from ..reading import read_expression, read_matrix
 from ..symbolic.matrices import blocks, identity
 from ..symbols import alpha, sigma
 from ..theory.map_jets import MapJet, linear_jet, sequence
-from .choice import Choice
-from .laws import Gaussian, Law, Rademacher
-from .reading import read_expression, read_matrix
 
 Vector = Sequence[sp.Expr]
 Gradient = Callable[[Vector], list[sp.Expr]]

@@ -11,17 +11,10 @@ from typing import Any
 import sympy as sp
 
 from ..errors import NotCoveredError, ProblemError
-from ..symbolic.calculus import Substitution, gradient, semidefinite_factor
-from ..symbolic.effort import TooLong
-from ..symbolic.kinks import kinks
-from ..symbolic.means import MatrixSamples, Mean, Samples, gathered, joined
-from ..symbolic.unknown_functions import as_losses, loss_names, unknown_names
-from ..symbolic.zero_tests import vanishes_identically
-from ..symbols import alpha, sigma
-from .laws import Gaussian, Independent, Jump, Law, LevyPair, groups_of, repeated, split
-from .optimizers import GradientDescent, Optimizer
-from .penalty import Penalty, split_penalty
-from .reading import (
+from ..laws.laws import Gaussian, Independent, Jump, Law, LevyPair, groups_of, repeated, split
+from ..matrices.entries import entries_of, exact_entries, in_entries, shape_of
+from ..matrices.objective import TraceObjective, in_words, read_traces, without_matrices
+from ..reading import (
     holds_matrices,
     names,
     read_expression,
@@ -33,8 +26,15 @@ from .reading import (
     refuse_stray,
     sequence,
 )
-from .trace_entries import entries_of, exact_entries, in_entries, shape_of
-from .trace_objective import TraceObjective, in_words, read_traces, without_matrices
+from ..symbolic.calculus import Substitution, gradient, semidefinite_factor
+from ..symbolic.effort import TooLong
+from ..symbolic.kinks import kinks
+from ..symbolic.means import MatrixSamples, Mean, Samples, gathered, joined
+from ..symbolic.unknown_functions import as_losses, loss_names, unknown_names
+from ..symbolic.zero_tests import vanishes_identically
+from ..symbols import alpha, sigma
+from .optimizers import GradientDescent, Optimizer
+from .penalty import Penalty, split_penalty
 
 
 @dataclass(frozen=True)

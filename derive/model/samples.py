@@ -9,8 +9,8 @@ from typing import Any
 import sympy as sp
 
 from ..errors import ProblemError
+from ..reading import read_expression, read_symbols, sequence
 from ..symbolic.calculus import Substitution
-from .reading import read_expression, read_symbols, sequence
 
 
 def squared_loss(

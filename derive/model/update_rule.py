@@ -10,11 +10,8 @@ from typing import Any
 import sympy as sp
 
 from ..errors import ProblemError
-from ..symbolic.calculus import WithoutCaches
-from ..symbols import alpha, sigma
-from .laws import Gaussian, Law
-from .problem import NoisyGradientDescent, checked_law
-from .reading import (
+from ..laws.laws import Gaussian, Law
+from ..reading import (
     names,
     read_expression,
     read_point,
@@ -23,6 +20,9 @@ from .reading import (
     refuse_stray,
     sequence,
 )
+from ..symbolic.calculus import WithoutCaches
+from ..symbols import alpha, sigma
+from .problem import NoisyGradientDescent, checked_law
 
 
 @dataclass(frozen=True)

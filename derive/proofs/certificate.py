@@ -32,7 +32,10 @@ import mpmath
 import sympy as sp
 
 from ..certify.checker import Claim
-from ..derivation.classification import (
+from ..equation.limiting_equation import LimitingEquation
+from ..errors import NotCoveredError
+from ..manifold.manifold import Manifold
+from ..noise.classification import (
     AT_A_STEP,
     AT_STEP,
     DRIFT,
@@ -43,10 +46,7 @@ from ..derivation.classification import (
     Evidence,
     Step,
 )
-from ..derivation.limiting_equation import LimitingEquation
-from ..derivation.noise_moments import NoiseMoments
-from ..errors import NotCoveredError
-from ..manifold.manifold import Manifold
+from ..noise.moments import NoiseMoments
 from ..symbolic.zero_tests import Basis
 from ..symbols import alpha, sigma
 from .boxes import PRECISION, enclosure

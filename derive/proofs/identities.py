@@ -21,9 +21,9 @@ from typing import Any
 import sympy as sp
 
 from ..certify.checker import Tower, below
-from ..derivation.noise_moments import persistent_noise
 from ..manifold.manifold import Manifold
 from ..model.problem import NoisyGradientDescent
+from ..noise.moments import persistent_noise
 from ..symbolic.calculus import gradient
 from .cofactors import Basis, Combination, is_zero
 from .tables import ExpressionTable, NotCertifiedError

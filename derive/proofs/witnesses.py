@@ -14,8 +14,8 @@ from typing import Any
 import mpmath
 import sympy as sp
 
-from ..derivation.noise_moments import NoiseMoments
 from ..manifold.manifold import LocalGeometry, Manifold
+from ..noise.moments import NoiseMoments
 from ..symbolic.calculus import semidefinite_factor
 from ..symbolic.linear import norm
 from ..symbolic.programs import Program

@@ -17,10 +17,10 @@ import numpy as np
 import sympy as sp
 from numpy.typing import NDArray
 
+from derive.matrices.entries import shape_of
+from derive.matrices.objective import SampleMean, TraceObjective
+from derive.matrices.polynomials import as_matrix, matrix_polynomial
 from derive.model.problem import NoisyGradientDescent
-from derive.model.trace_entries import shape_of
-from derive.model.trace_objective import SampleMean, TraceObjective
-from derive.model.trace_polynomials import as_matrix, matrix_polynomial
 
 from ..errors import CodeGenerationError
 from .cache import load_generated

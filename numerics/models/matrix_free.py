@@ -24,7 +24,7 @@ import scipy
 from numpy.typing import NDArray
 
 from derive import Limit, NotCoveredError
-from derive.derivation.trace_moments import TraceMoments
+from derive.noise.trace_moments import TraceMoments
 
 from ..codegen.matrices import MatrixFunctions
 from .dense import equation_numbers

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from derive import RuleLimit, derive_limit
-from derive.derivation.randomness import Mixture as Expressions
 from derive.errors import NotCoveredError
+from derive.rules.randomness import Mixture as Expressions
 from derive.symbols import alpha as ALPHA
 
 from ..codegen.functions import CompiledFunction, compile_function

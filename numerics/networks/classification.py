@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from derive import Outcome, UndecidedError
-from derive.derivation.classification import Evidence, Step
+from derive.noise.classification import Evidence, Step
 from derive.symbolic.zero_tests import Basis, Verdict, proved
 
 from .fluctuations import across, slope

@@ -17,7 +17,7 @@ from derive import (
     derive_limit,
     sigma,
 )
-from derive.derivation.classification import Evidence
+from derive.noise.classification import Evidence
 from derive.symbolic.zero_tests import Verdict
 
 from ..arguments import number, positive

@@ -1,4 +1,4 @@
-"""The noise laws in code: every law is drawn exactly as `derive.model.laws` defines it."""
+"""The noise laws in code: every law is drawn exactly as `derive.laws.laws` defines it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from derive.model.choice import Choice
-from derive.model.laws import (
+from derive.laws.choice import Choice
+from derive.laws.laws import (
     Bernoulli,
     CustomLaw,
     Gaussian,

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from derive.derivation.trace_moments import ADDED, TraceMoments, trace_moments
+from derive.matrices.entries import entries_of
+from derive.matrices.objective import residual_law
 from derive.model.problem import NoisyGradientDescent
-from derive.model.trace_entries import entries_of
-from derive.model.trace_objective import residual_law
+from derive.noise.trace_moments import ADDED, TraceMoments, trace_moments
 from derive.symbolic.means import Samples
 from derive.symbols import ScaleSymbol
 

@@ -25,8 +25,8 @@ from derive import (
 )
 from derive.analysis.longtime import equilibria
 from derive.analysis.phases import terms
+from derive.laws.laws import Law, LevyPair
 from derive.manifold.manifold import Manifold
-from derive.model.laws import Law, LevyPair
 from numerics import (
     Paths,
     compile_descent,

@@ -18,8 +18,8 @@ GENERATORS = {
 }
 ORDER = {
     "derive": (
-        "errors command symbols certify symbolic theory model mechanisms optimizers manifold"
-        " derivation analysis proofs display files limit rule_limit"
+        "errors command symbols certify symbolic reading theory laws matrices model mechanisms"
+        " optimizers manifold noise equation rules analysis proofs display files limit rule_limit"
     ),
     "numerics": (
         "errors arguments formats random codegen geometry models simulation validation plots"

@@ -7,7 +7,7 @@ import pytest
 from tests.mutations.changes import Change, Copy, Result, TableError, changes
 
 MODULE = "numerics/validation/checks.py"
-TEST = "tests/numerics/test_checks.py::test_both_errors_count"
+TEST = "tests/numerics/validation/test_checks.py::test_both_errors_count"
 
 
 def test_every_change_can_be_made():

@@ -10,7 +10,7 @@ import pytest
 import sympy as sp
 
 from derive import Limit, NoisyGradientDescent, TwoPoint, Uniform, derive_limit, load_model
-from derive.model.laws import Law, ShrinkingLaw, known_laws
+from derive.laws.laws import Law, ShrinkingLaw, known_laws
 from numerics import simulate_descent
 from numerics.errors import NoiseError
 from numerics.random.draws import Draw

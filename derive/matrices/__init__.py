@@ -1,0 +1,1 @@
+"""Matrix models: losses that are words in weight matrices."""

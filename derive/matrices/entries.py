@@ -1,0 +1,81 @@
+"""Matrix models written out in entries: for oracles, and for questions that need numbers."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sympy as sp
+
+from ..errors import NotCoveredError
+from .polynomials import Polynomial, trace_polynomial
+
+Sizes = Mapping[sp.Expr, sp.Expr]
+"""What stands for each dimension."""
+
+SMALL = 2
+"""Dimension of the matrices on which questions about all dimensions are tried out."""
+
+
+def entries_of(matrix: sp.MatrixSymbol, sizes: Sizes) -> sp.ImmutableMatrix:
+    """Real symbols for the entries of a matrix, named from 1."""
+    rows, columns = shape_of(matrix, sizes)
+    return sp.ImmutableMatrix(
+        rows, columns, lambda i, j: sp.Symbol(f"{matrix.name}{i + 1}_{j + 1}", real=True)
+    )
+
+
+def shape_of(matrix: sp.MatrixSymbol, sizes: Sizes) -> tuple[int, int]:
+    """Shape of a matrix as numbers.
+
+    Raises
+    ------
+    NotCoveredError
+        If a dimension has no value.
+    """
+    rows, columns = (sp.sympify(size).subs(dict(sizes)) for size in matrix.shape)
+    if not (rows.is_Integer and columns.is_Integer):
+        raise NotCoveredError(
+            f"weights: {matrix.name} has the shape {matrix.shape}, which the data do not fix; "
+            "declare it with numbers"
+        )
+    return int(rows), int(columns)
+
+
+def exact_entries(values: Any) -> sp.Expr | sp.ImmutableMatrix:
+    """A number, or a matrix of numbers, as the decimals that they are."""
+    if values.ndim == 0:
+        return sp.Rational(repr(float(values)))
+    return sp.ImmutableMatrix([[sp.Rational(repr(x)) for x in row] for row in values.tolist()])
+
+
+def small_sizes(matrices: Sequence[sp.MatrixSymbol]) -> dict[sp.Expr, sp.Expr]:
+    """A small number for every dimension."""
+    sizes = {sp.sympify(size) for matrix in matrices for size in matrix.shape}
+    return {size: sp.Integer(SMALL) for size in sizes if size != 1}
+
+
+def in_entries(expression: sp.Expr, matrices: Mapping[Any, sp.MatrixBase]) -> sp.Expr:
+    """An expression whose traces are written in the entries of the matrices."""
+    values = {
+        trace: _value(trace_polynomial(trace), matrices) for trace in expression.atoms(sp.Trace)
+    }
+    return expression.xreplace(values)
+
+
+def _value(polynomial: Polynomial, matrices: Mapping[Any, sp.MatrixBase]) -> sp.Expr:
+    total = sp.Integer(0)
+    for word, c in polynomial.items():
+        product = sp.Matrix(matrices[word[0][0]].T if word[0][1] else matrices[word[0][0]])
+        for symbol, flag in word[1:]:
+            product = product * (matrices[symbol].T if flag else matrices[symbol])
+        total += c * product.trace()
+    return total
+
+
+def random_matrix(shape: tuple[int, int], rng: random.Random) -> sp.ImmutableMatrix:
+    """A matrix of small fractions that no formula is likely to single out."""
+    entries = (sp.Rational(rng.randint(-30, 30), 17) for _ in itertools.count())
+    return sp.ImmutableMatrix(*shape, list(itertools.islice(entries, shape[0] * shape[1])))

@@ -1,0 +1,1 @@
+"""What the noise does on the manifold: Reg, Σ, and the outcome that they decide."""

@@ -1,0 +1,1 @@
+"""The limit of any update rule, from the jet of one step."""

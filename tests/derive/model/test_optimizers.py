@@ -1,0 +1,217 @@
+"""Every optimizer on every mechanism, against the iterated recursion; and those built of others."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import mpmath
+import numpy as np
+import pytest
+import sympy as sp
+
+from derive import (
+    Bernoulli,
+    Limit,
+    NoisyGradientDescent,
+    Outcome,
+    ProblemError,
+    alpha,
+    derive_limit,
+    sigma,
+)
+from derive.analysis.agreement import pointwise
+from derive.model.optimized import rule_of
+from derive.optimizers import (
+    GradientDescent,
+    HeavyBall,
+    LocalSteps,
+    LookAhead,
+    Nesterov,
+    Optimizer,
+    Preconditioned,
+    RandomCoordinates,
+    SharpnessAware,
+    WeightAverage,
+    ZerothOrder,
+)
+from derive.symbolic.roots import WORKING_DIGITS
+from tests.derive.rules.test_update_rules import at_point, each, one_step
+
+W = w1, w2 = sp.symbols("w1 w2", real=True)
+E = e1, e2 = sp.symbols("eta1 eta2", real=True)
+UNEVEN = (w1**2 + w2**2 - 1) ** 2 * (2 + w1) / 4
+POINT = np.array([0.6, 0.8])
+STEP = sp.Rational(1, 10)
+
+
+def ring(noisy: sp.Expr, **options: object) -> NoisyGradientDescent:
+    noise = tuple(e for e in E if noisy.has(e))
+    return NoisyGradientDescent(UNEVEN, noisy, W, noise, near=(0.6, 0.8), **options)
+
+
+MECHANISMS = {
+    "radial": ring(UNEVEN + (w1**2 + w2**2) * e1 / 2),
+    "parameter noise": ring(UNEVEN.subs({w1: w1 + e1, w2: w2 + e2}, simultaneous=True)),
+    "additive": ring(UNEVEN + e1 * w1 + e2 * w2),
+    "DropConnect": ring(UNEVEN.subs({w1: w1 * (1 + e1), w2: w2 * (1 + e2)}, simultaneous=True)),
+}
+OPTIMIZERS: dict[str, Optimizer] = {
+    "descent": GradientDescent(),
+    "heavy ball": HeavyBall(sp.Rational(3, 5)),
+    "Nesterov": Nesterov(sp.Rational(3, 5)),
+    "preconditioned": Preconditioned([[2, sp.Rational(1, 2)], [sp.Rational(1, 2), 1]]),
+    "position-dependent": Preconditioned([[2 + w2, 0], [0, 1 + w1**2]]),
+    "sharpness-aware": SharpnessAware(sp.Rational(1, 5)),
+}
+
+
+def per_step(limit: Limit, step: float) -> tuple[np.ndarray, np.ndarray]:
+    unit = step ** float(limit.equation.power)
+    drift, spread = at_point(limit, POINT)
+    return unit * drift, unit * spread
+
+
+@pytest.mark.parametrize("problem", each(MECHANISMS))
+@pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
+def test_agrees_with_brute_force(optimizer: Optimizer, problem: NoisyGradientDescent):
+    rule = rule_of(replace(problem, optimizer=optimizer))
+    limit = derive_limit(rule).at_step(STEP)
+    drift, spread = per_step(limit, 0.1)
+    true_drift, true_spread = one_step(rule, POINT, 0.1)
+    scale = max(np.abs(true_drift).max(), np.abs(true_spread).max())
+    assert drift == pytest.approx(true_drift, abs=1e-6 * scale)
+    assert spread == pytest.approx(true_spread, abs=1e-6 * scale)
+
+
+def test_descent_keeps_its_theorems():
+    problem = MECHANISMS["radial"]
+    plain, named = (
+        derive_limit(problem),
+        derive_limit(replace(problem, optimizer=GradientDescent())),
+    )
+    assert named.problem.optimizer is None
+    assert named.drift == plain.drift
+
+
+def test_momentum_is_that_of_the_eigenbasis_formulas():
+    beta = sp.Rational(3, 5)
+    for problem in MECHANISMS.values():
+        general = derive_limit(replace(problem, optimizer=HeavyBall(beta))).at_step(STEP)
+        fast = derive_limit(problem).at_step(STEP, beta)
+        unit = (1 - beta) ** general.equation.power
+        with mpmath.workdps(WORKING_DIGITS):
+            g = next(general.manifold.local())
+            expected = pointwise(fast).drift(g) / mpmath.mpf(unit.p) * unit.q
+            gap = mpmath.norm(general.at_points.drift(g) - expected)
+            assert gap < 1e-12 * (1 + mpmath.norm(expected))
+
+
+def test_masks_with_rare_jumps_and_their_leading_order():
+    """Bernoulli noise under descent, as α → 0, and refused at a step."""
+    noisy = MECHANISMS["DropConnect"].noisy_loss
+    problem = ring(noisy, law=Bernoulli())
+    limit = derive_limit(rule_of(problem))
+    assert limit.check(derive_limit(problem).drift)
+    with pytest.raises(ValueError, match="rare jumps"):
+        limit.at_step(STEP)
+
+
+def test_zeroth_order_steps_descend_the_laplacian():
+    """Gaussian directions: Reg = ½ΔL."""
+    problem = NoisyGradientDescent(UNEVEN, UNEVEN + 0 * e1, W, (e1,), near=(0.6, 0.8))
+    laplacian = sum(UNEVEN.diff(w, 2) for w in W)
+    p = derive_limit(problem).projector
+    slope = sp.Matrix([laplacian.diff(w) for w in W])
+    gaussian = derive_limit(replace(problem, optimizer=ZerothOrder()))
+    assert gaussian.outcome is Outcome.NON_DEGENERATE
+    assert gaussian.time_scale == 1 / (alpha * sigma**2)
+    assert gaussian.check(-p * slope / 2)
+
+
+def test_one_coordinate_at_a_time_has_a_second_term():
+    """0.1: 28 % of Θ is made by the masks and the fluctuation across Γ (known figure)."""
+    problem = replace(MECHANISMS["radial"], optimizer=RandomCoordinates(1))
+    limit = derive_limit(problem).at_step(STEP)
+    spread = per_step(limit, 0.1)[1]
+    g = POINT
+    p = np.eye(2) - np.outer(POINT, POINT)
+    first = 0.1**2 * p @ np.diag(g**2 / 2) @ p
+    assert np.trace(first) / np.trace(spread) < 0.95
+
+
+# Built of others ---------------------------------------------------------------------------------
+
+
+def test_steps_in_a_row_are_as_many_steps():
+    problem = MECHANISMS["parameter noise"]
+    one = derive_limit(rule_of(problem)).at_step(STEP)
+    for optimizer in (LocalSteps(3), LookAhead(3, 1), LookAhead(1, 1, LocalSteps(3))):
+        many = derive_limit(replace(problem, optimizer=optimizer)).at_step(STEP)
+        assert per_step(many, 0.1)[0] == pytest.approx(3 * per_step(one, 0.1)[0], abs=1e-12)
+        assert per_step(many, 0.1)[1] == pytest.approx(3 * per_step(one, 0.1)[1], abs=1e-12)
+
+
+def test_average_moves_as_the_weights_do():
+    problem = MECHANISMS["radial"]
+    inner = HeavyBall(sp.Rational(1, 2))
+    plain = derive_limit(replace(problem, optimizer=inner)).at_step(STEP)
+    beside = derive_limit(replace(problem, optimizer=WeightAverage(STEP, inner))).at_step(STEP)
+    assert per_step(beside, 0.1)[0] == pytest.approx(per_step(plain, 0.1)[0], abs=1e-14)
+
+
+def test_local_steps_on_many_workers():
+    """The mean of p workers forgets what each of them has wandered: with q = 1 − αλ the drift is
+    1 − (1 − 1/p)(1 − q²ⁿ)/(n(1 − q²)) of that of one worker.
+    """
+    problem, steps, workers = MECHANISMS["radial"], 8, 4
+    limit = derive_limit(replace(problem, optimizer=LocalSteps(steps, workers))).at_step(STEP)
+    one = derive_limit(rule_of(problem)).at_step(STEP)
+    q2 = (1 - 0.1 * 2 * (2 + POINT[0])) ** 2
+    share = 1 - (1 - 1 / workers) * (1 - q2**steps) / (steps * (1 - q2))
+    drift = per_step(limit, 0.1)[0]
+    assert drift == pytest.approx(share * steps * per_step(one, 0.1)[0], rel=1e-10)
+    assert share < 0.9
+
+
+def test_look_ahead_keeps_a_part_of_the_step():
+    """w + c(w' − w), written by hand."""
+    problem, c = MECHANISMS["radial"], sp.Rational(1, 2)
+    half = derive_limit(replace(problem, optimizer=LookAhead(1, c))).at_step(STEP)
+    moved = [w - c * alpha * problem.noisy_loss.diff(w) for w in W]
+    by_hand = replace(rule_of(problem), update=tuple(moved))
+    expected = derive_limit(by_hand).at_step(STEP)
+    assert per_step(half, 0.1)[0] == pytest.approx(per_step(expected, 0.1)[0], abs=1e-14)
+
+
+# Statement ---------------------------------------------------------------------------------------
+
+REFUSED = {
+    "beta of one": (lambda: HeavyBall(1), r"beta: expected a number in \[0, 1\)"),
+    "negative radius": (lambda: SharpnessAware(-1), "rho: expected"),
+    "no steps": (lambda: LookAhead(0, 1), "steps: expected a positive integer"),
+    "weight above one": (lambda: LookAhead(2, 2), "weight: expected"),
+    "no optimizer": (
+        lambda: replace(MECHANISMS["radial"], optimizer=0.9),
+        "optimizer: expected one",
+    ),
+    "too many coordinates": (
+        lambda: rule_of(replace(MECHANISMS["radial"], optimizer=RandomCoordinates(3))),
+        "count: expected an integer from 1 to 2",
+    ),
+    "a matrix of another size": (
+        lambda: rule_of(replace(MECHANISMS["radial"], optimizer=Preconditioned([[1]]))),
+        r"matrix: expected shape \(2, 2\)",
+    ),
+}
+
+
+@pytest.mark.parametrize(("make", "message"), REFUSED.values(), ids=REFUSED)
+def test_refused(make, message):
+    with pytest.raises(ProblemError, match=message):
+        make()
+
+
+def test_parameters_of_an_optimizer_are_bound():
+    beta = sp.Symbol("beta", positive=True)
+    problem = ring(MECHANISMS["radial"].noisy_loss, parameters=(beta,), optimizer=HeavyBall(beta))
+    assert problem.subs({beta: sp.Rational(1, 2)}).optimizer == HeavyBall(sp.Rational(1, 2))
