@@ -17,16 +17,10 @@ from .errors import (
 )
 from .files.model_file import load_model
 from .laws.choice import Choice
-from .laws.laws import (
-    Bernoulli,
-    CustomLaw,
-    Gaussian,
-    Independent,
-    Minibatch,
-    Rademacher,
-    TwoPoint,
-    Uniform,
-)
+from .laws.independent import Independent
+from .laws.minibatch import Minibatch
+from .laws.rare_jumps import Bernoulli, CustomLaw
+from .laws.shrinking import Gaussian, Rademacher, TwoPoint, Uniform
 from .limit import Limit, derive_limit
 from .model.problem import Chart, NoisyGradientDescent
 from .model.update_rule import UpdateRule

@@ -23,7 +23,10 @@ from typing import Any, TypedDict, Unpack
 import sympy as sp
 
 from .errors import ProblemError
-from .laws.laws import Gaussian, Independent, Law, Minibatch
+from .laws.independent import Independent
+from .laws.law import Law
+from .laws.minibatch import Minibatch
+from .laws.shrinking import Gaussian
 from .model.problem import NoisyGradientDescent
 from .model.samples import (
     fresh_symbols,

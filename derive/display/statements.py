@@ -14,7 +14,8 @@ import mpmath
 import sympy as sp
 
 from ..equation.limiting_equation import LimitingEquation
-from ..laws.laws import Independent, Law
+from ..laws.independent import Independent
+from ..laws.law import Law
 from ..manifold.charts import IntrinsicForm
 from ..manifold.discovery import other_components
 from ..manifold.manifold import Manifold

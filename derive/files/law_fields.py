@@ -8,7 +8,7 @@ from typing import Any
 
 import sympy as sp
 
-from ..laws.laws import Law, known_laws
+from ..laws.law import Law, known_laws
 from ..symbolic.effort import expanded_terms
 from .fields import Field, located
 from .tokens import shorten

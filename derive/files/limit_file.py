@@ -23,7 +23,8 @@ from ..equation.coefficients import Equation
 from ..equation.limiting_equation import LimitingEquation
 from ..equation.special_forms import Kind, SpecialForm
 from ..errors import NotCoveredError, SavedFileError
-from ..laws.laws import Jump, known_laws
+from ..laws.expansions import Jump
+from ..laws.law import known_laws
 from ..manifold.charts import IntrinsicForm
 from ..manifold.discovery import known_manifold
 from ..manifold.finite_sums import SampledManifold

@@ -10,7 +10,8 @@ import sympy as sp
 
 from ..errors import ProblemError
 from ..reading import read_expression, sequence
-from .laws import Law, LevyPair
+from .expansions import LevyPair
+from .law import Law, check_dimension
 
 LONG = 200
 """Characters up to which the values are listed in words."""
@@ -55,7 +56,7 @@ class Choice(Law):
                 f"got {len(chances)}"
             )
         if len({len(value) for value in values}) > 1:
-            raise ProblemError("values: expected tuples of one length, one entry a noise symbol")
+            raise ProblemError("values: expected tuples of one length, one entry per noise symbol")
         total = sp.simplify(sp.Add(*chances) - 1)
         if total != 0:
             raise ProblemError(
@@ -85,11 +86,7 @@ class Choice(Law):
         ProblemError
             If the mean is not zero, for a noisy loss has L̂(w, 0) = L(w) as its noiseless version.
         """
-        if dimension != self.dimension:
-            raise ProblemError(
-                f"law: Choice has values with {self.dimension} entries, but `noise` names "
-                f"{dimension}; make the two agree"
-            )
+        check_dimension(self, self.dimension, dimension)
         draws = list(zip(self.probabilities, map(sp.Matrix, self.values), strict=True))
         mean = sum((p * v for p, v in draws), sp.zeros(dimension, 1))
         if any(sp.simplify(x) != 0 for x in mean):

@@ -11,7 +11,7 @@ import mpmath
 import sympy as sp
 
 from ..errors import ProblemError
-from ..laws.laws import square_root
+from ..laws.covariance import square_root
 from ..model.problem import NoisyGradientDescent
 from ..reading import names
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import sympy as sp
 
 from ..errors import NotCoveredError
-from ..laws.laws import Independent
+from ..laws.independent import Independent
 from ..symbolic.calculus import Substitution
 from .optimizers import Draw, GradientDescent, Vector
 from .problem import NoisyGradientDescent

@@ -18,7 +18,8 @@ import sympy as sp
 
 from ..errors import ProblemError
 from ..laws.choice import Choice
-from ..laws.laws import Gaussian, Law, Rademacher
+from ..laws.law import Law
+from ..laws.shrinking import Gaussian, Rademacher
 from ..reading import read_expression, read_matrix
 from ..symbolic.matrices import blocks, identity
 from ..symbols import alpha, sigma

@@ -11,7 +11,10 @@ from typing import Any
 import sympy as sp
 
 from ..errors import NotCoveredError, ProblemError
-from ..laws.laws import Gaussian, Independent, Jump, Law, LevyPair, groups_of, repeated, split
+from ..laws.expansions import Jump, LevyPair
+from ..laws.independent import Independent, groups_of, repeated, split
+from ..laws.law import Law
+from ..laws.shrinking import Gaussian
 from ..matrices.entries import entries_of, exact_entries, in_entries, shape_of
 from ..matrices.objective import TraceObjective, in_words, read_traces, without_matrices
 from ..reading import (

@@ -10,7 +10,8 @@ from typing import Any
 import sympy as sp
 
 from ..errors import ProblemError
-from ..laws.laws import Gaussian, Law
+from ..laws.law import Law
+from ..laws.shrinking import Gaussian
 from ..reading import (
     names,
     read_expression,

@@ -14,7 +14,7 @@ import sympy as sp
 
 from ..errors import NotCoveredError
 from ..laws.expansions import Part, along
-from ..laws.laws import Groups, groups_of
+from ..laws.independent import Groups, groups_of
 from ..model.problem import NoisyGradientDescent
 from ..symbolic.calculus import gradient
 from .averaged_moments import averaged

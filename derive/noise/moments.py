@@ -10,7 +10,9 @@ from typing import Any
 import sympy as sp
 
 from ..errors import ProblemError
-from ..laws.laws import Independent, Jump, LevyPair, square_root
+from ..laws.covariance import square_root
+from ..laws.expansions import Jump, LevyPair
+from ..laws.independent import Independent
 from ..model.problem import NoisyGradientDescent
 from ..reading import parts
 from ..symbolic.calculus import (

@@ -14,7 +14,11 @@ import sympy as sp
 
 from ..errors import NotCoveredError
 from ..laws.choice import Choice
-from ..laws.laws import Bernoulli, CustomLaw, Independent, Law, Minibatch, ShrinkingLaw
+from ..laws.independent import Independent
+from ..laws.law import Law
+from ..laws.minibatch import Minibatch
+from ..laws.rare_jumps import Bernoulli, CustomLaw
+from ..laws.shrinking import ShrinkingLaw
 from ..model.update_rule import UpdateRule
 from ..noise.moments import square_root
 from ..reading import parts

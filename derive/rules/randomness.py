@@ -13,7 +13,8 @@ import sympy as sp
 
 from ..errors import NotCoveredError
 from ..laws.choice import Choice
-from ..laws.laws import Minibatch, ShrinkingLaw
+from ..laws.minibatch import Minibatch
+from ..laws.shrinking import ShrinkingLaw
 from ..symbolic.calculus import Differentiator
 
 OUTCOMES = 4096

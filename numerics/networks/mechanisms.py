@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 
 from derive import Bernoulli, Gaussian, NotCoveredError, ProblemError, Rademacher, Uniform
-from derive.laws.laws import Law
+from derive.laws.law import Law
 
 Tree = Any
 """A pytree of arrays."""

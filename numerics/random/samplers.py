@@ -1,4 +1,4 @@
-"""The noise laws in code: every law is drawn exactly as `derive.laws.laws` defines it."""
+"""The noise laws in code: every law is drawn exactly as `derive.laws` defines it."""
 
 from __future__ import annotations
 
@@ -10,17 +10,11 @@ from typing import Any
 import numpy as np
 
 from derive.laws.choice import Choice
-from derive.laws.laws import (
-    Bernoulli,
-    CustomLaw,
-    Gaussian,
-    Independent,
-    Law,
-    Minibatch,
-    Rademacher,
-    TwoPoint,
-    Uniform,
-)
+from derive.laws.independent import Independent
+from derive.laws.law import Law
+from derive.laws.minibatch import Minibatch
+from derive.laws.rare_jumps import Bernoulli, CustomLaw
+from derive.laws.shrinking import Gaussian, Rademacher, TwoPoint, Uniform
 
 from ..errors import NoiseError
 from .draws import (

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from derive import Independent, Limit, NoisyGradientDescent
 from derive import alpha as ALPHA
 from derive import sigma as SIGMA
-from derive.laws.laws import ShrinkingLaw
+from derive.laws.shrinking import ShrinkingLaw
 
 from ..arguments import MAX_COUNT
 from ..codegen.functions import compile_function

@@ -25,7 +25,8 @@ from derive import (
 )
 from derive.analysis.longtime import equilibria
 from derive.analysis.phases import terms
-from derive.laws.laws import Law, LevyPair
+from derive.laws.expansions import LevyPair
+from derive.laws.law import Law
 from derive.manifold.manifold import Manifold
 from numerics import (
     Paths,

@@ -10,7 +10,8 @@ import pytest
 import sympy as sp
 
 from derive import Limit, NoisyGradientDescent, TwoPoint, Uniform, derive_limit, load_model
-from derive.laws.laws import Law, ShrinkingLaw, known_laws
+from derive.laws.law import Law, known_laws
+from derive.laws.shrinking import ShrinkingLaw
 from numerics import simulate_descent
 from numerics.errors import NoiseError
 from numerics.random.draws import Draw

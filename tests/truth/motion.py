@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from derive import Limit, NoisyGradientDescent, alpha, derive_limit, sigma
-from derive.laws.laws import Law
+from derive.laws.law import Law
 from numerics import CompiledLimit, compile_limit, simulate_descent, simulate_limit
 
 ERRORS = 4

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
 
 from derive import Bernoulli, Gaussian, Independent, Minibatch, Rademacher, Uniform
-from derive.laws.laws import Law
+from derive.laws.law import Law
 
 Array = NDArray[np.float64]
 Flow = Callable[[Array], Array]

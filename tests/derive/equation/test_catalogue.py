@@ -11,7 +11,7 @@ import sympy as sp
 
 from derive import alpha, sigma
 from derive.equation import closed_form
-from derive.laws.laws import ShrinkingLaw
+from derive.laws.shrinking import ShrinkingLaw
 from numerics import compile_limit
 from tests.conftest import BruteForce
 from tests.truth import oracles

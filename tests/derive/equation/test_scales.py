@@ -34,7 +34,7 @@ from derive.analysis.agreement import PointwiseLimit
 from derive.analysis.longtime import equilibria, invariant_density
 from derive.analysis.phases import ruling, terms
 from derive.errors import NotCoveredError
-from derive.laws.laws import Law
+from derive.laws.law import Law
 from derive.noise.higher_moments import second_chaos, second_regularizer, third_regularizer
 from numerics import compile_limit
 from tests.truth.oracles import (

@@ -17,7 +17,8 @@ from derive import (
     Rademacher,
     Uniform,
 )
-from derive.laws.laws import Jump, Law
+from derive.laws.expansions import Jump
+from derive.laws.law import Law
 from derive.reading import exact
 from tests.truth import oracles
 

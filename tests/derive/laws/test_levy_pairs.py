@@ -22,7 +22,7 @@ from derive import (
     Rademacher,
     Uniform,
 )
-from derive.laws.laws import Law
+from derive.laws.law import Law
 from derive.noise.moments import noise_moments
 
 a, b, c = NOISE = sp.symbols("a b c", real=True)

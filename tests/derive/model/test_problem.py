@@ -21,7 +21,7 @@ from derive import (
     ProblemError,
     derive_limit,
 )
-from derive.laws.laws import CustomLaw
+from derive.laws.rare_jumps import CustomLaw
 
 w1, w2, w3, eta, theta, kappa, rho = sp.symbols("w1 w2 w3 eta theta kappa rho", real=True)
 e1, e2 = sp.symbols("eta1 eta2", real=True)

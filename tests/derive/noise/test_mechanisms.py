@@ -21,7 +21,7 @@ from derive import (
     derive_limit,
     mechanisms,
 )
-from derive.laws.laws import Law
+from derive.laws.law import Law
 from derive.mechanisms import MECHANISMS
 from derive.noise.moments import noise_moments
 from derive.symbolic.programs import Program

@@ -229,7 +229,7 @@ def expressions(*symbols: sp.Symbol) -> st.SearchStrategy[sp.Expr]:
 @example(sp.Max(0, w2), w2, Gaussian(), True)
 @given(expressions(*WEIGHTS), expressions(*WEIGHTS, eta), LAWS, st.booleans())
 def test_any_model_is_derived_or_refused(
-    residual: sp.Expr, noisy: sp.Expr, law: derive.laws.laws.Law, square: bool
+    residual: sp.Expr, noisy: sp.Expr, law: derive.laws.law.Law, square: bool
 ) -> None:
     """Whether or not the loss is one: complex, infinite, negative, without zeros, not smooth."""
     loss = residual**2 / 2 if square else residual

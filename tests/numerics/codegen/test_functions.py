@@ -22,7 +22,7 @@ from derive import (
     TwoPoint,
     sigma,
 )
-from derive.laws.laws import Law
+from derive.laws.law import Law
 from derive.optimizers import HeavyBall
 from numerics import CodeGenerationError, compile_function
 from numerics.codegen.cache import CACHE_VARIABLE, cache_directory

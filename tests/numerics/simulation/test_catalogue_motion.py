@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from derive import Gaussian, Minibatch, alpha, sigma
-from derive.laws.laws import Law
+from derive.laws.law import Law
 from tests.truth.catalogue import CATALOGUE
 from tests.truth.motion import (
     AT_STEP,

@@ -1,0 +1,166 @@
+"""Laws that shrink with σ: independent coordinates of one shape, or a Gaussian vector."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import sympy as sp
+
+from ..errors import NotCoveredError, ProblemError
+from ..reading import read_expression
+from .covariance import columns, read_covariance
+from .expansions import Direction, LevyPair, Part, coordinate_part, infinitely_divisible_part
+from .law import Law, Quantity, check_dimension
+
+
+class ShrinkingLaw(Law):
+    """η = σ F ζ with F Fᵀ = C and independent, centred coordinates ζ_j of unit variance.
+
+    Source: theory of Shalova, Schlichting, Peletier (arXiv 2404.12293), Definition 3.1.
+    """
+
+    kurtosis: sp.Expr
+    """E ζ_j⁴ of one coordinate."""
+
+    skewness: sp.Expr = sp.Integer(0)
+    """E ζ_j³ of one coordinate."""
+
+    has_independent_coordinates = True
+
+    def moment(self, order: int) -> sp.Expr:
+        """E ζ_j^n of one coordinate; known up to the fourth for every such law."""
+        known = (sp.Integer(1), sp.Integer(0), sp.Integer(1), self.skewness, self.kurtosis)
+        if order >= len(known):
+            raise NotCoveredError(f"law: moments beyond the fourth of {self} are not known")
+        return known[order]
+
+    def levy_pair(self, dimension: int) -> LevyPair:
+        """No jumps, and the identity as covariance."""
+        return LevyPair(sp.ImmutableMatrix(sp.eye(dimension)))
+
+    def parts(self, symbols: Sequence[sp.Symbol]) -> Iterator[Part]:
+        """The coordinates."""
+        return (coordinate_part(s, self.kurtosis, self.skewness) for s in symbols)
+
+    def directions(self, symbols: Sequence[sp.Symbol]) -> Iterator[tuple[Direction, sp.Expr]]:
+        """Columns of F with C = F Fᵀ."""
+        covariance = self.levy_pair(len(symbols)).covariance
+        return ((direction, self.kurtosis) for direction in columns(covariance, symbols))
+
+
+@dataclass(frozen=True)
+class Gaussian(ShrinkingLaw):
+    """Centred normal noise with covariance σ²C.
+
+    Parameters
+    ----------
+    covariance : matrix, optional
+        C, symmetric positive semi-definite, shape (d, d); the identity if not given.
+
+    Raises
+    ------
+    ProblemError
+        If `covariance` is not symmetric positive semi-definite.
+    """
+
+    covariance: sp.ImmutableMatrix | None = None
+    kurtosis = sp.Integer(3)
+
+    @property
+    def has_independent_coordinates(self) -> bool:  # type: ignore[override]
+        """Whether no covariance binds them."""
+        return self.covariance is None
+
+    def __post_init__(self) -> None:
+        if self.covariance is not None:
+            object.__setattr__(self, "covariance", read_covariance(self.covariance))
+
+    def levy_pair(self, dimension: int) -> LevyPair:
+        """No jumps, and the given covariance."""
+        if self.covariance is None:
+            return super().levy_pair(dimension)
+        check_dimension(self, self.covariance.rows, dimension)
+        return LevyPair(self.covariance)
+
+    def parts(self, symbols: Sequence[sp.Symbol]) -> Iterator[Part]:
+        """The law as a whole."""
+        yield infinitely_divisible_part(symbols, self.levy_pair(len(symbols)))
+
+    def moment(self, order: int) -> sp.Expr:
+        """(n − 1)!! for even n."""
+        return sp.factorial2(order - 1) if order % 2 == 0 else sp.Integer(0)
+
+    @property
+    def description(self) -> str:
+        """The law in words."""
+        return f"Gaussian, covariance σ² {'I' if self.covariance is None else 'C'}"
+
+    @property
+    def quantities(self) -> tuple[Quantity, ...]:
+        """C."""
+        return () if self.covariance is None else (("C", "C", self.covariance),)
+
+
+@dataclass(frozen=True)
+class Rademacher(ShrinkingLaw):
+    """Independent signs: η_i = ±σ with probability ½ each."""
+
+    kurtosis = sp.Integer(1)
+    description = "independent signs, ±σ with probability 1/2 each"
+
+    def moment(self, order: int) -> sp.Expr:
+        """1 for even n."""
+        return sp.Integer(1 - order % 2)
+
+
+@dataclass(frozen=True)
+class Uniform(ShrinkingLaw):
+    """Independent uniform noise of variance σ²: η_i uniform on [−√3 σ, √3 σ]."""
+
+    kurtosis = sp.Rational(9, 5)
+    description = "independent, uniform on [−√3 σ, √3 σ]"
+
+    def moment(self, order: int) -> sp.Expr:
+        """√3ⁿ/(n + 1) for even n."""
+        return sp.sqrt(3) ** order / (order + 1) if order % 2 == 0 else sp.Integer(0)
+
+
+@dataclass(frozen=True)
+class TwoPoint(ShrinkingLaw):
+    """Independent skew noise with two values: η_i = σa with probability 1/(1 + a²), else −σ/a.
+
+    Its third moments act on a time scale 1/(ασ³) of their own where the limit is degenerate.
+
+    Parameters
+    ----------
+    skewness : number
+        E ζ³ = a − 1/a of a coordinate, of any sign; its kurtosis is 1 + (E ζ³)².
+    """
+
+    skewness: sp.Expr
+    kurtosis: sp.Expr = field(init=False)
+
+    def __post_init__(self) -> None:
+        skewness = read_expression("skewness", self.skewness)
+        if not (skewness.is_number and skewness.is_real):
+            raise ProblemError(f"skewness: expected a real number, got {self.skewness!r}")
+        object.__setattr__(self, "skewness", skewness)
+        object.__setattr__(self, "kurtosis", 1 + skewness**2)
+
+    description = "independent, σa with probability 1/(1+a²), else −σ/a"
+
+    @property
+    def quantities(self) -> tuple[Quantity, ...]:
+        """A."""
+        return (("a", "a", self.value),)
+
+    @property
+    def value(self) -> sp.Expr:
+        """The positive value a = (E ζ³ + √((E ζ³)² + 4))/2; the other one is −1/a."""
+        return (self.skewness + sp.sqrt(self.skewness**2 + 4)) / 2
+
+    def moment(self, order: int) -> sp.Expr:
+        """(aⁿ + a²(−1/a)ⁿ)/(1 + a²)."""
+        a = self.value
+        return (a**order + a**2 * (-1 / a) ** order) / (1 + a**2)
