@@ -81,7 +81,7 @@ def _arguments(law: Law) -> dict[str, Any]:
 
 
 def known_laws() -> dict[str, type[Law]]:
-    """All laws that can be made, by name: those of this room, and those that users define.
+    """All laws that can be made, by name in alphabetical order: those of this room, and those that users define.
 
     A law is a frozen dataclass derived from `Law`; saving it, stating it in a model file and
     printing it need nothing else. `numerics.random.samplers.draws_of` is told how to draw it.
@@ -93,7 +93,7 @@ def known_laws() -> dict[str, type[Law]]:
         open_classes = kind.__subclasses__() + open_classes
         if is_dataclass(kind) and not isabstract(kind):
             found.setdefault(kind.__name__, kind)
-    return found
+    return dict(sorted(found.items()))
 
 
 def check_dimension(law: Law, expected: int, dimension: int) -> None:

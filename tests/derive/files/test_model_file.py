@@ -186,7 +186,7 @@ def test_laws(load, text, law):
     ("law", "key", "reason"),
     [
         ("3", "law", "expected the name of a law, or a table, got 3"),
-        ('"Gausian"', "law", "expected one of Gaussian, .*, got 'Gausian'"),
+        ('"Gausian"', "law", "expected one of Bernoulli, .*Gaussian, .*, got 'Gausian'"),
         ("{ samples = 1 }", "law", "'name' is missing"),
         ('{ name = "Bernoulli", samples = 1 }', "law", "Bernoulli takes no 'samples'"),
         ('{ name = "Gaussian", sample = 1 }', "law", "Gaussian takes no 'sample'; it takes cov"),
