@@ -81,10 +81,11 @@ def _arguments(law: Law) -> dict[str, Any]:
 
 
 def known_laws() -> dict[str, type[Law]]:
-    """All laws that can be made, by name in alphabetical order: those of this room, and those that users define.
+    """All laws that can be made, those of this room and those that users define, by name.
 
-    A law is a frozen dataclass derived from `Law`; saving it, stating it in a model file and
-    printing it need nothing else. `numerics.random.samplers.draws_of` is told how to draw it.
+    In alphabetical order, whatever was imported first. A law is a frozen dataclass derived from
+    `Law`; saving it, stating it in a model file and printing it need nothing else.
+    `numerics.random.samplers.draws_of` is told how to draw it.
     """
     found: dict[str, type[Law]] = {}
     open_classes = Law.__subclasses__()
