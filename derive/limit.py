@@ -19,6 +19,7 @@ from .display.statements import as_array, as_latex, as_text, equations, lines
 from .equation.coefficients import leading_equation
 from .equation.limiting_equation import LimitingEquation
 from .errors import ProblemError
+from .export.source import source
 from .files import certificate_file, limit_file
 from .manifold.finite_sums import manifold_of
 from .manifold.traces import trace_manifold
@@ -124,6 +125,31 @@ class Limit(LimitingEquation):
             How symbols are to be written, as in ``{w1: r"\theta_1"}``.
         """
         return as_latex(self, Notation(names or {}))
+
+    def to(self, language: str) -> str:
+        """The limit as a program without this project: its text.
+
+        Parameters
+        ----------
+        language : {"numpy", "jax", "c"}
+            A Python module of NumPy or JAX, whose functions take points of shape (..., N) and keep
+            the leading axes; or a file of C99, whose functions take one point and fill an array.
+
+        Returns
+        -------
+        str
+            A module or file with `drift`, `diffusion`, `projector`, `regularizer` and
+            `constraints` as functions of points w of Γ.
+
+        Raises
+        ------
+        ProblemError
+            If a parameter or the step size is still a symbol.
+        NotCoveredError
+            For means over samples, matrices, unknown functions, next-order equations without a
+            closed form, or functions that the language lacks.
+        """
+        return source(self, language)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the limit with its model, evidence and results to a JSON file, whole or not at all.

@@ -15,6 +15,15 @@ from .display.explanation import explain
 from .display.rule_statements import explain_rule, rule_equations
 from .display.statements import equations
 from .errors import NotCoveredError, ProblemError
+from .export.program import (
+    MEANINGS,
+    Program,
+    checked,
+    closed_forms,
+    program_of,
+    require_parameters_bound,
+    unit_of,
+)
 from .limit import Limit, derive_limit
 from .manifold.manifold import Manifold
 from .model.optimized import rule_of
@@ -148,6 +157,21 @@ class RuleLimit(Limit):
 def _pointwise_rule(limit: RuleLimit) -> Field:
     step = limit.equation.step.xreplace(GENERIC)
     return RuleField(limit.motion, RuleEquation(limit.equation.power, step))
+
+
+@program_of.register
+def _program_of_rule(limit: RuleLimit) -> Program:
+    """What has a closed form; there is no Reg."""
+    require_parameters_bound(limit)
+    closed = closed_forms(limit)
+    if len(closed) < len(MEANINGS):
+        raise NotCoveredError(
+            "limit: the limit of an update rule is exported where it has a closed form; this one "
+            "is too long to read: evaluate it by numerics.compile_limit"
+        )
+    return checked(
+        limit, Program(limit.problem.weights, str(limit), unit_of(limit), tuple(closed.values()))
+    )
 
 
 equations.register(RuleLimit)(rule_equations)

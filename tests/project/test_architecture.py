@@ -14,12 +14,12 @@ MODULES = sorted(
 GENERATORS = {
     "numerics/codegen/functions.py",
     "numerics/codegen/matrices.py",
-    "numerics/models/numpy_export.py",
 }
 ORDER = {
     "derive": (
         "errors command symbols certify symbolic reading theory laws matrices model mechanisms"
-        " optimizers manifold noise equation rules analysis proofs display files limit rule_limit"
+        " optimizers manifold noise equation rules analysis proofs display files export limit"
+        " rule_limit"
     ),
     "numerics": (
         "errors arguments formats random codegen geometry models simulation validation plots"

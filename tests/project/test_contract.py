@@ -93,11 +93,12 @@ VERBS: dict[str, Callable[[Limit, list[float], Path], Any]] = {
         limit, start, time=0.3, **(RUN | {"paths": 100, "sigma": 0.2})
     ),
     "plan": lambda limit, start, _: plan(limit, start, alpha=0.05, sigma=0.1, time=0.5, paths=100),
+    "to": lambda limit, *_: [limit.to(language) for language in ("numpy", "jax", "c")],
     "write_numpy": lambda limit, _, folder: write_numpy(limit, folder / "limit.py"),
 }
 NOT_OVER_SAMPLES = (
     *("check", "certificate", "terms of the phases", "equilibria"),
-    *("invariant_density", "write_numpy"),
+    *("invariant_density", "to", "write_numpy"),
 )
 NOT_WITH_MATRICES = ("scales", "crossover", "effective", "save and load", "validate", "plan")
 REFUSED = {

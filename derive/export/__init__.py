@@ -1,0 +1,1 @@
+"""A limit as the text of a program in another language."""
