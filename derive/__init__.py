@@ -22,7 +22,8 @@ from .laws.minibatch import Minibatch
 from .laws.rare_jumps import Bernoulli, CustomLaw
 from .laws.shrinking import Gaussian, Rademacher, TwoPoint, Uniform
 from .limit import Limit, derive_limit
-from .model.problem import Chart, NoisyGradientDescent
+from .model.chart import Chart
+from .model.problem import NoisyGradientDescent
 from .model.update_rule import UpdateRule
 from .noise.classification import Outcome
 from .rule_limit import RuleLimit

@@ -55,6 +55,13 @@ def read_expression(name: str, given: Any) -> sp.Expr:
     return expression
 
 
+def read_expressions(name: str, given: Any) -> tuple[sp.Expr, ...]:
+    """A sequence of finite scalar expressions; a `ProblemError` names the argument."""
+    if isinstance(given, str | Mapping):
+        raise ProblemError(f"{name}: expected a sequence of expressions, got {given!r}")
+    return tuple(read_expression(name, entry) for entry in sequence(given, name))
+
+
 def parts(expression: sp.Basic) -> set[sp.Basic]:
     """The expression and all its parts, each visited once however often it occurs."""
     found = {expression}

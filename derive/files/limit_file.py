@@ -29,7 +29,8 @@ from ..manifold.charts import IntrinsicForm
 from ..manifold.discovery import known_manifold
 from ..manifold.finite_sums import SampledManifold
 from ..manifold.manifold import Manifold
-from ..model.problem import Chart, NoisyGradientDescent
+from ..model.chart import Chart
+from ..model.problem import NoisyGradientDescent
 from ..noise.averaged_moments import AveragedMoments
 from ..noise.classification import Classification, Evidence, Outcome, Step
 from ..noise.moments import NoiseMoments

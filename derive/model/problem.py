@@ -12,48 +12,21 @@ import sympy as sp
 
 from ..errors import NotCoveredError, ProblemError
 from ..laws.expansions import Jump, LevyPair
-from ..laws.independent import Independent, groups_of, repeated, split
+from ..laws.independent import Independent, groups_of, repeated
 from ..laws.law import Law
 from ..laws.shrinking import Gaussian
 from ..matrices.entries import entries_of, exact_entries, in_entries, shape_of
 from ..matrices.objective import TraceObjective, in_words, read_traces, without_matrices
-from ..reading import (
-    holds_matrices,
-    names,
-    read_expression,
-    read_matrices,
-    read_matrix,
-    read_point,
-    read_symbols,
-    refuse_overlap,
-    refuse_stray,
-    sequence,
-)
-from ..symbolic.calculus import Substitution, gradient, semidefinite_factor
-from ..symbolic.effort import TooLong
+from ..reading import holds_matrices, refuse_stray
+from ..symbolic.calculus import Substitution, gradient
 from ..symbolic.kinks import kinks
-from ..symbolic.means import MatrixSamples, Mean, Samples, gathered, joined
-from ..symbolic.unknown_functions import as_losses, loss_names, unknown_names
-from ..symbolic.zero_tests import vanishes_identically
+from ..symbolic.means import MatrixSamples, Mean, Samples
+from ..symbolic.unknown_functions import unknown_names
 from ..symbols import alpha, sigma
-from .optimizers import GradientDescent, Optimizer
+from .chart import Chart
+from .optimizers import Optimizer
 from .penalty import Penalty, split_penalty
-
-
-@dataclass(frozen=True)
-class Chart:
-    """A local parametrisation γ: U ⊂ R^M → Γ.
-
-    Attributes
-    ----------
-    coordinates : tuple of Symbol
-        Intrinsic coordinates θ.
-    embedding : tuple of Expr
-        The weights as functions of the coordinates, in the order of the weights.
-    """
-
-    coordinates: tuple[sp.Symbol, ...]
-    embedding: tuple[sp.Expr, ...]
+from .statement import bound, matrix_fields, problem_fields, read_gradient_noise, require_rest
 
 
 @dataclass(frozen=True)
@@ -114,85 +87,15 @@ class NoisyGradientDescent:
     optimizer: Optimizer | None = None
 
     def __post_init__(self) -> None:
-        if holds_matrices(self.weights):
-            self._state_matrices()
-            return
-        weights = read_symbols("weights", self.weights)
-        noise = read_symbols("noise", self.noise, may_be_empty=self.noise_matrix is not None)
-        parameters = read_symbols("parameters", self.parameters, may_be_empty=True)
-        refuse_overlap(weights=weights, noise=noise, parameters=parameters)
-        normal = {
-            "loss": read_expression("loss", self.loss),
-            "weights": weights,
-            "noise": noise,
-            "parameters": parameters,
-            "law": checked_law(self.law, noise),
-            "penalty": read_expression("penalty", self.penalty),
-            "optimizer": _optimizer(self.optimizer),
-        }
-        if (self.noisy_loss is None) == (self.noise_matrix is None):
-            raise ProblemError(
-                "noisy_loss: expected L̂(w, η); a model without L̂ is stated by its gradient "
-                "noise, with NoisyGradientDescent.from_gradient_noise"
-            )
-        normal["loss"] = gathered(normal["loss"])
-        if self.noisy_loss is not None:
-            noisy = gathered(read_expression("noisy_loss", self.noisy_loss))
-            normal["loss"], normal["noisy_loss"] = _over_the_same_samples(normal["loss"], noisy)
-        if self.constraints is not None:
-            normal["constraints"] = tuple(
-                read_expression("constraints", c) for c in sequence(self.constraints, "constraints")
-            )
-        if self.near is not None:
-            normal["near"] = read_point("near", self.near, weights)
-        if self.chart is not None:
-            normal["chart"] = _chart(self.chart, weights, parameters)
-        normal = _with_losses(normal)
-        for name, value in normal.items():
+        of_matrices = holds_matrices(self.weights)
+        found = matrix_fields(self) if of_matrices else problem_fields(self)
+        for name, value in found.items():
             object.__setattr__(self, name, value)
-        if self.samples is not None:
-            object.__setattr__(self, "law", _split_law(self.law, noise, self.samples))
-            self._check_samples(self.samples)
-        self._check_symbols()
-        self._check_noiseless()
-
-    def _state_matrices(self) -> None:
-        """Normalise and check a problem with matrices for weights."""
-        beyond = ("constraints", "chart", "near", "noise_matrix")
-        given = [name for name in beyond if getattr(self, name) is not None]
-        given += [name for name in ("parameters", "penalty") if getattr(self, name)]
-        if given or self.noisy_loss is None:
-            raise NotCoveredError(
-                f"{', '.join(given) or 'noisy_loss'}: a problem with matrices for weights is "
-                "stated by loss, noisy_loss, weights, noise and law; write others in entries"
-            )
-        weights, noise = read_matrices("weights", self.weights), read_matrices("noise", self.noise)
-        refuse_overlap(weights=weights, noise=noise)
-        losses = (gathered(read_expression("loss", loss)) for loss in (self.loss, self.noisy_loss))
-        loss, noisy = _over_the_same_samples(*losses)
-        normal = {
-            "loss": loss,
-            "noisy_loss": noisy,
-            "weights": weights,
-            "noise": noise,
-            "law": checked_law(self.law, noise),
-        }
-        for name, value in normal.items():
-            object.__setattr__(self, name, value)
-        if not self.law.has_independent_coordinates or not self.law.shrinks:
-            raise NotCoveredError(
-                f"law: with matrices for weights, noise of one law with independent coordinates "
-                f"that shrinks with σ is covered, got {self.law}"
-            )
-        assert self.traces is not None
-        known = {*weights, *noise, *self.samples.symbols}  # type: ignore[union-attr]
-        refuse_stray("noisy_loss", noisy, known)
-        silent = dict.fromkeys((e for e in noise if isinstance(e, sp.Symbol)), sp.S.Zero)
-        still = without_matrices(noisy.summand, noise).xreplace(silent)
-        if in_words(still - loss.summand) != 0:
-            raise ProblemError(
-                f"noisy_loss: L̂(w, 0) must equal L(w); one sample of L̂(w, 0) is {still}"
-            )
+        if of_matrices:
+            self._check_matrices()
+        else:
+            self._check_symbols()
+            self._check_rest()
 
     @cached_property
     def traces(self) -> TraceObjective | None:
@@ -245,19 +148,7 @@ class NoisyGradientDescent:
         ProblemError
             If the shape does not fit, or a covariance is not symmetric positive semi-definite.
         """
-        matrix = read_matrix("noise_matrix", noise_matrix)
-        n = len(read_symbols("weights", weights))
-        d = len(read_symbols("noise", noise, may_be_empty=True)) or n
-        if matrix.shape != (n, d):
-            raise ProblemError(
-                f"noise_matrix: expected shape {(n, d)} (weights × noise symbols, or weights × "
-                f"weights for a covariance without noise symbols), got {matrix.shape}"
-            )
-        if not read_symbols("noise", noise, may_be_empty=True) and _is_negative(matrix):
-            raise ProblemError(
-                "noise_matrix: the covariance Σ(w) is not symmetric positive semi-definite; "
-                "a factor G(w) is given together with its noise symbols"
-            )
+        matrix = read_gradient_noise(noise_matrix, weights, noise)
         return cls(loss, None, weights, noise, noise_matrix=matrix, **options)
 
     @cached_property
@@ -455,39 +346,7 @@ class NoisyGradientDescent:
         ProblemError
             If a key is neither a parameter nor an unknown function of this problem.
         """
-        if not isinstance(values, Mapping):
-            raise ProblemError(f"subs: expected {{parameter: number, ...}}, got {values!r}")
-        unknown = {f for f in values if str(f) in self.unknowns}
-        stray = set(values) - set(self.parameters) - unknown
-        if stray:
-            raise ProblemError(
-                f"subs: {names(stray)} not among the parameters "
-                f"({names(self.parameters) or 'there are none'})"
-            )
-        bound = {
-            key: _function(key, value) if key in unknown else read_expression(f"subs: {key}", value)
-            for key, value in values.items()
-        }
-
-        def bind(item: Any) -> Any:
-            if isinstance(item, tuple):
-                return tuple(bind(entry) for entry in item)
-            return None if item is None else item.subs(bound)
-
-        chart = self.chart and Chart(self.chart.coordinates, bind(self.chart.embedding))
-        return replace(
-            self,
-            loss=bind(self.loss),
-            noisy_loss=bind(self.noisy_loss),
-            law=self.law.subs(bound),
-            constraints=bind(self.constraints),
-            near=bind(self.near),
-            noise_matrix=bind(self.noise_matrix),
-            penalty=bind(self.penalty),
-            optimizer=None if self.optimizer is None else self.optimizer.subs(bound),
-            chart=chart,
-            parameters=tuple(p for p in self.parameters if p not in bound),
-        )
+        return bound(self, values, self.unknowns)
 
     def _check_symbols(self) -> None:
         known = {
@@ -509,134 +368,22 @@ class NoisyGradientDescent:
             refuse_stray("law", jump.displacement, {*self.parameters})
             refuse_stray("law", jump.rate, {*self.parameters})
 
-    def _check_samples(self, samples: Samples) -> None:
-        if self.constraints is not None or self.chart is not None:
-            given = "chart" if self.constraints is None else "constraints"
-            raise NotCoveredError(
-                f"{given}: Γ of a mean over samples is where each sample is fitted; leave it out, "
-                "or write the samples out with problem.written_out()"
-            )
-        refuse_overlap(
-            weights=self.weights, noise=self.noise, parameters=self.parameters, data=samples.symbols
-        )
-        stray = set(samples.independent) - set(self.noise)
-        if stray:
-            raise ProblemError(f"independent: {names(stray)} is not among the noise")
-
-    def _check_noiseless(self) -> None:
+    def _check_rest(self) -> None:
         if self.noisy_loss is None:
             return
-        if self.samples is not None:
+        if self.samples is None:
+            require_rest(self.loss, self.noisy_loss, self.noise)
+        else:
             _ = self.one_sample  # where it holds for each sample, it holds for the mean
-            return
-        noiseless = Substitution(dict.fromkeys(self.noise, sp.S.Zero))(self.noisy_loss)
-        if noiseless.has(sp.nan, sp.zoo, sp.oo, -sp.oo):
-            raise ProblemError("noisy_loss: L̂(w, 0) must equal L(w), but it is not finite")
-        difference = noiseless - self.loss
-        verdict = vanishes_identically(difference)
-        if not verdict:
+
+    def _check_matrices(self) -> None:
+        assert self.traces is not None
+        noisy, noise = self.noisy_loss, self.noise
+        assert isinstance(noisy, Mean)
+        refuse_stray("noisy_loss", noisy, {*self.weights, *noise, *noisy.samples.symbols})
+        silent = dict.fromkeys((e for e in noise if isinstance(e, sp.Symbol)), sp.S.Zero)
+        still = without_matrices(noisy.summand, noise).xreplace(silent)
+        if in_words(still - self.loss.summand) != 0:
             raise ProblemError(
-                f"noisy_loss: L̂(w, 0) must equal L(w); the difference L̂(w, 0) − L(w) is "
-                f"{sp.sstr(sp.expand(difference))}"
-                + ("" if verdict.value is False else " and could not be shown to vanish")
-                + _hint_of_floats(difference)
+                f"noisy_loss: L̂(w, 0) must equal L(w); one sample of L̂(w, 0) is {still}"
             )
-
-
-def _function(key: Any, value: Any) -> sp.Lambda:
-    if not isinstance(value, sp.Lambda):
-        raise ProblemError(f"subs: {key}: expected sp.Lambda((x, …), body), got {value!r}")
-    return value
-
-
-def _with_losses(fields: dict[str, Any]) -> dict[str, Any]:
-    """Unknown functions that are terms of the loss as they stand are taken to be losses, ≥ 0."""
-    losses = loss_names(fields["loss"])
-
-    def known(item: Any) -> Any:
-        if isinstance(item, tuple):
-            return tuple(known(entry) for entry in item)
-        return as_losses(item, losses) if isinstance(item, sp.Basic) else item
-
-    return {name: known(value) for name, value in fields.items()} if losses else fields
-
-
-def _over_the_same_samples(loss: sp.Expr, noisy: sp.Expr) -> tuple[sp.Expr, sp.Expr]:
-    """Loss and noisy loss as means over the same data with the same noise, where they are means."""
-    if not isinstance(loss, Mean) and not isinstance(noisy, Mean):
-        return loss, noisy
-    if not isinstance(loss, Mean) or not isinstance(noisy, Mean):
-        other = "noisy_loss" if isinstance(loss, Mean) else "loss"
-        raise ProblemError(f"{other}: expected a Mean over the samples, as the other one is")
-    samples = joined((loss.samples, noisy.samples))
-    return Mean(loss.summand, samples), Mean(noisy.summand, samples)
-
-
-def _split_law(law: Law, noise: tuple[sp.Symbol, ...], samples: Samples) -> Law:
-    """The law with the noise of a sample apart from the noise that all samples share."""
-    own = tuple(e for e in noise if e in samples.independent)
-    shared = tuple(e for e in noise if e not in own)
-    parts = split(law, own, shared)
-    for symbols, part in parts:
-        if set(symbols) & set(own) and not part.shrinks:
-            raise ProblemError(
-                f"law: {part} keeps its size and is drawn once for all samples; expected a law of "
-                "the noise of one sample, or noise that is not among `independent`"
-            )
-    return law if not own or not shared else Independent(parts)
-
-
-def _hint_of_floats(difference: sp.Expr) -> str:
-    """What to write for 1/3, if a number looks like a rounded one."""
-    long = any(number.q >= 10**12 for number in difference.atoms(sp.Rational))
-    return "; floats are read as the decimals typed: write sp.Rational(1, 3) for 1/3" * long
-
-
-def _is_negative(covariance: sp.ImmutableMatrix) -> bool:
-    """Whether a covariance is seen not to be semi-definite; long ones are looked at on Γ only."""
-    try:
-        return semidefinite_factor(covariance) is None
-    except TooLong:
-        return False
-
-
-def _chart(given: Any, weights: tuple[sp.Symbol, ...], parameters: tuple[sp.Symbol, ...]) -> Chart:
-    if isinstance(given, Chart):
-        coordinates, embedding = given.coordinates, given.embedding
-    elif isinstance(given, Mapping):
-        embedding = read_point("chart", given, weights)
-        free = set().union(*(e.free_symbols for e in embedding)) - set(parameters)
-        coordinates = tuple(sorted(free, key=str))
-    else:
-        try:
-            coordinates, embedding = given
-        except (TypeError, ValueError) as error:
-            raise ProblemError(
-                f"chart: expected a pair (coordinates, embedding), got {given!r}"
-            ) from error
-    coordinates = read_symbols("chart", coordinates)
-    embedding = read_point("chart", embedding, weights)
-    refuse_overlap(weights=weights, chart=coordinates)
-    for entry in embedding:
-        refuse_stray("chart", entry, {*coordinates, *parameters})
-    return Chart(coordinates, embedding)
-
-
-def _optimizer(given: Any) -> Optimizer | None:
-    if given is not None and not isinstance(given, Optimizer):
-        raise ProblemError(
-            f"optimizer: expected one of derive.optimizers, such as HeavyBall(0.9), got {given!r}"
-        )
-    return None if given == GradientDescent() else given
-
-
-def checked_law(law: Any, noise: tuple[sp.Symbol, ...]) -> Law:
-    """The law of the noise, or a `ProblemError` where it is none of these symbols."""
-    if not isinstance(law, Law):
-        raise ProblemError(f"law: expected a Law such as Gaussian(), got {law!r}")
-    if isinstance(law, Independent) and set(law.symbols) != set(noise):
-        raise ProblemError(
-            f"law: the groups hold {names(law.symbols)}, the noise is {names(noise)}; "
-            "every noise symbol belongs to exactly one group"
-        )
-    return law

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -12,18 +12,11 @@ import sympy as sp
 from ..errors import ProblemError
 from ..laws.law import Law
 from ..laws.shrinking import Gaussian
-from ..reading import (
-    names,
-    read_expression,
-    read_point,
-    read_symbols,
-    refuse_overlap,
-    refuse_stray,
-    sequence,
-)
+from ..reading import read_expression, read_expressions, read_symbols, refuse_stray
 from ..symbolic.calculus import WithoutCaches
 from ..symbols import alpha, sigma
-from .problem import NoisyGradientDescent, checked_law
+from .problem import NoisyGradientDescent
+from .statement import bound, common_fields
 
 
 @dataclass(frozen=True)
@@ -79,30 +72,15 @@ class UpdateRule(WithoutCaches):
     parameters: tuple[sp.Symbol, ...] = ()
 
     def __post_init__(self) -> None:
-        weights = read_symbols("weights", self.weights)
         memory = read_symbols("memory", self.memory, may_be_empty=True)
-        noise = read_symbols("noise", self.noise, may_be_empty=True)
-        parameters = read_symbols("parameters", self.parameters, may_be_empty=True)
-        refuse_overlap(weights=weights, memory=memory, noise=noise, parameters=parameters)
-        normal = {
-            "weights": weights,
-            "memory": memory,
-            "noise": noise,
-            "parameters": parameters,
-            "law": checked_law(self.law, noise),
-            "update": _expressions("update", self.update),
-            "rest": (sp.S.Zero,) * len(memory)
-            if self.rest is None
-            else _expressions("rest", self.rest),
-        }
+        normal = common_fields(self, noiseless=True, memory=memory)
+        normal["update"] = read_expressions("update", self.update)
+        given = (0,) * len(memory) if self.rest is None else self.rest
+        normal["rest"] = read_expressions("rest", given)
         if self.loss is None and self.constraints is None:
             raise ProblemError("loss: expected L(w), or the constraints of Γ, where it rests")
         if self.loss is not None:
             normal["loss"] = read_expression("loss", self.loss)
-        if self.constraints is not None:
-            normal["constraints"] = _expressions("constraints", self.constraints)
-        if self.near is not None:
-            normal["near"] = read_point("near", self.near, weights)
         for name, value in normal.items():
             object.__setattr__(self, name, value)
         self._check_counts()
@@ -159,29 +137,7 @@ class UpdateRule(WithoutCaches):
         ProblemError
             If a key is not a parameter of this rule.
         """
-        stray = set(values) - set(self.parameters)
-        if stray:
-            raise ProblemError(
-                f"subs: {names(stray)} not among the parameters "
-                f"({names(self.parameters) or 'there are none'})"
-            )
-        bound = {s: read_expression(f"subs: {s}", value) for s, value in values.items()}
-
-        def bind(item: Any) -> Any:
-            if isinstance(item, tuple):
-                return tuple(map(bind, item))
-            return None if item is None else item.subs(bound)
-
-        return replace(
-            self,
-            update=bind(self.update),
-            law=self.law.subs(bound),
-            loss=bind(self.loss),
-            constraints=bind(self.constraints),
-            rest=bind(self.rest),
-            near=bind(self.near),
-            parameters=tuple(p for p in self.parameters if p not in bound),
-        )
+        return bound(self, values)
 
     def _check_counts(self) -> None:
         if len(self.update) != len(self.state):
@@ -204,9 +160,3 @@ class UpdateRule(WithoutCaches):
                 refuse_stray(name, entry, known)
         if self.loss is not None:
             refuse_stray("loss", self.loss, known)
-
-
-def _expressions(name: str, given: Any) -> tuple[sp.Expr, ...]:
-    if isinstance(given, str | Mapping):
-        raise ProblemError(f"{name}: expected a sequence of expressions, got {given!r}")
-    return tuple(read_expression(name, entry) for entry in sequence(given, name))
