@@ -18,7 +18,7 @@ from .display.notation import Notation
 from .display.statements import as_array, as_latex, as_text, equations, lines
 from .equation.coefficients import leading_equation
 from .equation.limiting_equation import LimitingEquation
-from .errors import ProblemError
+from .errors import NotCoveredError, ProblemError
 from .export.source import source
 from .files import certificate_file, limit_file
 from .manifold.finite_sums import manifold_of
@@ -28,13 +28,15 @@ from .model.optimizers import HeavyBall
 from .model.problem import NoisyGradientDescent
 from .model.update_rule import UpdateRule
 from .noise.averaged_moments import averaged_moments
-from .noise.classification import Outcome
+from .noise.classification import Outcome, Step
 from .noise.finite_sums import classify_any
 from .noise.input_checks import check_hypotheses
 from .noise.moments import persistent_noise
 from .noise.trace_moments import classify_traces, trace_moments
-from .proofs.certificate import Certificate, certify_limit
-from .reading import read_expression
+from .proofs.certificate import certify_limit
+from .proofs.findings import Certificate
+from .proofs.questions import Questions, read_positive, read_ranges
+from .reading import read_expression, read_matrix
 from .rules.jump_process import JumpProcess, jump_process
 from .symbolic.zero_tests import Verdict
 from .symbols import alpha
@@ -194,7 +196,15 @@ class Limit(LimitingEquation):
         """The derivation step by step, with proofs of its verdicts and with its hypotheses."""
         return explain(self)
 
-    def certificate(self, path: str | PathLike[str] | None = None) -> Certificate:
+    def certificate(
+        self,
+        path: str | PathLike[str] | None = None,
+        *,
+        rate: Any = None,
+        step: Any = None,
+        drift: Any = None,
+        ranges: Mapping[sp.Symbol, tuple[Any, Any]] | None = None,
+    ) -> Certificate:
         """Proofs of the verdicts that led to the outcome, as data for an independent checker.
 
         "No" is proved by a box that holds a point of Γ and a value that is enclosed away from 0,
@@ -204,15 +214,46 @@ class Limit(LimitingEquation):
         ----------
         path : path-like, optional
             Where to write the certificate as JSON, whole or not at all.
+        rate : number, optional
+            To be shown: descent is attracted at least at this rate, λ > rate for all non-zero
+            eigenvalues λ of H at the points of the certificate.
+        step : number, optional
+            To be shown: at this step size αλ < 2 for them.
+        drift : sequence or matrix of Expr, N entries, optional
+            To be shown: this is not the drift, for which `check` gives a witness.
+        ranges : mapping of Symbol to (low, high), optional
+            Parameters, for all values of which in these intervals everything is to be shown.
 
         Returns
         -------
         Certificate
             With the verdicts that the checker accepts, and a reason for each that is missing.
+
+        Raises
+        ------
+        DeriveError
+            If a number is not positive, or a symbol of `ranges` no parameter.
+        NotCoveredError
+            For a mean over samples; for `drift` at a fixed step.
         """
+        asked = Questions(
+            read_positive("rate", rate),
+            read_positive("step", step),
+            None if drift is None else self._stated(drift),
+            read_ranges(ranges, self.problem.parameters),
+        )
+        found = self._certificate
+        if asked != Questions():
+            found = certify_limit(self.manifold, self.moments, self.classification, asked)
         if path is not None:
-            certificate_file.save(self._certificate, path)
-        return self._certificate
+            certificate_file.save(found, path)
+        return found
+
+    def _stated(self, drift: Any) -> tuple[Step, tuple[sp.Expr, ...]]:
+        if self.equation != leading_equation(self.outcome, self.moments):
+            raise NotCoveredError("drift: a difference is certified of the limit α → 0 only")
+        entries = tuple(sp.Matrix(read_matrix("drift", drift)))
+        return Step(f"the drift is {sp.sstr(entries)}", self.check(drift)), entries
 
     @cached_property
     def _certificate(self) -> Certificate:

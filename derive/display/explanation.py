@@ -14,7 +14,8 @@ from ..analysis.exceptional_values import exceptional_values
 from ..equation.limiting_equation import LimitingEquation
 from ..model.problem import NoisyGradientDescent
 from ..noise.classification import Outcome
-from ..proofs.certificate import Certificate, attempted_certificate
+from ..proofs.certificate import attempted_certificate
+from ..proofs.findings import Certificate
 from ..symbolic.zero_tests import Basis
 from .latex_layout import Page
 from .notation import Formula, Words, phrase

@@ -14,7 +14,8 @@ import sympy as sp
 
 from ..equation.limiting_equation import LimitingEquation
 from ..errors import NotCoveredError
-from ..proofs.certificate import Certificate, attempted_certificate
+from ..proofs.certificate import attempted_certificate
+from ..proofs.findings import Certificate
 from .explanation import explain
 from .latex_layout import PREAMBLE, Page
 from .notation import phrase

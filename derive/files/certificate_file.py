@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from os import PathLike
 
-from ..proofs.certificate import Certificate
+from ..proofs.findings import Certificate
 from .atomic_write import write_atomically
 
 

@@ -24,6 +24,7 @@ import mpmath
 import sympy as sp
 
 from ..manifold.manifold import Manifold
+from ..symbolic.programs import Program
 from ..symbolic.roots import WORKING_DIGITS, Point
 from .identities import redundant
 from .tables import ExpressionTable, NotCertifiedError
@@ -44,7 +45,11 @@ def decimal(value: Any, digits: int = POINT_DIGITS) -> str:
 
 
 def box_around(
-    table: ExpressionTable, manifold: Manifold, point: Point, free: Mapping[sp.Symbol, Any]
+    table: ExpressionTable,
+    manifold: Manifold,
+    point: Point,
+    free: Mapping[sp.Symbol, Any],
+    widths: Mapping[sp.Symbol, Any],
 ) -> dict[str, Any]:
     """What shows that Γ has a point close to one known to 50 digits.
 
@@ -58,6 +63,8 @@ def box_around(
         A point of it.
     free : mapping of Symbol to number
         Values of symbols that are neither weights nor parameters.
+    widths : mapping of Symbol to number
+        Half widths of the intervals of parameters, for each value of which there is a point.
 
     Raises
     ------
@@ -73,10 +80,9 @@ def box_around(
         square = flint.arb_mat([[row[k] for k in moving] for row in rows])
         determinant = mpmath.det(mpmath.matrix([[slopes[i][k] for k in moving] for i in chosen]))
         values = {**manifold.named(point), **free}
-        box = {
-            str(table.place(s)): [decimal(x), RADIUS if s in {weights[k] for k in moving} else "0"]
-            for s, x in values.items()
-        }
+        room = {s: decimal(width) for s, width in widths.items()}
+        room |= dict.fromkeys((weights[k] for k in moving), _room(manifold, point, chosen, widths))
+        box = {str(table.place(s)): [decimal(x), room.get(s, "0")] for s, x in values.items()}
         rows_at = table.places(manifold.constraints[i] for i in chosen)
         residuals = [r for _, r in manifold.probe.squares or ()]
         others = set(table.places([*manifold.constraints, *residuals])) - set(rows_at)
@@ -85,16 +91,49 @@ def box_around(
             "rows": rows_at,
             "moving": table.places(weights[k] for k in moving),
             "preconditioner": _inverse(square),
-            "determinant": enclosure(determinant),
+            "determinant": enclosure(determinant, 0.3 if widths else 20),
             **redundant(table, rows_at, sorted(others)),
         }
 
 
-def enclosure(value: Any, digits: int = 20) -> list[str]:
+def placed(manifold: Manifold, point: Point, middles: Mapping[sp.Symbol, Any]) -> Point:
+    """A point of Γ near another one, with other values of the parameters.
+
+    Raises
+    ------
+    NotCertifiedError
+        If none is found.
+    """
+    start = tuple(middles.get(s, x) for s, x in zip(manifold.symbols, point, strict=True))
+    found = manifold.probe.system.solve(start)
+    if found is None:
+        raise NotCertifiedError("no point of Γ is found in the middle of the ranges")
+    return found
+
+
+def _room(
+    manifold: Manifold, point: Point, rows: Sequence[int], widths: Mapping[sp.Symbol, Any]
+) -> str:
+    """How far the coordinates that move may go: twice as far as the ranges take them, about."""
+    if not widths:
+        return RADIUS
+    symbols, system = manifold.symbols, manifold.probe.system
+    program = Program(symbols, [system.equations[i] for i in rows])
+    slopes = program.jacobian(point, len(symbols))
+    turns = [row[len(system.weights) :] for row in slopes]
+    spread = [widths.get(s, 0) for s in symbols[len(system.weights) :]]
+    shifts = [mpmath.fsum(abs(t) * w for t, w in zip(row, spread, strict=True)) for row in turns]
+    moving = independent_columns([[float(x) for x in row[: len(system.weights)]] for row in slopes])
+    inverse = mpmath.matrix([[row[k] for k in moving] for row in slopes]) ** -1
+    reach = inverse.apply(abs) * mpmath.matrix(shifts)
+    return decimal(2 * max(reach) + mpmath.mpf(RADIUS), 5)
+
+
+def enclosure(value: Any, digits: float = 20) -> list[str]:
     """An interval around a number that is known to more digits than these."""
     if value == 0:
         raise NotCertifiedError("the value is zero to 50 digits")
-    return [decimal(value, digits + 2), decimal(abs(value) * mpmath.mpf(10) ** -digits, 3)]
+    return [decimal(value, int(digits) + 2), decimal(abs(value) * mpmath.mpf(10) ** -digits, 3)]
 
 
 def independent_columns(rows: Sequence[Sequence[float]]) -> list[int]:

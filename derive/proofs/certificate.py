@@ -10,13 +10,15 @@ The document is plain JSON, to be checked by `derive.certify`, which evaluates i
 `squares` are the (c, r) of L = ½ Σ c r²; a point is what `boxes` makes, a claim what `witnesses` or
 `identities` make, about a quantity `of` expressions:
 
-    "slope": P∇f    "field": P g    "values": (f_1, …)    "drift": ½ P D³L[T] + P∇U
+    "slope": P∇f    "field": P g    "values": (f_1, …)    "drift": ½ P D³L[T] + P u
 
 each shown not to vanish at the point by the enclosure `value` of its product with `direction`; or
 
     "constant", "critical", "values"
 
-shown by `cofactors` to be constant, to have no gradient, or to vanish on Γ. Nothing is in the
+shown by `cofactors` to be constant, to have no gradient, or to vanish on Γ; or "curvature", the
+`bounds` of the non-zero eigenvalues of H at the point. Where parameters have a width in the box of
+the point, all this holds for each of their values. Nothing is in the
 document that the checker has not accepted.
 """
 
@@ -24,7 +26,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import flint
@@ -43,22 +45,25 @@ from ..noise.classification import (
     FROZEN,
     NO_DIFFUSION,
     Classification,
-    Evidence,
+    Outcome,
     Step,
 )
 from ..noise.moments import NoiseMoments
-from ..symbolic.zero_tests import Basis
+from ..symbolic.calculus import gradient
+from ..symbolic.zero_tests import Basis, Verdict
 from ..symbols import alpha, sigma
 from .boxes import PRECISION, enclosure
+from .findings import Certificate, Finding
 from .identities import Identities, noise_potentials
+from .questions import Questions
 from .tables import ExpressionTable, NotCertifiedError
 from .witnesses import Witness
 
 FORMAT = "singular-limit certificate"
 VERSION = 1
 
-FEWER_DIGITS = (10, 4)
-"""Digits of a value that is enclosed less sharply, where Γ is nearly singular."""
+FEWER_DIGITS = (10, 4, 2, 1, 0.1)
+"""Digits of a value enclosed less sharply: Γ is nearly singular, or parameters have a range."""
 
 REFUSALS = (ValueError, ArithmeticError, LookupError, TypeError)
 """What the checker, and the search for what it needs, raise where something cannot be shown."""
@@ -70,80 +75,14 @@ HYPOTHESES = (
 )
 
 
-NOT_CERTIFIED = {
-    Basis.PROOF: "shown by the derivation alone",
-    Basis.WITNESS: "not proved, a witness",
-    Basis.NUMERICAL: "not proved, a numerical certificate",
-    Basis.ASSUMED: "assumed",
-    Basis.UNDECIDED: "undecided",
-}
-"""What a verdict is without a proof that the checker accepts."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One question of the classification, and what became of its verdict.
-
-    Attributes
-    ----------
-    step : Step
-        The question, with the verdict as far as it is proved.
-    reason : str
-        Why there is no proof that the checker accepts; empty where there is one.
-    """
-
-    step: Step
-    reason: str = ""
-
-    @property
-    def is_certified(self) -> bool:
-        """Whether the independent checker accepts a proof of the verdict."""
-        return not self.reason
-
-    @property
-    def standing(self) -> str:
-        """What the verdict is, in a word or two."""
-        verdict = self.step.verdict
-        if self.is_certified:
-            return "proved" if verdict.value else Basis.PROVED_NOT.value
-        return NOT_CERTIFIED[verdict.basis]
-
-    def __str__(self) -> str:
-        why = f"; not certified: {self.reason}" if self.reason else ""
-        return f"{self.step.question}: {self.step.verdict}{why}"
-
-
-@dataclass(frozen=True)
-class Certificate:
-    """Proofs of verdicts on Γ, as data.
-
-    Attributes
-    ----------
-    findings : tuple of Finding
-        The questions of the classification, in order.
-    document : dict
-        What `derive.certify` checks.
-    """
-
-    findings: tuple[Finding, ...]
-    document: dict[str, Any]
-
-    @property
-    def evidence(self) -> Evidence:
-        """The classification's evidence with the verdicts that were proved."""
-        return Evidence(tuple(finding.step for finding in self.findings))
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether each verdict is certified."""
-        return all(finding.is_certified for finding in self.findings)
-
-    def __str__(self) -> str:
-        return "\n".join(map(str, self.findings))
+NOTHING_ELSE = Questions()
 
 
 def certify_limit(
-    manifold: Manifold, moments: NoiseMoments, classification: Classification
+    manifold: Manifold,
+    moments: NoiseMoments,
+    classification: Classification,
+    questions: Questions = NOTHING_ELSE,
 ) -> Certificate:
     """Prove the verdicts of a classification, as far as proofs are found.
 
@@ -155,6 +94,8 @@ def certify_limit(
         Reg and Σ.
     classification : Classification
         What is to be proved.
+    questions : Questions
+        What is to be proved beside it, and for which values of the parameters.
 
     Raises
     ------
@@ -166,9 +107,12 @@ def certify_limit(
             "certificate: not derived for a mean over samples; certify the limit of "
             "problem.written_out()"
         )
-    maker = _Maker(manifold, moments, classification)
-    findings = tuple(map(maker.certified, classification.evidence.steps))
-    return Certificate(findings, maker.document)
+    maker = _Maker(manifold, moments, classification, questions.ranges)
+    findings = [*map(maker.certified, classification.evidence.steps)]
+    if questions.stated is not None:
+        findings.append(maker.refuted(*questions.stated))
+    findings += maker.bounded(questions)
+    return Certificate(tuple(findings), maker.document)
 
 
 def attempted_certificate(limit: LimitingEquation) -> Certificate:
@@ -184,10 +128,14 @@ class _Maker:
     """Writes claims into a document, each once the checker has accepted it."""
 
     def __init__(
-        self, manifold: Manifold, moments: NoiseMoments, classification: Classification
+        self,
+        manifold: Manifold,
+        moments: NoiseMoments,
+        classification: Classification,
+        ranges: Mapping[sp.Symbol, tuple[Any, Any]],
     ) -> None:
-        self._manifold, self._moments = manifold, moments
-        self._multiple = classification.hessian_multiple
+        self._manifold, self._moments, self._ranges = manifold, moments, ranges
+        self._classification, self._multiple = classification, classification.hessian_multiple
         self._table = ExpressionTable()
         self._points: dict[tuple[Any, ...], int] = {}
         table, problem = self._table, manifold.problem
@@ -207,16 +155,47 @@ class _Maker:
 
     def certified(self, step: Step) -> Finding:
         """The verdict with its proof, or why there is none."""
-        verdict = step.verdict
-        if verdict.value is None or verdict.basis is Basis.ASSUMED:
+        if step.verdict.value is None or step.verdict.basis is Basis.ASSUMED:
             return Finding(step, "the question was not decided")
-        kept = len(self.document["claims"])
+        return self._finding(step, self._vanishing if step.verdict.value else self._witness)
+
+    def refuted(self, step: Step, drift: Sequence[sp.Expr]) -> Finding:
+        """The verdict that a drift is not that of the limit, with its proof."""
+        if step.verdict.value is not False:
+            return Finding(step, "only a difference is certified")
+        return self._finding(step, lambda _: self._difference(step, drift))
+
+    def bounded(self, questions: Questions) -> Iterator[Finding]:
+        """Bounds of the eigenvalues of H, at each point of the certificate or at the base point."""
+        places = [*self._points] or [tuple(self._base.items())]
+        found = [self._at(dict(place)) for place in places]
+        spectra = [witness.curvatures for witness in found]
+        values = [x for spectrum in spectra for x in spectrum]
+        for question, low, high in questions.bounds(max(values)):
+            holds = all(low < x < high for x in values)
+            lowest, highest = (mpmath.nstr(x, 6) for x in (min(values), max(values)))
+            numbers = f"{lowest} ≤ λ ≤ {highest} at {len(found)} points"
+            witness = None if holds else dict(places[0])
+            step = Step(question, Verdict(holds, Basis.WITNESS, numbers, witness))
+
+            def claim(step: Step, low: Any = low, high: Any = high) -> str:
+                for at, place in zip(found, places, strict=True):
+                    self._accept(step.question, at.bounds(low, high), dict(place), at.point)
+                return f"the eigenvalues enclosed at {len(found)} points of the certificate"
+
+            yield self._finding(step, claim) if holds else Finding(step, numbers)
+
+    def _finding(self, step: Step, prove: Callable[[Step], str]) -> Finding:
+        """The verdict with the proof that one of the makers of claims finds."""
+        verdict, kept = step.verdict, len(self.document["claims"])
         try:
             self._write_model()
-            said = self._vanishing(step) if verdict.value else self._witness(step)
+            said = prove(step)
         except REFUSALS as refusal:
             del self.document["claims"][kept:]
             return Finding(step, str(refusal) or type(refusal).__name__)
+        for symbol, (middle, width) in self._ranges.items():
+            said += f", for all {symbol} within {mpmath.nstr(width, 6)} of {mpmath.nstr(middle, 6)}"
         basis = Basis.PROOF if verdict.value else Basis.PROVED_NOT
         return Finding(replace(step, verdict=replace(verdict, basis=basis, how=said)))
 
@@ -235,7 +214,7 @@ class _Maker:
         )
         if step.question == FROZEN:
             found |= {s: _generic(k) for k, s in enumerate((*problem.noise, alpha, sigma))}
-        witness = Witness(self._table, self._manifold, found)
+        witness = self._at(found)
         if step.question == FLAT:
             claim = witness.slope(moments.regularizer)
         elif step.question == NO_DIFFUSION:
@@ -251,19 +230,34 @@ class _Maker:
         else:
             raise NotCertifiedError("no certificate is made for this question")
         self._accept(step.question, claim, found, witness.point)
+        return self._last_value()
+
+    def _difference(self, step: Step, drift: Sequence[sp.Expr]) -> str:
+        """Claim that P b, and −P∇Reg or −½ P D³L[T] − P∇U or 0, differ by what is not 0."""
+        moments, found = self._moments, dict(step.verdict.witness or {})
+        witness = self._at(found)
+        if self._classification.outcome.is_degenerate:
+            claim = witness.drift(moments, multiple=self._multiple, beside=drift)
+        elif self._classification.outcome is Outcome.NON_DEGENERATE:
+            slope = gradient(moments.regularizer, self._manifold.problem.weights)
+            claim = witness.field(sp.Matrix(slope) + sp.Matrix(drift))
+        else:
+            claim = witness.field(sp.Matrix(drift))
+        self._accept(step.question, claim, found, witness.point)
+        return self._last_value()
+
+    def _last_value(self) -> str:
         middle, radius = self.document["claims"][-1]["value"]
         return f"{middle} ± {radius} along a fixed vector, in a box that holds a point of Γ"
 
     def _vanishing(self, step: Step) -> str:
         """Claims that make the answer yes."""
-        base = self._manifold.named(self._manifold.base)
-        witness = Witness(self._table, self._manifold, base)
+        base = self._base
         claims = list(self._identities(step))
         symbols = {s for _, claim in claims for s in claim.pop("symbols")} - set(base)
         found = base | {s: _generic(k) for k, s in enumerate(sorted(symbols, key=str))}
-        witness = Witness(self._table, self._manifold, found)
         for question, claim in claims:
-            self._accept(question, claim, found, witness.point)
+            self._accept(question, claim, found, self._at(found).point)
         return "cofactors of the constraints, multiplied out again"
 
     def _identities(self, step: Step) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -298,6 +292,13 @@ class _Maker:
         traces = [power.trace() for power in powers]
         named = "ΔL is" if len(traces) == 1 else "the eigenvalues of H are"
         yield f"{question}: {named} constant on Γ", self._sought(traces).constant()
+
+    @property
+    def _base(self) -> dict[sp.Symbol, Any]:
+        return self._manifold.named(self._manifold.base)
+
+    def _at(self, found: Mapping[sp.Symbol, Any]) -> Witness:
+        return Witness(self._table, self._manifold, found, self._ranges)
 
     def _sought(self, functions: Sequence[sp.Expr]) -> Identities:
         return Identities(self._table, self._manifold, functions)

@@ -16,12 +16,12 @@ import sympy as sp
 
 from ..manifold.manifold import LocalGeometry, Manifold
 from ..noise.moments import NoiseMoments
-from ..symbolic.calculus import semidefinite_factor
+from ..symbolic.calculus import gradient, semidefinite_factor
 from ..symbolic.linear import norm
 from ..symbolic.programs import Program
 from ..symbolic.roots import WORKING_DIGITS, Point, evaluator
 from ..theory.katzenberger import FLOW, Relaxation, tangential_covariance
-from .boxes import box_around, decimal, enclosure
+from .boxes import box_around, decimal, enclosure, placed
 from .tables import ExpressionTable, NotCertifiedError
 
 DIRECTION_DIGITS = 30
@@ -39,13 +39,23 @@ class Witness:
         Γ.
     found : mapping of Symbol to number
         The point, and values of symbols that are neither weights nor parameters.
+    ranges : mapping of Symbol to (middle, half of the width)
+        Intervals of parameters; the point is moved to where Γ is for their middles.
     """
 
     def __init__(
-        self, table: ExpressionTable, manifold: Manifold, found: Mapping[sp.Symbol, Any]
+        self,
+        table: ExpressionTable,
+        manifold: Manifold,
+        found: Mapping[sp.Symbol, Any],
+        ranges: Mapping[sp.Symbol, tuple[Any, Any]],
     ) -> None:
         self._table, self._manifold = table, manifold
+        self._widths = {s: width for s, (_, width) in ranges.items()}
         self._point: Point = tuple(found[s] for s in manifold.symbols)
+        if ranges:
+            middles = {s: middle for s, (middle, _) in ranges.items()}
+            self._point = placed(manifold, self._point, middles)
         self._free = {s: x for s, x in found.items() if s not in manifold.symbols}
 
     def slope(self, potential: sp.Expr) -> dict[str, Any]:
@@ -68,8 +78,12 @@ class Witness:
         moments: NoiseMoments,
         relaxation: Relaxation = FLOW,
         multiple: sp.Expr | None = None,
+        beside: Sequence[sp.Expr] = (),
     ) -> dict[str, Any]:
-        """½ P D³L[T] + P∇U ≠ 0, T the tangential covariance of Σ, or of Σ = κH; or at a step."""
+        """½ P D³L[T] + P u ≠ 0, T the tangential covariance of Σ, or of Σ = κH; or at a step.
+
+        The field u is the gradient of the penalty, and what is given `beside` it.
+        """
         if self._manifold.probe.squares is None:
             raise NotCertifiedError("the loss is no sum of squares")
         factor = moments.factor
@@ -78,13 +92,17 @@ class Witness:
         if factor is None:
             raise NotCertifiedError("Σ has no factor in closed form")
         along = self._drift(factor, relaxation) if multiple is None else self._label_drift(multiple)
+        weights = self._manifold.problem.weights
         penalty = moments.penalty if relaxation == FLOW else sp.S.Zero
+        field = gradient(penalty, weights)
+        if beside:
+            field = [u + v for u, v in zip(field, beside, strict=True)]
         with mpmath.workdps(WORKING_DIGITS):
-            pulled = self._tangential(self._gradient(penalty))
+            pulled = self._tangential(self._value(field))
             along = [x + y for x, y in zip(along, pulled, strict=True)]
         more = {
             "step": decimal(mpmath.mpf(relaxation.damping)),
-            "penalty": self._table.place(penalty),
+            "beside": self._table.places(field),
         }
         return self._claim("drift", list(factor), along) | more
 
@@ -102,9 +120,20 @@ class Witness:
             third = g.jet.third(tangential_covariance(g.frame, s * s.T, relaxation))
             return self._tangential([x / 2 for x in third])
 
+    def bounds(self, low: Any, high: Any) -> dict[str, Any]:
+        """Low < λ < high for all non-zero eigenvalues λ of H."""
+        if self._manifold.probe.squares is None:
+            raise NotCertifiedError("the loss is no sum of squares")
+        return {"asks": "curvature", "bounds": [decimal(low), decimal(high)]}
+
+    @property
+    def curvatures(self) -> list[Any]:
+        """The non-zero eigenvalues of H, in numbers."""
+        return self._geometry.curvatures
+
     def point(self) -> dict[str, Any]:
         """The box that holds it."""
-        return box_around(self._table, self._manifold, self._point, self._free)
+        return box_around(self._table, self._manifold, self._point, self._free, self._widths)
 
     @cached_property
     def _geometry(self) -> LocalGeometry:

@@ -174,3 +174,92 @@ def test_a_weight_that_is_a_sum_does_not_hide_the_squares() -> None:
     )
     assert limit.outcome.value == "deterministic"
     assert limit.certificate().is_complete, str(limit.certificate())
+
+
+# -- further questions ----------------------------------------------------------------------------
+
+ELLIPSE = (w1**2 + a * w2**2 - 1) ** 2 / 4
+
+
+def ellipse() -> Limit:
+    noisy = ELLIPSE.subs(w1, w1 + eta)
+    return derive_limit(NoisyGradientDescent(ELLIPSE, noisy, (w1, w2), eta, parameters=(a,)))
+
+
+def answers(limit: Limit, **asked: object) -> list[tuple[str, str]]:
+    """What the checker says of the questions that were asked beside the classification's."""
+    certificate = limit.certificate(**asked)
+    shown = dict(line.rsplit(": ", 1) for line in checker.check(certificate.document))
+    steps = certificate.findings[len(limit.evidence.steps) :]
+    return [(f.standing, shown.get(f.step.question, "")) for f in steps]
+
+
+def test_rate_and_stability_are_proved_where_they_hold() -> None:
+    problem = CATALOGUE[0].problem
+    limit = derive_limit(problem)
+    values = [x for g in limit.manifold.local() for x in g.curvatures]
+    low, high = min(values), max(values)
+    found = answers(limit, rate=sp.Float(0.9 * low), step=sp.Float(1.9 / high))
+    assert found == [("proved", "proved"), ("proved", "proved")]
+    found = answers(limit, rate=sp.Float(1.1 * high), step=sp.Float(2.1 / low))
+    assert found == [("not proved, a witness", ""), ("not proved, a witness", "")]
+
+
+@pytest.mark.parametrize("entry", CATALOGUE[::4], ids=str)
+def test_a_wrong_drift_is_proved_wrong(entry: Entry) -> None:
+    """Twice the drift; where there is none, a field along Γ; the right one is never refuted."""
+    limit = derive_limit(entry.problem)
+    if limit.drift is None or limit.manifold.projector is None:
+        pytest.skip("nothing to compare with in closed form")
+    ones = limit.manifold.projector * sp.ones(limit.problem.dimension, 1)
+    wrong = limit.drift + ones
+    if limit.outcome.is_degenerate and limit.manifold.probe.squares is None:
+        (finding,) = limit.certificate(drift=wrong).findings[len(limit.evidence.steps) :]
+        assert finding.reason == "the loss is no sum of squares"
+        return
+    assert answers(limit, drift=wrong) == [("proved not", "proved not")]
+    ((standing, claimed),) = answers(limit, drift=limit.drift)
+    assert not claimed
+    assert standing != "proved not"
+
+
+def test_one_proof_serves_a_range_of_parameters() -> None:
+    limit = ellipse()
+    ranges = {a: (sp.Rational(9, 10), sp.Rational(11, 10))}
+    certificate = limit.certificate(rate=1, drift=[w1, w2], ranges=ranges)
+    assert certificate.is_complete, str(certificate)
+    assert "for all a within 0.1 of 1.0" in str(certificate)
+    (point,) = certificate.document["points"]
+    assert max(float(radius) for _, radius in point["box"].values()) >= 0.1
+    wider = limit.certificate(ranges={a: (sp.Rational(1, 100), 9)})
+    assert not wider.is_complete
+
+
+def test_at_an_exceptional_value_another_outcome_is_proved() -> None:
+    ring = (w1**2 + w2**2 - 1) ** 2 / 4
+    noisy = ring + ((1 + a) * w1**2 + w2**2) * eta**2
+    problem = NoisyGradientDescent(ring, noisy, (w1, w2), eta, parameters=(a,))
+    limit = derive_limit(problem)
+    (value,) = derive.analysis.exceptional_values.exceptional_values(limit)
+    assert value == {a: 0}
+    assert limit.certificate().is_complete
+    with pytest.warns(derive.DeriveWarning, match="outcome"):
+        at_zero = limit.subs(value)
+    assert at_zero.outcome is not limit.outcome
+    assert at_zero.certificate().is_complete
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"rate": -1}, "rate: expected a positive number"),
+        ({"step": a}, "step: expected a positive number"),
+        ({"ranges": {w1: (0, 1)}}, "w1 is no parameter"),
+        ({"ranges": {a: (2, 1)}}, "low <= high"),
+        ({"ranges": {a: 1}}, "low <= high"),
+        ({"drift": [w1]}, "drift"),
+    ],
+)
+def test_questions_that_make_no_sense(asked: dict[str, object], message: str) -> None:
+    with pytest.raises(derive.SingularLimitError, match=message):
+        ellipse().certificate(**asked)

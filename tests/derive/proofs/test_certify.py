@@ -16,7 +16,7 @@ from flint import arb, ctx, fmpq
 
 from derive import NoisyGradientDescent, derive_limit
 from derive.certify import checker
-from derive.certify.checker import Balls
+from derive.certify.checker import Claim
 from derive.proofs.certificate import REFUSALS
 from derive.proofs.tables import ExpressionTable
 from tests.truth.catalogue import CATALOGUE
@@ -27,9 +27,9 @@ MODELS = {entry.name: entry.problem for entry in CATALOGUE}
 Document = dict[str, Any]
 
 
-def document_of(problem: NoisyGradientDescent) -> Document:
+def document_of(problem: NoisyGradientDescent, **asked: Any) -> Document:
     """A certificate as it comes out of a file."""
-    certificate = derive_limit(problem).certificate()
+    certificate = derive_limit(problem).certificate(**asked)
     assert certificate.is_complete
     return json.loads(json.dumps(certificate.document))
 
@@ -38,12 +38,14 @@ NET = "Gaussian dropout of two neurons"
 DRIFT = "label noise on a diagonal net, a sample too many"
 STILL = "parameter noise on the round ring"
 FROZEN = "minibatches on a diagonal net"
+RATE = "parameter noise on the uneven ring"
 TRIVIAL = "uneven normal second moment on the round ring"
 
 
 @pytest.fixture(scope="module")
 def documents() -> dict[str, Document]:
-    return {name: document_of(MODELS[name]) for name in (NET, DRIFT, STILL, FROZEN, TRIVIAL)}
+    found = {name: document_of(MODELS[name]) for name in (NET, DRIFT, STILL, FROZEN, TRIVIAL)}
+    return found | {RATE: document_of(MODELS[RATE], rate=sp.Rational(1, 100))}
 
 
 def test_it_is_short_and_imports_flint_and_the_standard_library_only() -> None:
@@ -91,11 +93,14 @@ SMOOTH = (
 
 def balls_around(
     expression: sp.Expr, place: sp.Rational, radius: float = 0.0
-) -> tuple[Balls, int, int]:
+) -> tuple[Claim, int, int]:
+    """What evaluates an expression on an interval, the expression's place, that of the symbol."""
     table = ExpressionTable()
     root, symbol = table.place(expression), table.place(x)
     box = {symbol: arb(fmpq(int(place.p), int(place.q)), radius)}
-    return Balls(table.entries, box), root, symbol
+    balls = Claim.__new__(Claim)
+    balls.table, balls.box = table.entries, box
+    return balls, root, symbol
 
 
 @pytest.mark.parametrize("expression", SMOOTH, ids=str)
@@ -257,6 +262,13 @@ SPOILT: dict[str, tuple[str, Callable[[Document], Any]]] = {
     "cofactors of another claim": (STILL, lambda d: put(d["claims"][0], "asks", "critical")),
     "constant that is not zero": (STILL, lambda d: put(d["claims"][0], "asks", "values")),
     "function exchanged": (FROZEN, lambda d: put(last(d)["of"], 0, d["constraints"][0])),
+    "faster attraction": (RATE, lambda d: put(last(d)["bounds"], 0, "99")),
+    "smaller step": (RATE, lambda d: put(last(d)["bounds"], 1, "0.01")),
+    "bounds that hold zero": (RATE, lambda d: put(last(d)["bounds"], 0, "nan")),
+    "no bounds": (RATE, lambda d: last(d).pop("bounds")),
+    "another field beside the noise": (
+        DRIFT, lambda d: put(last(d)["beside"], 0, last(d)["of"][0])
+    ),
     "no argument at all": (NET, lambda d: last(d).pop("value")),
 }  # fmt: skip
 
