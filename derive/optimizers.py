@@ -13,6 +13,7 @@ from .model.optimizers import (
     WeightAverage,
     ZerothOrder,
 )
+from .model.sharpness import NormalizedDescent, NormalizedSharpnessAware, RootDescent
 
 __all__ = [
     "GradientDescent",
@@ -20,9 +21,12 @@ __all__ = [
     "LocalSteps",
     "LookAhead",
     "Nesterov",
+    "NormalizedDescent",
+    "NormalizedSharpnessAware",
     "Optimizer",
     "Preconditioned",
     "RandomCoordinates",
+    "RootDescent",
     "SharpnessAware",
     "WeightAverage",
     "ZerothOrder",

@@ -11,6 +11,7 @@ from typing import Any
 import sympy as sp
 
 from .analysis.agreement import Field, pointwise
+from .cycle_limit import CycleLimit
 from .display.explanation import explain
 from .display.rule_statements import explain_rule, rule_equations
 from .display.statements import equations
@@ -28,10 +29,12 @@ from .limit import Limit, derive_limit
 from .manifold.manifold import Manifold
 from .model.optimized import rule_of
 from .model.problem import NoisyGradientDescent
+from .model.sharpness import CyclingOptimizer
 from .model.update_rule import UpdateRule
 from .noise.classification import Classification, Outcome
 from .noise.moments import NoiseMoments
 from .reading import read_expression
+from .rules.cycles import derive_cycles
 from .rules.derivation import RuleDerivation, at_fixed_step, derive_rule
 from .rules.equation import ClosedForm, RuleEquation, RuleField
 from .rules.motion import RuleMotion
@@ -192,6 +195,8 @@ def derive_optimized_limit(
     optimizer = problem.optimizer
     if optimizer is None:
         return derive_descent_limit(problem, assume=assume)
+    if isinstance(optimizer, CyclingOptimizer):
+        return CycleLimit.of(derive_cycles(problem))
     rule, assumed = rule_of(problem), None if assume is None else Outcome.read(assume)
     built = None if optimizer.innermost is optimizer else optimizer
     return RuleLimit.of(rule, derive_rule(rule, assumed, built))

@@ -66,7 +66,8 @@ def problem_fields(stated: Any) -> Fields:
             "noisy_loss: expected L̂(w, η); a model without L̂ is stated by its gradient "
             "noise, with NoisyGradientDescent.from_gradient_noise"
         )
-    found = common_fields(stated, noiseless=stated.noise_matrix is not None)
+    quiet = stated.noise_matrix is not None or stated.optimizer is not None
+    found = common_fields(stated, noiseless=quiet)
     found["loss"] = gathered(read_expression("loss", stated.loss))
     found["penalty"] = read_expression("penalty", stated.penalty)
     found["optimizer"] = _read_optimizer(stated.optimizer)

@@ -62,6 +62,10 @@ class CompiledLimit:
         found = self.model.spectrum(np.ascontiguousarray(points.reshape(-1, self.dimension)))
         return found.reshape(points.shape[:-1] + found.shape[1:])[..., ::-1]
 
+    def regularity(self, w: ArrayLike) -> Array:
+        """What must not collapse along a path: the smallest non-zero eigenvalue of H, (...)."""
+        return np.asarray(self.spectrum(w)[..., 0])
+
     def flattest(self, w: ArrayLike) -> tuple[Array, Array]:
         """Smallest non-zero eigenvalue of H, shape (...), and its unit eigenvector (..., N)."""
         eigenvalues, basis = self._frame(w)

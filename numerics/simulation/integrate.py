@@ -271,7 +271,7 @@ def _follow(
     """Solve dW/dt = b(W) from a point of Γ, back on Γ after each step; status and last step."""
     if not np.isfinite(point).all():
         return DIVERGED, 0
-    floor = COLLAPSE * fast.spectrum(point)[0]
+    floor = COLLAPSE * fast.regularity(point)
     weights[times == 0] = point
     solver = scipy.integrate.DOP853(
         lambda _, w: fast.drift(w),
@@ -289,7 +289,7 @@ def _follow(
             pace.look(solver.t)
         here = fast.retract(solver.y)
         if solver.status == "failed" or not (
-            np.isfinite(here).all() and fast.spectrum(here)[0] > floor
+            np.isfinite(here).all() and fast.regularity(here) > floor
         ):
             return LEFT if np.isfinite(solver.y).all() else DIVERGED, steps
         reached = (times > solver.t_old) & (times <= solver.t)

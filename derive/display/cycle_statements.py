@@ -1,0 +1,96 @@
+"""What the limit of an optimizer that cycles across Γ says, as labelled statements."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sympy as sp
+
+from ..noise.classification import Outcome
+from ..symbols import alpha
+from .explanation import Explanation, Hypothesis, Standing
+from .notation import Equality, Formula, Words
+from .statements import (
+    Statement,
+    law_statement,
+    manifold_statements,
+    outcome_statements,
+    text_of,
+)
+
+MEANINGS = {
+    Outcome.NON_DEGENERATE: "constrained flow of the mean over the cycles across Γ",
+    Outcome.TRIVIAL: "λ₁ is constant on Γ, and nothing moves at this order",
+}
+
+
+def cycle_equations(limit: Any) -> list[Statement]:
+    """What the derivation found, in the order in which it is read."""
+    return [
+        *_setting(limit),
+        *manifold_statements(limit),
+        *outcome_statements(limit, MEANINGS[limit.outcome]),
+        *_equation(limit),
+    ]
+
+
+def explain_cycles(limit: Any) -> Explanation:
+    """Derivation in steps, with the hypotheses of the averaging."""
+    theorem = Statement(
+        "averaging",
+        "w = ζ + s y: y' = τ(y) across Γ, and ζ moves by s² E_π[P κ] per step; a 2-cycle along "
+        "the eigenvector v₁ of λ₁ gives P D³L[v₁v₁ᵀ] = P∇λ₁",
+        (
+            Formula((r"w = \zeta + s\,y,\; y' = \tau(y),\; \zeta' = \zeta + s^2 E_\pi[P\kappa]",)),
+            Formula((r"P D^3L[v_1v_1^\top] = P\nabla\lambda_1",)),
+        ),
+    )
+    checked = [
+        Hypothesis(step.question, str(step.verdict), Standing.SAMPLED)
+        for step in limit.evidence.steps
+    ]
+    assumed = [
+        Hypothesis("λ₁ does not meet λ₂ on the way", "runs of the limit end where it does"),
+        Hypothesis("the start lies in a neighbourhood that the rule attracts", "not checked"),
+    ]
+    rest = (*manifold_statements(limit), *_equation(limit))
+    sections = (
+        ("The update rule", tuple(_setting(limit))),
+        ("The fast cycle", (theorem,)),
+        ("The limit", tuple(rest)),
+    )
+    return Explanation(sections, (*checked, *assumed))
+
+
+def _setting(limit: Any) -> list[Statement]:
+    p = limit.problem
+    statements = [
+        Statement("loss", f"L = {text_of(p.loss)}", (Equality("L", p.loss),)),
+        Statement("optimizer", repr(p.optimizer), (Words(repr(p.optimizer)),)),
+    ]
+    return [*statements, law_statement(p.law)] if p.noise else statements
+
+
+def _equation(limit: Any) -> list[Statement]:
+    if limit.time_scale is None:
+        return [Statement("limit", "dW = 0", (Formula(("dW = 0",)),))]
+    of = limit.cycles.optimizer.regularizer.subs(alpha, limit.step)
+    losses = "" if limit.cycles.batch_size is None else " of one sample, the mean over them"
+    text = f"{text_of(of)} with λ₁ the largest eigenvalue of the Hessian{losses}"
+    if limit.is_simulated:
+        words = Words("the mean over the stationary law of the fast chain, by simulation")
+        drift = Statement("drift", words.text, (words,))
+        return [Statement("limit", "dW = b dt", (Formula((r"dW = b\,dt",)),)), drift]
+    statements = [
+        Statement("limit", "dW = −P∇Reg dt", (Formula((r"dW = -P\nabla\mathrm{Reg}\,dt",)),)),
+        Statement("Reg", text, (Equality(r"\mathrm{Reg}", of),)),
+    ]
+    if limit.regularizer is not None:
+        reg: sp.Expr = limit.manifold.shortest(limit.regularizer)
+        statements.append(
+            Statement("Reg on Γ", text_of(reg), (Equality(r"\mathrm{Reg}|_\Gamma", reg),))
+        )
+    if limit.drift is not None:
+        shown = f"b = {text_of(limit.drift)}"
+        statements.append(Statement("drift", shown, (Equality("b", limit.drift),)))
+    return statements
