@@ -36,6 +36,7 @@ from derive.analysis.phases import ruling, terms
 from derive.errors import NotCoveredError
 from derive.laws.law import Law
 from derive.noise.higher_moments import second_chaos, second_regularizer, third_regularizer
+from derive.symbols import GENERIC
 from numerics import compile_limit
 from tests.truth.oracles import (
     FIRST,
@@ -332,6 +333,22 @@ def test_skewness_is_a_real_number(skewness):
         TwoPoint(skewness)
 
 
+@pytest.mark.parametrize("name", ["third scale", "third-moment scale"])
+def test_a_slower_scale_at_a_finite_step_holds_the_motion_of_the_theorem(name):
+    """In one iteration the drift of Theorem B moves α²σ² as far, beside what the scale is for."""
+    normal = RING * (1 + w1 / 2) * E1**2 / 2
+    noisy = UNEVEN + (w1**2 + w2**2) * E1 / 2 + normal + (w1 * E1**3 if "moment" in name else 0)
+    limit = derive_limit(ring(noisy, UNEVEN, law=TwoPoint(sp.Rational(3, 2))))
+    (scale,) = (s for s in limit.scales() if s.equation.name == name)
+    step, s, w = sp.Rational(1, 20), float(GENERIC[sigma]), np.array([0.6, 0.8])
+    own = float(scale.time_scale.subs({alpha: 1, sigma: s}))
+    moved = drift_of(scale.at_step(step), w) / own
+    alone = drift_of(scale, w) / own
+    theorem = 0.05 * s**2 * drift_of(limit.at_step(step), w)
+    assert np.linalg.norm(theorem) > 0.01 * np.linalg.norm(alone) > 0
+    assert moved == pytest.approx(alone + theorem, rel=1e-12)
+
+
 def test_next_order_equation_has_a_second_order_error():
     """One noisy step from a slow point, on the uneven ring: halving α and σ² quarters the error."""
     descent = Descent(SECOND_ORDER["parameter noise on the ring"])
@@ -516,6 +533,13 @@ def test_equilibria_of_a_flow_with_their_stability():
     assert found[-1].stable is True and found[1].stable is False
     assert float(found[-1].eigenvalues[0]) == pytest.approx(-1 / 4, rel=1e-14)
     assert float(found[1].eigenvalues[0]) == pytest.approx(1 / 12, rel=1e-14)
+
+
+def test_a_flat_equilibrium_is_neither_stable_nor_repelling():
+    """Reg = w₂⁴ on the circle is least where w₂ = 0, but its second derivative vanishes there."""
+    limit = derive_limit(ring(RING**2 / 8 + w2**4 * E1**2))
+    (found,) = equilibria(limit, [(1, 0)])
+    assert found.stable is None
 
 
 def test_equilibria_are_limits_of_the_flow_in_two_dimensions():

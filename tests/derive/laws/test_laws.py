@@ -15,6 +15,7 @@ from derive import (
     NoisyGradientDescent,
     ProblemError,
     Rademacher,
+    TwoPoint,
     Uniform,
 )
 from derive.laws.expansions import Jump
@@ -196,3 +197,12 @@ REFUSED = {
 def test_refused_with_a_message_that_names_the_argument(make, message):
     with pytest.raises(ProblemError, match=message):
         make()
+
+
+@pytest.mark.parametrize("skewness", [0, sp.Rational(3, 2), -2])
+def test_a_two_point_law_has_the_stated_skewness(skewness):
+    """E η = 0, E η² = 1 and E η³ = s of the values a and −1/a, with 1/(1 + a²) and a²/(1 + a²)."""
+    value = TwoPoint(skewness).value
+    first, second = 1 / (1 + value**2), value**2 / (1 + value**2)
+    moments = [first * value**k + second * (-1 / value) ** k for k in (1, 2, 3)]
+    assert [sp.simplify(m) for m in moments] == [0, 1, skewness]
