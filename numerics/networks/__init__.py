@@ -17,6 +17,7 @@ from .estimators import (
     estimated_regularizer_flow,
     estimated_trace,
 )
+from .fitted import fitted
 from .flow import simulate_network_limit
 from .geometry import train
 from .limit import NetworkLimit
@@ -31,7 +32,7 @@ from .mechanisms import (
     parameter_noise,
 )
 from .network import Network
-from .optimizers import GradientDescent, HeavyBall, Nesterov
+from .optimizers import GradientDescent, HeavyBall, Nesterov, Preconditioned, SharpnessAware
 
 __all__ = [
     "Course",
@@ -41,6 +42,8 @@ __all__ = [
     "Network",
     "NetworkLimit",
     "NetworkReport",
+    "Preconditioned",
+    "SharpnessAware",
     "additive_noise",
     "dropconnect",
     "dropout",
@@ -48,6 +51,7 @@ __all__ = [
     "estimated_regularizer",
     "estimated_regularizer_flow",
     "estimated_trace",
+    "fitted",
     "input_noise",
     "label_noise",
     "noisy_loss",

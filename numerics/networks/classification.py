@@ -38,11 +38,11 @@ class Questions:
 
     def flat_regularizer(self) -> Verdict:
         """P∇Reg = 0."""
-        if self.moments.vanishes:
+        if self.moments.vanishes and not self.network.optimizer.rho:
             return proved("Reg = 0 on Γ by its definition")
 
         def size(here: Geometry) -> float:
-            found = self.moments.gradient(here.point)
+            found = here.raised(self.moments.gradient(here))
             scale = abs(self.moments.regularizer(here.point)) / _length(here)
             return _relative(here, found, scale)
 
@@ -84,8 +84,8 @@ class Questions:
 
         def size(here: Geometry) -> float:
             eta = np.random.default_rng(0).uniform(0.2, 0.8, network.noise_size)
-            found = float(np.linalg.norm(self.moments.stochastic_gradient(here.point, eta)))
-            return found / (float(here.values.sum()) * _length(here))
+            found = here.raised(self.moments.stochastic_gradient(here.point, eta))
+            return float(np.linalg.norm(found)) / (float(here.values.sum()) * _length(here))
 
         return decided(size, self.points)
 
@@ -99,8 +99,10 @@ def classified(questions: Questions, assumed: Outcome | None = None) -> tuple[Ou
         If one is undecided and no outcome is assumed.
     """
     steps: list[Step] = []
+    uphill = questions.network.optimizer.rho
+    mean = "P E∇L̂(w + ρ∇L̂, η) = 0 at order σ² on Γ" if uphill else "P∇Reg = 0 on Γ"
     decisions = (
-        ("P∇Reg = 0 on Γ", questions.flat_regularizer, Outcome.NON_DEGENERATE),
+        (mean, questions.flat_regularizer, Outcome.NON_DEGENERATE),
         ("PΣP = 0 on Γ", questions.no_diffusion, Outcome.DIFFUSIVE),
         ("½ P D²Φ[Σ] = 0 on Γ", questions.no_drift, Outcome.DETERMINISTIC),
         ("∇_wL̂(w, η) = 0 on Γ for all η", questions.frozen, Outcome.TRIVIAL),

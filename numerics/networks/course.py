@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,11 @@ from .moments import Moments
 from .network import Network
 from .programs import Doubles
 
-RECORDS = ("loss", "regularizer", "trace", "smallest", "largest", "distance", "test")
+RECORDS = ("loss", "regularizer", "trace", "smallest", "largest", "distance", "crossed", "test")
 """L at the iterate; then at the point of Γ next to it Reg, tr H, the smallest positive and the
-largest eigenvalue of H, and how far it is from where the run began; and the user's test error."""
+largest eigenvalue of H (of ΩH under a preconditioner Ω), and how far it is from where the run
+began; of a network with kinks, on the other side of how many it is than the beginning; and the
+user's test error."""
 
 FORMAT, VERSION = "singular-limit network run", 1
 TestError = Callable[[Tree], Any]
@@ -41,7 +44,8 @@ class Course:
         Recorded times, in `unit`.
     unit : {"iterations", "slow time"}
     records : mapping of str to ndarray, shape (paths, T)
-        By the names of `RECORDS`; NaN where a path has stopped. No "test" if no test was given.
+        By the names of `RECORDS`; NaN where a path has stopped. No "crossed" without kinks, no
+        "test" if no test was given.
     end : ndarray, shape (paths, N)
         Weights at the last time.
     status : ndarray of Status, shape (paths,)
@@ -99,7 +103,13 @@ class Observer:
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the records."""
-        return RECORDS if self.test is not None else RECORDS[:-1]
+        missing = {"crossed": self.network.cell, "test": self.test}
+        return tuple(name for name in RECORDS if missing.get(name, True) is not None)
+
+    @cached_property
+    def _cell(self) -> Doubles | None:
+        cell = self.network.cell
+        return None if cell is None else cell.doubles(self.origin.point)
 
     def __call__(self, w: Doubles) -> Doubles:
         """Records at weights of shape (N,), in the order of `names`.
@@ -120,6 +130,8 @@ class Observer:
             float(here.values[-1]),
             float(np.linalg.norm(near - self.origin.point)),
         ]
+        if network.cell is not None:
+            values.append(float(np.count_nonzero(network.cell.doubles(near) != self._cell)))
         if self.test is not None:
             with network.in_precision():
                 values.append(float(self.test(network.parameters(w))))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from tqdm.auto import tqdm
 
-from derive import Bernoulli, Gaussian, ManifoldError, Rademacher
+from derive import Bernoulli, DeriveWarning, Gaussian, ManifoldError, Rademacher
 
 from ..arguments import check_counts, number, positive, recorded_steps
 from ..simulation.descent import simulate_descent
@@ -126,6 +127,15 @@ def course(
     lost = np.asarray(np.isnan(records[..., 1:]).any(axis=-1))
     stopped = np.where(lost.any(axis=1), lost.argmax(axis=1), -1)
     diverged = [not np.isfinite(w).all() for w in end]
+    crossed = records[..., names.index("crossed")] if "crossed" in names else np.zeros(1)
+    if np.nanmax(crossed, initial=0.0) > 0:
+        warnings.warn(
+            f"residuals: up to {np.nanmax(crossed):.0f} kinks are crossed on the way; the limit is "
+            "that of the cell of each point, and says nothing of what noise does beside a kink. "
+            "Course.records['crossed'] counts them",
+            DeriveWarning,
+            stacklevel=3,
+        )
     status = [
         Status.OK if s < 0 else Status.DIVERGED if d else Status.LEFT_NEIGHBOURHOOD
         for s, d in zip(stopped, diverged, strict=True)
@@ -188,9 +198,11 @@ class Recursion:
                 w, m = state
                 noise, batch = jax.random.split(jax.random.fold_in(stream, k))
                 eta = drawn(network, noise, sigma)
-                there = w - alpha * optimizer.lookahead * m
-                m = optimizer.beta * m + gradient(there, eta, emphasis(network, batch))
-                return w - alpha * m, m
+                there, kept = w - alpha * optimizer.lookahead * m, emphasis(network, batch)
+                if optimizer.rho:
+                    there = there + optimizer.rho * gradient(there, eta, kept)
+                m = optimizer.beta * m + gradient(there, eta, kept)
+                return w - alpha * network.flat_raised(w, m), m
 
             return jax.lax.fori_loop(span[0], span[1], step, state)
 

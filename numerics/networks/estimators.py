@@ -20,6 +20,7 @@ from ..validation.statistics import Estimate, mean
 from .mechanisms import Tree
 from .moments import Moments
 from .network import Network
+from .optimizers import GradientDescent
 from .programs import Derivative, Doubles
 
 SOLVE_ACCURACY = 1e-10
@@ -84,7 +85,8 @@ def estimated_label_noise_flow(
         If Σ is no multiple of H, or the rule is not gradient descent.
     """
     c, noise = network.curvatures, network.noise
-    if noise is None or noise.name != "label noise" or np.ptp(c) > 0 or network.optimizer.beta:
+    plain = type(network.optimizer) is GradientDescent
+    if noise is None or noise.name != "label noise" or np.ptp(c) > 0 or not plain:
         raise NotCoveredError(
             "mechanism: expected label noise with all c_i equal under gradient descent, whose "
             "covariance across Γ is a function of H; otherwise derive_limit(network) solves for it"

@@ -3,6 +3,8 @@
 Matrices are n × n, n the number of residuals; J (n × N) is used through its products. With
 C = diag(c) and C^{1/2} J Jᵀ C^{1/2} = U Λ Uᵀ the Hessian H = JᵀCJ on Γ has the positive
 eigenvalues Λ, with eigenvectors Jᵀ C^{1/2} U Λ^{-1/2}; redundant residuals are eigenvalues zero.
+Under a preconditioner Ω all of it is that of ΩH: ΩJᵀ stands for Jᵀ, J Ω Jᵀ for J Jᵀ, and the
+projector P = I − ΩJᵀ(JΩJᵀ)⁻¹J is along ΩJᵀ.
 """
 
 from __future__ import annotations
@@ -42,11 +44,13 @@ class Geometry:
     network : Network
     point : ndarray, shape (N,)
     values : ndarray, shape (p,)
-        Positive eigenvalues of H, increasing.
+        Positive eigenvalues of H (of ΩH), increasing.
     vectors : ndarray, shape (n, p)
         The columns of U that belong to them.
     stored : sequence of (slice, array), or None
         Rows of J in blocks, where they have been kept.
+    norm : float
+        Frobenius norm of J.
     """
 
     network: Network
@@ -54,6 +58,7 @@ class Geometry:
     values: Doubles
     vectors: Doubles
     stored: tuple[tuple[slice, Any], ...] | None
+    norm: float
 
     @property
     def rank(self) -> int:
@@ -66,18 +71,30 @@ class Geometry:
             return self.stored
         return self.network.jacobian.blocks(self.point)
 
+    def gram(self) -> Doubles:
+        """C J Ω Jᵀ C, shape (n, n)."""
+        factor = self.vectors * np.sqrt(self.network.curvatures)[:, None]
+        return np.asarray(factor * self.values @ factor.T)
+
     def solve(self, y: Doubles) -> Doubles:
-        """(J Jᵀ)⁺ y for y in the range of J, shape (..., n)."""
+        """(J Ω Jᵀ)⁺ y for y in the range of J, shape (..., n)."""
         root = np.sqrt(self.network.curvatures)
         inner = (y * root) @ self.vectors / self.values
         return np.asarray(inner @ self.vectors.T * root)
 
     def project(self, v: Doubles) -> Doubles:
         """P v, shape (N,); done twice, which leaves the rounding of a well-conditioned J alone."""
-        jacobian = self.network.jacobian
         for _ in range(2):
-            v = v - jacobian.rmv(self.point, self.solve(jacobian.mv(self.point, v)))
+            v = v - self.normal(self.solve(self.network.jacobian.mv(self.point, v)))
         return v
+
+    def raised(self, gradient: Doubles) -> Doubles:
+        """What the update rule makes of a gradient: Ω g, shape (N,)."""
+        return self.network.metric.vector(self.point, gradient)
+
+    def normal(self, y: Doubles) -> Doubles:
+        """Ω Jᵀ y, shape (N,)."""
+        return self.raised(self.network.jacobian.rmv(self.point, y))
 
 
 def geometry(network: Network, w: Doubles, *, keep: bool = False) -> Geometry:
@@ -97,7 +114,7 @@ def geometry(network: Network, w: Doubles, *, keep: bool = False) -> Geometry:
         If the rank of J is not clear from the gap in the spectrum of J Jᵀ, or Γ is a point.
     """
     n, size = network.count, network.dimension
-    product, stored = gram(network, w)
+    product, stored, norm = gram(network, w)
     root = np.sqrt(network.curvatures)
     values, vectors = np.linalg.eigh(product * np.outer(root, root))
     rounding = rounding_of(network) * (n + np.sqrt(size)) * max(values[-1], 0.0)
@@ -116,19 +133,26 @@ def geometry(network: Network, w: Doubles, *, keep: bool = False) -> Geometry:
             f"residuals: {positive.sum()} independent residuals leave no direction of the "
             f"{size} weights free, Γ is a point; expected more weights than residuals"
         )
-    return Geometry(network, w, values[positive], vectors[:, positive], stored if keep else None)
+    kept = stored if keep else None
+    return Geometry(network, w, values[positive], vectors[:, positive], kept, norm)
 
 
-def gram(network: Network, w: Doubles) -> tuple[Doubles, tuple[tuple[slice, Any], ...] | None]:
-    """J Jᵀ, shape (n, n), and the rows of J it was made of where they fit in memory."""
+def gram(
+    network: Network, w: Doubles
+) -> tuple[Doubles, tuple[tuple[slice, Any], ...] | None, float]:
+    """J Ω Jᵀ, shape (n, n), the rows of J it was made of where they fit in memory, and |J|."""
     jacobian, n = network.jacobian, network.count
-    if n * network.dimension * np.dtype(network.precision).itemsize <= network.memory:
-        stored = tuple(jacobian.blocks(w))
-        return jacobian.gram(stored), stored
-    product = np.empty((n, n))
-    for rows, block in jacobian.blocks(w):
-        product[rows] = jacobian.products(w, block)[: rows.stop - rows.start]
-    return 0.5 * (product + product.T), None
+    fits = n * network.dimension * np.dtype(network.precision).itemsize <= network.memory
+    stored = tuple(jacobian.blocks(w)) if fits else None
+    if stored is not None and network.optimizer.preconditioner is None:
+        product = jacobian.gram(stored)
+        return product, stored, float(np.sqrt(np.trace(product)))
+    product, squares = np.empty((n, n)), 0.0
+    for rows, block in stored or jacobian.blocks(w):
+        lifted = network.metric(w, block)
+        product[rows] = jacobian.products(w, lifted)[: rows.stop - rows.start]
+        squares += jacobian.squares(block)
+    return 0.5 * (product + product.T), stored, float(np.sqrt(squares))
 
 
 def rounding_of(network: Network) -> float:
@@ -139,9 +163,8 @@ def rounding_of(network: Network) -> float:
 def residual_rounding(here: Geometry) -> float:
     """Norm of the residuals that a rounding of the weights alone makes."""
     network = here.network
-    gain = np.sqrt(np.sum(here.values) / np.min(network.curvatures))
     length = float(np.linalg.norm(here.point)) + 1.0
-    return ROUNDING_STEPS * rounding_of(network) * gain * length
+    return ROUNDING_STEPS * rounding_of(network) * here.norm * length
 
 
 def retract(here: Geometry, w: Doubles) -> tuple[Doubles, Geometry]:
@@ -167,7 +190,7 @@ def retract(here: Geometry, w: Doubles) -> tuple[Doubles, Geometry]:
         if size > RETRACTION_SPEED * before:
             here = geometry(network, w)
         before = size
-        w = w - jacobian.rmv(w, here.solve(r))
+        w = w - network.metric.vector(w, jacobian.rmv(w, here.solve(r)))
     raise ManifoldError(
         f"params: Gauss–Newton steps towards Γ leave residuals of norm {size:.3g}, where rounding "
         f"is {goal:.2g}; expected a network that fits its targets, train(network) finds one"
@@ -185,7 +208,7 @@ def on_manifold(network: Network) -> Geometry:
     w = network.start
     here = geometry(network, w)
     r = network.residual.doubles(w)
-    away = float(np.linalg.norm(network.jacobian.rmv(w, here.solve(r))))
+    away = float(np.linalg.norm(here.normal(here.solve(r))))
     if away > ON_MANIFOLD * np.linalg.norm(w):
         raise ManifoldError(
             f"params: not on Γ, the residuals are {np.sqrt(np.mean(r**2)):.3g} in root mean "
@@ -238,6 +261,8 @@ def neighbours(here: Geometry, count: int, distance: float) -> list[Geometry]:
 
 
 DAMPING = 1e-3
+DIVERGED = 3.0
+"""Weights that grow in training by this factor have no minimiser to end at."""
 TRAINING_STEPS = 200
 
 
@@ -266,15 +291,15 @@ def train(network: Network, steps: int = TRAINING_STEPS) -> Network:
     bar = tqdm(range(steps), desc="training", delay=PROGRESS_DELAY, disable=None, leave=False)
     for _ in bar:
         size = float(np.linalg.norm(r))
-        matrix, _ = gram(network, w)
+        matrix, _, norm = gram(network, w)
         scale = float(np.trace(matrix)) / len(r)
-        gain = np.sqrt(np.trace(matrix)) * (1.0 + np.linalg.norm(w))
-        if size <= ROUNDING_STEPS * rounding_of(network) * gain:
+        if size <= ROUNDING_STEPS * rounding_of(network) * norm * (1.0 + np.linalg.norm(w)):
             bar.close()
             return network.at(w)
         for _ in range(20):
             shifted = matrix + damping * scale * np.eye(len(r))
-            moved = w - network.jacobian.rmv(w, np.linalg.solve(shifted, r))
+            step = network.jacobian.rmv(w, np.linalg.solve(shifted, r))
+            moved = w - network.metric.vector(w, step)
             ahead = network.residual.doubles(moved)
             if np.linalg.norm(ahead) < size:
                 w, r, damping = moved, ahead, damping / 10
@@ -282,9 +307,16 @@ def train(network: Network, steps: int = TRAINING_STEPS) -> Network:
             damping *= 4
         else:
             break
+    length, before = float(np.linalg.norm(w)), float(np.linalg.norm(network.start))
+    if length > DIVERGED * (1.0 + before):
+        raise ManifoldError(
+            f"network: in training the weights grow from a norm of {before:.3g} to {length:.3g}, "
+            f"with residuals of {np.sqrt(np.mean(r**2)):.3g}: there is no finite minimiser, as for "
+            "cross-entropy on separable data. Smooth its labels to probabilities q, fit the logits "
+            "by residuals logit − log(q/(1 − q)), and take weights=q(1 − q)"
+        )
     raise ManifoldError(
         f"network: training ends at residuals of {np.sqrt(np.mean(r**2)):.3g} in root mean square "
         f"with {network.dimension} weights for {network.count} residuals; expected a network that "
-        "fits all targets: more weights, fewer samples, or another start (cross-entropy on "
-        "separable data has no minimiser at all: smooth its labels and fit the logits)"
+        "fits all targets: more weights, fewer samples, or another start"
     )

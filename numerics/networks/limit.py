@@ -132,7 +132,7 @@ class NetworkLimit:
         equation = self.equation
         total = np.zeros(self.problem.dimension)
         if equation.regularizer:
-            total -= equation.regularizer * self.moments.gradient(here.point)
+            total -= equation.regularizer * here.raised(self.moments.gradient(here))
         if covariance is not None:
             total -= 2 * equation.ito * slope(here, covariance, equation.step)
         return here.project(total)
@@ -163,7 +163,7 @@ class NetworkLimit:
     def _kick(self, here: Geometry, covariance: Covariance, xi: Doubles) -> Doubles:
         along = covariance.along
         if along is None:
-            return self.equation.noise * here.project(xi)
+            return self.equation.noise * here.project(here.raised(xi))
         total, first = np.zeros(self.problem.dimension), 0
         for block in along:
             part = np.asarray(block, dtype=np.float64)
@@ -195,7 +195,7 @@ class NetworkLimit:
         ArgumentError
             If Γ does not attract at that step size.
         NotCoveredError
-            For batches beside momentum, or so small that they keep Γ from attracting.
+            For batches so small that they keep Γ from attracting.
 
         Notes
         -----
@@ -207,8 +207,8 @@ class NetworkLimit:
         if radius >= 1.0:
             raise ArgumentError(
                 f"step: {size:g} is unstable, αλ_max = {size * values[-1]:.3g} with λ_max = "
-                f"{values[-1]:.4g}, and the slowest mode across Γ grows by {radius:.3g} a step; "
-                f"without momentum expected less than {2 / values[-1]:.3g}"
+                f"{values[-1]:.4g}, and the fastest mode across Γ grows by {radius:.3g} in each "
+                f"step; expected less than {optimizer.bound(values[-1]):.4g}"
             )
         if self.problem.batch_size is not None:
             across(self.origin, np.eye(self.origin.rank), size)

@@ -32,14 +32,15 @@ class Covariance:
     across : ndarray, shape (p, p)
         Its part across Γ in the eigenbasis of H.
     along : sequence of arrays (b, N), or None
-        Columns P g_a as rows, in blocks; None for Σ = I.
-    mixed : sequence of ndarrays (b, p)
-        The same columns' coordinates across Γ in the eigenbasis of H, in the same blocks.
+        Columns P Ω g_a as rows, in blocks; None for additive noise.
+    mixed : sequence of pairs of arrays (b, N) and (b, p)
+        Its part between along and across as Σ_k t_k x_kᵀ: vectors t_k along Γ, and coordinates x_k
+        across it in the eigenbasis of H.
     """
 
     across: Doubles
     along: tuple[Any, ...] | None = ()
-    mixed: tuple[Doubles, ...] = ()
+    mixed: tuple[tuple[Any, Doubles], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -66,21 +67,52 @@ class Moments:
         if self.normal:
             return 0.5 * sum(
                 float(np.sum(u * self.network.noise_jacobian.products(w, block)[: len(u)]))
-                for block, u in self._noise_directions(w)
+                for block, u in self._noise_directions(w, np.diag(self.network.curvatures))
             )
         return sum(float(self._summed(w, z)) for z in self._unit_noise())
 
-    def gradient(self, w: Doubles) -> Doubles:
-        """∇Reg up to a normal vector, shape (N,)."""
-        total = np.zeros(self.network.dimension)
-        if self.vanishes:
+    def gradient(self, here: Geometry) -> Doubles:
+        """∇Reg at a point of Γ, up to a normal vector, shape (N,).
+
+        With gradients taken uphill, at w + ρ∇L̂(w, η), the mean of second order of the last one:
+        ∇Reg + ½ρ² D³L[Σ] + ρ E D(Gη)[Gη].
+
+        Raises
+        ------
+        NotCoveredError
+            For sharpness-aware steps on batches or with rare jumps.
+        """
+        network, w, rho = self.network, here.point, self.network.optimizer.rho
+        total = np.zeros(network.dimension)
+        noise, c = network.noise, network.curvatures
+        if noise is None or (noise.additive and not rho):
+            return total
+        if rho and (noise.jumps or network.batch_size is not None):
+            raise NotCoveredError(
+                f"optimizer: {network.optimizer} is covered with all samples and noise that "
+                "shrinks; on batches its mean takes third moments of the batch, and rare jumps "
+                "climb by steps of any size"
+            )
+        if noise.additive:
+            for rows, block in here.blocks():
+                total += network.jacobian.curved(w, block, rho**2 * np.diag(c)[rows])
             return total
         if self.normal:
-            for block, u in self._noise_directions(w):
-                total += self.network.noise_jacobian.curved(w, block, u)
+            seen = np.diag(c) + rho * here.gram()
+            for block, u in self._noise_directions(w, seen):
+                total += network.noise_jacobian.curved(w, block, u)
+            if rho:
+                weights = rho * seen @ self._noise_gram(w) * c
+                for rows, block in here.blocks():
+                    total += network.jacobian.curved(w, block, weights[:, rows].T)
             return total
         for z in self._unit_noise():
             total += self._summed_gradient.doubles(w, z)
+            if rho:
+                block = self._gradients(w, z)
+                slopes = network.jacobian.products(w, block)
+                total += network.jacobian.curved(w, block, rho**2 * c * slopes)
+                total += rho * self._uphill.doubles(w, z, block)
         return total
 
     def covariance(self, here: Geometry) -> Covariance:
@@ -89,7 +121,7 @@ class Moments:
         if noise is None:
             return Covariance(np.zeros((here.rank, here.rank)))
         if noise.additive:
-            return Covariance(np.eye(here.rank), None)
+            return self._additive(here)
         if self.normal:
             return Covariance(self._across(here, self._noise_gram(here.point)))
         return self._columns(here)
@@ -100,18 +132,21 @@ class Moments:
 
     # Noise in the residuals -----------------------------------------------------------------------
 
-    def _noise_directions(self, w: Doubles) -> Iterator[tuple[Any, Doubles]]:
-        """Blocks of t, and u, with Reg = ½ Σ_k u_kᵀ ∂_ηr̂ t_k: by residuals or by noises."""
-        derivative, c = self.network.noise_jacobian, self.network.curvatures
+    def _noise_directions(self, w: Doubles, weights: Doubles) -> Iterator[tuple[Any, Doubles]]:
+        """Blocks of t, and u, with tr W ∂_ηr̂ ∂_ηr̂ᵀ = Σ_k u_kᵀ ∂_ηr̂ t_k, W symmetric.
+
+        By residuals or by noises, whichever are fewer; Reg is half of it for W = C.
+        """
+        derivative = self.network.noise_jacobian
         n, d = derivative.rows, derivative.columns
         if n <= d:
             for rows, block in derivative.blocks(w):
-                yield block, np.diag(c)[rows]
+                yield block, weights[rows]
             return
         size = max(1, min(d, BLOCK_BYTES // (8 * n)))
         for first in range(0, d, size):
             unit = np.eye(min(size, d - first), d, k=first)
-            yield unit, c * derivative.products(w, unit)
+            yield unit, derivative.products(w, unit) @ weights
 
     def _noise_gram(self, w: Doubles) -> Doubles:
         """E[∂_ηr̂ ∂_ηr̂ᵀ] over batches, shape (n, n), of the samples' emphasis."""
@@ -140,17 +175,34 @@ class Moments:
                 "GiB; raise it, or let fewer weights or units be noisy"
             )
         across = np.zeros((here.rank, here.rank))
-        along, mixed = [], []
-        root = np.sqrt(network.curvatures)
+        mixed = []
         for z in self._unit_noise():
-            block = self._gradients(w, z)
-            y = network.jacobian.products(w, block)
-            inner = (y * root) @ here.vectors / np.sqrt(here.values)
+            along, inner = self._split(here, network.metric(w, self._gradients(w, z)))
             across += inner.T @ inner
-            normal = network.jacobian.combined(w, here.solve(y))
-            along.append(self._difference(block, normal))
-            mixed.append(inner)
-        return Covariance(across, tuple(along), tuple(mixed))
+            mixed.append((along, inner))
+        return Covariance(across, tuple(along for along, _ in mixed), tuple(mixed))
+
+    def _additive(self, here: Geometry) -> Covariance:
+        """Σ = I, and of a preconditioned step Ω²."""
+        network, w = self.network, here.point
+        if network.optimizer.preconditioner is None:
+            return Covariance(np.eye(here.rank), None)
+        normals = (here.vectors * np.sqrt(network.curvatures)[:, None] / np.sqrt(here.values)).T
+        across, mixed = np.empty((here.rank, here.rank)), []
+        for first in range(0, here.rank, network.jacobian.block):
+            rows = slice(first, first + network.jacobian.block)
+            once = network.metric(w, network.jacobian.combined(w, normals[rows]))
+            along, across[rows] = self._split(here, network.metric(w, once))
+            mixed.append((along, np.eye(here.rank)[rows]))
+        return Covariance(across, None, tuple(mixed))
+
+    def _split(self, here: Geometry, block: Any) -> tuple[Any, Doubles]:
+        """Vectors as rows: their part along Γ, and their coordinates across it."""
+        network, w = self.network, here.point
+        y = network.jacobian.products(w, block)
+        inner = (y * np.sqrt(network.curvatures)) @ here.vectors / np.sqrt(here.values)
+        normal = network.metric(w, network.jacobian.combined(w, here.solve(y)))
+        return self._difference(block, normal), inner
 
     def _unit_noise(self) -> Iterator[Doubles]:
         """Unit vectors of the noise in blocks, shape (b, d)."""
@@ -209,6 +261,22 @@ class Moments:
         return Compiled(
             lambda w, block: jax.vmap(lambda z: one(w, z))(block), self.network.precision
         )
+
+    @cached_property
+    def _uphill(self) -> Compiled:
+        """Σ_a D_w(∂_a∇_wL̂)[g_a] over the noises and their columns g_a, as rows of two blocks."""
+        gradient = jax.grad(self.network.flat_noisy_loss)
+
+        def column(w: Any, z: Any) -> Any:
+            return jax.jvp(lambda e: gradient(w, e), (jnp.zeros_like(z),), (z,))[1]
+
+        def one(w: Any, z: Any, g: Any) -> Any:
+            return jax.jvp(lambda x: column(x, z), (w,), (g,))[1]
+
+        def total(w: Any, noises: Any, block: Any) -> Any:
+            return jnp.sum(jax.vmap(lambda z, g: one(w, z, g))(noises, block), axis=0)
+
+        return Compiled(total, self.network.precision)
 
     @cached_property
     def _difference(self) -> Compiled:

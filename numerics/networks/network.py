@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,9 +18,10 @@ from derive import ProblemError
 
 from ..arguments import check_counts, doubles
 from ..errors import ArgumentError
+from .kinks import cell, kinks
 from .mechanisms import Mechanism, Noise, Tree
 from .optimizers import GradientDescent
-from .programs import Compiled, Derivative, Doubles, Precision
+from .programs import Compiled, Derivative, Doubles, Metric, Precision
 
 Made = TypeVar("Made")
 
@@ -48,10 +49,12 @@ class Network:
     weights : float or array-like of the residuals' shape, optional
         The c_i > 0; 2/n for n residuals if not given, so that L is the mean of their squares.
     batch_size : int, optional
-        Samples in a batch, drawn anew in each step beside the noise; all if not given.
+        Samples in a batch, drawn anew in each step beside the noise; all if not given. The
+        residuals of a sample are then those of the sample alone; batch normalisation in training
+        mode makes them depend on the others, which `fitted` sees and this function cannot.
     replacement : bool
         Whether a sample may be drawn more than once into a batch.
-    optimizer : GradientDescent, HeavyBall or Nesterov
+    optimizer : GradientDescent, HeavyBall, Nesterov, SharpnessAware or Preconditioned
         The update rule.
     precision : {"float64", "float32"}
         In which the network is evaluated; linear algebra of n × n is in double precision.
@@ -82,8 +85,9 @@ class Network:
             )
         if not isinstance(self.optimizer, GradientDescent):
             raise ProblemError(
-                "optimizer: expected GradientDescent(), HeavyBall(beta) or Nesterov(beta) of "
-                f"numerics.networks, got {self.optimizer!r}; other rules need a formula for L"
+                "optimizer: expected GradientDescent(), HeavyBall(beta), Nesterov(beta), "
+                "SharpnessAware(rho) or Preconditioned(metric) of numerics.networks, got "
+                f"{self.optimizer!r}; other rules need a formula for L"
             )
         self._check_leaves()
         self._check_residuals()
@@ -95,6 +99,7 @@ class Network:
                     f"the residuals, got {self.batch_size}"
                 )
         self._check_noise()
+        self._check_optimizer()
 
     def at(self, weights: Doubles) -> Network:
         """The same network at other weights, shape (N,), with what has been compiled for it."""
@@ -210,6 +215,12 @@ class Network:
         return Derivative(action, self.count, self.dimension, self.precision)
 
     @cached_property
+    def metric(self) -> Metric:
+        """Ω, what the optimizer makes of gradients."""
+        given = self.optimizer.preconditioner
+        return Metric(None if given is None else self.flat_raised, self.precision)
+
+    @cached_property
     def noise_jacobian(self) -> Derivative:
         """The Jacobian ∂_η r̂ at η = 0, n × d, as a function of the weights."""
 
@@ -218,6 +229,11 @@ class Network:
             return jax.jvp(lambda eta: self.flat_noisy_residuals(w, eta), (origin,), (t,))[1]
 
         return Derivative(action, self.count, self.noise_size, self.precision)
+
+    def flat_raised(self, w: Any, g: Any) -> Any:
+        """Traced: Ω(w) g, shape (N,)."""
+        metric = self.optimizer.preconditioner
+        return g if metric is None else ravel_pytree(metric(self._tree(w), self._tree(g)))[0]
 
     def flat_residuals(self, w: Any) -> Any:
         """Traced: residuals, shape (n,)."""
@@ -305,8 +321,12 @@ class Network:
     def kinks(self) -> tuple[str, ...]:
         """Operations of the residuals that are not smooth, such as max, by their names."""
         with self.in_precision():
-            program = jax.make_jaxpr(self.residuals)(self.cast(self.params))
-        return tuple(sorted(set(_kinks(program.jaxpr))))
+            return kinks(self.residuals, self.cast(self.params))
+
+    @cached_property
+    def cell(self) -> Compiled | None:
+        """On which side of each kink weights are, shape (kinks,); None without kinks."""
+        return Compiled(cell(self.flat_residuals), self.precision) if self.kinks() else None
 
     def _check_noise(self) -> None:
         noise = self.noise
@@ -325,6 +345,31 @@ class Network:
             r = self.residual.doubles(w)
             self._require_equal("residuals without noise", given_residuals.doubles(w, origin), r)
 
+    def _check_optimizer(self) -> None:
+        if self.optimizer.preconditioner is None:
+            return
+        u, v = np.random.default_rng(1).standard_normal((2, self.dimension))
+        with self.in_precision():
+            found = jax.eval_shape(self.flat_raised, self.start, u)
+        if found.shape != u.shape:
+            raise ProblemError(
+                f"optimizer: expected a metric that makes of a gradient a pytree like it, of "
+                f"{self.dimension} numbers; got {int(np.prod(found.shape))}"
+            )
+        left, right = (self.metric(self.start, x[None]) for x in (u, v))
+        size = float(np.linalg.norm(left) * np.linalg.norm(v))
+        gap = abs(float(np.vdot(left, v)) - float(np.vdot(u, right)))
+        if not gap <= AGREEMENT[self.precision] * size:
+            raise ProblemError(
+                f"optimizer: expected a symmetric metric Ω; u·Ωv and v·Ωu differ by "
+                f"{gap / size:.3g} of their size. Other preconditioners need a formula for L"
+            )
+        if not min(float(np.vdot(left, u)), float(np.vdot(right, v))) > 0.0:
+            raise ProblemError(
+                f"optimizer: expected a positive metric Ω; u·Ωu is {float(np.vdot(left, u)):.3g} "
+                "for a random u"
+            )
+
     def _require_equal(self, name: str, found: Doubles, expected: Doubles) -> None:
         same = found.shape == expected.shape
         # Residuals on Γ are differences of numbers of the weights' size.
@@ -335,29 +380,3 @@ class Network:
                 f"mechanism: {name} differ from those of the network by {gap:.3g}; without "
                 "noise both must be the same (the masks are 1 + η)"
             )
-
-
-KINKED = {"max", "min", "abs", "sign", "clamp", "floor", "ceil", "round", "select_n"}
-"""Operations of JAX with kinks or jumps."""
-KINKED_FUNCTIONS = {"relu", "relu6", "leaky_relu"}
-"""Functions with kinks among those for which JAX has a rule of its own; the rest are smooth,
-though their code may branch (softplus)."""
-
-
-def _kinks(program: Any) -> Iterator[str]:
-    """Names of what is not smooth in a traced program, and in those that it calls."""
-    for step in program.eqns:
-        name = step.primitive.name
-        called = getattr(step.params.get("call_jaxpr"), "jaxpr", None)
-        if name == "custom_jvp_call":
-            function = str(called.debug_info.func_name) if called is not None else ""
-            yield from KINKED_FUNCTIONS & {function}
-            continue
-        # A maximum with −∞ is how softmax begins its sum.
-        plain = any(getattr(x, "val", 0.0) == -np.inf for x in step.invars)
-        if name in KINKED and not plain:
-            yield name
-        for value in step.params.values():
-            inner = getattr(value, "jaxpr", value)
-            if hasattr(inner, "eqns"):
-                yield from _kinks(inner)

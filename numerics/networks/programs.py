@@ -130,6 +130,10 @@ class Derivative:
                 found[left, right], found[right, left] = part, part.T
         return found
 
+    def squares(self, block: Any) -> float:
+        """Sum of the squares of a block."""
+        return float(self._squares(block))
+
     @property
     def block(self) -> int:
         """Rows in a block."""
@@ -166,6 +170,56 @@ class Derivative:
     def _cross(self) -> Compiled:
         return Compiled(lambda a, b: a @ b.T, self.precision)
 
+    @cached_property
+    def _squares(self) -> Compiled:
+        return Compiled(lambda block: jnp.sum(block**2), self.precision)
+
     def _transposed(self, w: Any, u: Any) -> Any:
         origin = jnp.zeros(self.columns, dtype=self.precision)
         return jax.vjp(lambda t: self.action(w, t), origin)[1](u)[0]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A symmetric positive Ω(w), known by its action (w, g) ↦ Ω(w) g; the identity if none.
+
+    Attributes
+    ----------
+    action : callable or None
+        Traced, linear in its second argument.
+    precision : {"float64", "float32"}
+    """
+
+    action: Callable[[Any, Any], Any] | None
+    precision: Precision
+
+    def __call__(self, w: Doubles, block: Any) -> Any:
+        """Ω g for every row g of a block, shape (b, N)."""
+        return block if self.action is None else self._products(w, block)
+
+    def vector(self, w: Doubles, g: Doubles) -> Doubles:
+        """Ω g, shape (N,)."""
+        return g if self.action is None else np.asarray(self(w, g[None])[0], dtype=np.float64)
+
+    def turned(self, w: Doubles, block: Any, gradients: Any) -> Doubles:
+        """Σ_k DΩ(w)[t_k] g_k over the rows of two blocks, shape (N,); Ω is not the identity."""
+        return self._turned.doubles(w, block, gradients)
+
+    @cached_property
+    def _products(self) -> Compiled:
+        return Compiled(
+            lambda w, block: jax.vmap(lambda g: self._action(w, g))(block), self.precision
+        )
+
+    @cached_property
+    def _turned(self) -> Compiled:
+        def one(w: Any, t: Any, g: Any) -> Any:
+            return jax.jvp(lambda x: self._action(x, g), (w,), (t,))[1]
+
+        def total(w: Any, block: Any, gradients: Any) -> Any:
+            return jnp.sum(jax.vmap(lambda t, g: one(w, t, g))(block, gradients), axis=0)
+
+        return Compiled(total, self.precision)
+
+    def _action(self, w: Any, g: Any) -> Any:
+        return g if self.action is None else self.action(w, g)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import jax.numpy as jnp
+import mpmath
 import numpy as np
 import sympy as sp
 
-from derive import Gaussian
+from derive import Gaussian, Limit, RuleLimit
+from derive.analysis.agreement import pointwise
+from derive.symbolic.roots import WORKING_DIGITS
 from numerics.networks import Network, noisy_loss
 from tests.truth import catalogue
 from tests.truth.catalogue import Entry
@@ -65,3 +70,31 @@ def network_of(entry: Entry, point: Any) -> Network:
         noisy_loss(lambda w, eta: noisy(w, factor @ eta)[0], np.zeros(len(noise)), law),
         weights=1.0,
     )
+
+
+@dataclass(frozen=True)
+class Exact:
+    """Tangential drift and diffusion matrix of a derived limit at its points of Γ, by 50 digits."""
+
+    limit: Limit
+
+    def points(self, count: int) -> list[Any]:
+        return list(itertools.islice(self.limit.manifold.local(), count))
+
+    def drift(self, g: Any) -> np.ndarray:
+        with mpmath.workdps(WORKING_DIGITS):
+            rule = isinstance(self.limit, RuleLimit)
+            p = self.limit.at_points.projector(g) if rule else g.frame.projector
+            return as_floats(p * pointwise(self.limit).drift(g))[:, 0]
+
+    def spread(self, g: Any) -> np.ndarray:
+        with mpmath.workdps(WORKING_DIGITS):
+            return as_floats(pointwise(self.limit).spread(g))
+
+
+def place(g: Any) -> np.ndarray:
+    return np.array([float(x) for x in g.point])
+
+
+def as_floats(matrix: Any) -> np.ndarray:
+    return np.array(matrix.tolist(), dtype=float)

@@ -14,12 +14,13 @@ jax = pytest.importorskip("jax")
 jnp = jax.numpy
 
 from derive import Gaussian, Outcome, derive_limit  # noqa: E402
-from numerics import compile_limit  # noqa: E402
 from numerics.networks import (  # noqa: E402
     GradientDescent,
     HeavyBall,
     Nesterov,
     Network,
+    Preconditioned,
+    SharpnessAware,
     additive_noise,
     dropconnect,
     dropout,
@@ -31,7 +32,7 @@ from numerics.networks import (  # noqa: E402
 )
 from tests.truth import catalogue  # noqa: E402
 from tests.truth.catalogue import Entry  # noqa: E402
-from tests.truth.networks import RESIDUALS, network_of  # noqa: E402
+from tests.truth.networks import RESIDUALS, Exact, network_of, place  # noqa: E402
 
 Array = np.ndarray
 
@@ -40,40 +41,44 @@ EXACT = 1e-10
 
 # The symbolic engine ------------------------------------------------------------------------------
 
+ENTRIES = [entry for entry in catalogue.CATALOGUE if entry.name in RESIDUALS]
 QUICK = {
     "linear scalar noise on the uneven ring",
     "Bernoulli DropConnect on the hyperbola",
     "label noise on a diagonal net, a sample too many",
 }
-ENTRIES = [
-    pytest.param(entry, marks=() if entry.name in QUICK else pytest.mark.slow, id=entry.name)
-    for entry in catalogue.CATALOGUE
-    if entry.name in RESIDUALS
-]
 
 
-@pytest.mark.parametrize("entry", ENTRIES)
+def slow_if(condition: bool) -> Any:
+    return pytest.mark.slow if condition else ()
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [pytest.param(e, marks=slow_if(e.name not in QUICK), id=e.name) for e in ENTRIES],
+)
 def test_network_limit_equals_the_symbolic_limit(entry: Entry) -> None:
     symbolic = derive_limit(entry.problem)
-    compiled = compile_limit(symbolic)
-    at_step = compile_limit(symbolic.at_step(entry.alpha))
-    points = [compiled.retract(np.array([p], dtype=float))[0] for p in entry.guesses]
-    limit = derive_limit(network_of(entry, points[0]))
+    at_step = symbolic.at_step(entry.alpha)
+    point, *more = Exact(symbolic).points(2)
+    limit = derive_limit(network_of(entry, place(point)))
     assert limit.outcome.value == entry.outcome
     assert limit.time_scale == symbolic.time_scale
-    stepped = limit.at_step(entry.alpha)
-    for w in points:
-        projected = compiled.projector(w[None])[0]
-        size = 1.0 + abs(np.linalg.norm(compiled.spectrum(w[None])))
-        assert limit.regularizer(w) == pytest.approx(float(compiled.regularizer(w)), abs=EXACT)
-        for found, expected in ((limit, compiled), (stepped, at_step)):
-            tangential = projected @ expected.drift(w[None])[0]
-            np.testing.assert_allclose(found.drift(w), tangential, rtol=0, atol=EXACT * size)
+    for g in (point, *more):
+        w = place(g)
+        size = 1.0 + limit.trace(w)
+        reg = symbolic.regularizer_on_manifold.subs(
+            dict(zip(entry.problem.weights, w, strict=True))
+        )
+        assert limit.regularizer(w) == pytest.approx(float(reg), abs=EXACT)
+        for found, expected in ((limit, symbolic), (limit.at_step(entry.alpha), at_step)):
+            drift = Exact(expected).drift(g)
+            np.testing.assert_allclose(found.drift(w), drift, rtol=0, atol=EXACT * size)
         if limit.outcome is Outcome.DIFFUSIVE:
-            s = compiled.diffusion(w[None])[0]
             kicks = limit.diffusion(w)
             columns = np.stack([kicks(e) for e in np.eye(limit.problem.noise_size)], axis=1)
-            np.testing.assert_allclose(columns @ columns.T, s @ s.T, rtol=0, atol=EXACT * size)
+            spread = Exact(symbolic).spread(g)
+            np.testing.assert_allclose(columns @ columns.T, spread, rtol=0, atol=EXACT * size)
 
 
 # The theorem with dense matrices, at a fixed step -------------------------------------------------
@@ -92,8 +97,8 @@ class DenseTheorem:
     batches: Array
 
     def __call__(self, z: Array, j: Array) -> tuple[Array, Array]:
-        origin, size = np.zeros(self.noises), len(z)
-        parts = [self.jet(z, origin, zeta) for zeta in self.batches]
+        origin, size, jet = np.zeros(self.noises), len(z), jax.jit(self.jet)
+        parts = [jet(z, origin, zeta) for zeta in self.batches]
         a_each = [p[0] for p in parts]
         curved, kicks, bias = (np.mean([p[i] for p in parts], axis=0) for i in (1, 2, 3))
         a, inverse = np.mean(a_each, axis=0), np.linalg.pinv(j)
@@ -161,14 +166,42 @@ MECHANISMS = {
         np.zeros(2),
     ),
 }
+
+
+def uneven(params: Any, gradient: Any) -> Any:
+    """A preconditioner that depends on the weights, not diagonal in the biases."""
+    mean = 0.2 * jnp.mean(gradient["bias"])
+    scaled = {k: (1.0 + 0.5 * jnp.tanh(params[k])) * g for k, g in gradient.items()}
+    return scaled | {"bias": scaled["bias"] + mean}
+
+
 BATCHES = np.array([c for c in itertools.product((0.0, 1.5), repeat=3) if sum(c) == 3.0])
 """Emphasis of the samples in batches of two of three."""
 
 CASES = [
-    ("label noise", GradientDescent(), 2),
+    ("label noise", HeavyBall(0.6), 2),
+    ("label noise", SharpnessAware(0.1), None),
     *(
         pytest.param(name, optimizer, batch, marks=pytest.mark.slow)
         for name, optimizer, batch in (
+            ("label noise", GradientDescent(), 2),
+            ("label noise", Nesterov(0.6), 2),
+            ("a noisy loss", HeavyBall(0.3), 2),
+            *(
+                (name, SharpnessAware(0.1), None)
+                for name in ("dropout", "parameter noise", "a noisy loss", "additive noise")
+            ),
+            *(
+                (name, Preconditioned(uneven), batch)
+                for name, batch in (
+                    ("label noise", None),
+                    ("label noise", 2),
+                    ("dropout", None),
+                    ("parameter noise", None),
+                    ("a noisy loss", None),
+                    ("additive noise", None),
+                )
+            ),
             ("a noisy loss", Nesterov(0.6), None),
             ("label noise", GradientDescent(), None),
             ("label noise", HeavyBall(0.6), None),
@@ -197,9 +230,10 @@ def test_limit_at_a_step_is_that_of_the_theorem(
 
     def step(z: Any, eta: Any, zeta: Any) -> Any:
         w, m = z[:n], z[n:]
-        there = w - alpha * optimizer.lookahead * m
-        m = optimizer.beta * m + jax.grad(network.flat_noisy_loss)(there, eta, zeta)
-        return jnp.concatenate([w - alpha * m, m])
+        there, gradient = w - alpha * optimizer.lookahead * m, jax.grad(network.flat_noisy_loss)
+        there = there + optimizer.rho * gradient(there, eta, zeta)
+        m = optimizer.beta * m + gradient(there, eta, zeta)
+        return jnp.concatenate([w - alpha * network.flat_raised(w, m), m])
 
     w = limit.origin.point
     with jax.enable_x64(True):
