@@ -17,7 +17,7 @@ class ProblemError(DeriveError):
 
 
 class ManifoldError(DeriveError):
-    """The zero-loss set is not a manifold of the assumed kind at the point of interest."""
+    """The minimisers are not a manifold of the assumed kind at the point of interest."""
 
 
 class UndecidedError(DeriveError):

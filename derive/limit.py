@@ -296,7 +296,7 @@ class JumpLimit(JumpProcess):
 def derive_limit(
     problem: NoisyGradientDescent | UpdateRule, *, assume: Outcome | str | None = None
 ) -> Limit:
-    """Derive the limiting equation of noisy gradient descent along its zero-loss manifold.
+    """Derive the limiting equation of noisy gradient descent along a manifold of minimisers.
 
     Parameters
     ----------
@@ -313,7 +313,7 @@ def derive_limit(
     Raises
     ------
     ManifoldError
-        If the zero-loss set is not a manifold of the assumed kind at the point of interest, or
+        If the minimisers are not a manifold of the assumed kind at the point of interest, or
         the chart does not map into it.
     ProblemError
         If a given covariance is negative on Γ, or noise of fixed size does not leave Γ at rest.

@@ -120,8 +120,8 @@ def explain(limit: LimitingEquation) -> Explanation:
             pick("loss", "noisy loss", "gradient noise", "penalty", "noise", "samples"),
         ),
         (
-            "The zero-loss manifold",
-            (*pick("Γ", "not on Γ", "projector on Γ"), *_spectral_gap(limit)),
+            "The manifold of minimisers",
+            (*pick("Γ", "not on Γ", "minimum", "projector on Γ"), *_spectral_gap(limit)),
         ),
         ("Moments of the noise", (*_definitions(limit), *pick("Reg", "Reg on Γ"))),
         (
@@ -209,7 +209,7 @@ def _hypotheses(limit: LimitingEquation, certificate: Certificate) -> Iterator[H
     )
     checked, sampled = Standing.CHECKED, Standing.SAMPLED
     yield Hypothesis("L̂(w, 0) = L(w)", "verified when the problem was stated", checked)
-    yield Hypothesis("L ≥ 0 near Γ", f"H has no negative eigenvalue {points}", sampled)
+    yield Hypothesis("L is smallest on Γ, of points near it", f"H has no negative eigenvalue {points}", sampled)
     of_few = f"the rank holds {points}; Γ follows its tangent space at the base point{proved}"
     rank = Hypothesis(
         f"Γ is a manifold of dimension {m.dimension} and H has rank {m.codimension} on it",

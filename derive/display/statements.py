@@ -172,7 +172,7 @@ def manifold_statements(limit: LimitingEquation) -> list[Statement]:
     parts: tuple[Part, ...] = (Formula((dims_tex,)), *(Equality("", c, " = 0") for c in chosen))
     if each:
         parts = (*parts, Words(each.strip()))
-    statements = [Statement("Γ", f"{zero}; {dims}", parts), *_elsewhere(m)]
+    statements = [Statement("Γ", f"{zero}; {dims}", parts), *_elsewhere(m), *_minimum(m)]
     if limit.projector is None:
         text, part = "I − J⁺J, pointwise", Formula((r"P = I - J^+ J",))
         return [*statements, Statement("projector on Γ", text, (part,))]
@@ -181,7 +181,7 @@ def manifold_statements(limit: LimitingEquation) -> list[Statement]:
 
 
 def _elsewhere(manifold: Manifold) -> list[Statement]:
-    """Other components of the zero-loss set, of which nothing else is said."""
+    """Other components of the minimisers, of which nothing else is said."""
     others = () if manifold.problem.samples is not None else other_components(manifold)
     if not others:
         return []
@@ -190,6 +190,18 @@ def _elsewhere(manifold: Manifold) -> list[Statement]:
     parts = tuple(Equality("", c, " = 0") for other in others for c in other)
     words = Words("another limit may hold there, derived with near= a point of it")
     return [Statement("not on Γ", text, (*parts, words))]
+
+
+def _minimum(manifold: Manifold) -> list[Statement]:
+    """L on Γ, where that is not zero."""
+    problem = manifold.problem
+    if problem.samples is not None or problem.parameters or problem.unknowns:
+        return []
+    minimum = manifold.minimum
+    if minimum == 0:
+        return []
+    part = Equality(r"L|_\Gamma", minimum)
+    return [Statement("minimum", f"L = {text_of(minimum)} on Γ", (part,))]
 
 
 def _words(problem: NoisyGradientDescent) -> Iterator[Statement]:

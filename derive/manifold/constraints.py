@@ -13,12 +13,13 @@ Square = tuple[sp.Expr, sp.Expr]
 
 
 def read_squares(loss: sp.Expr, weights: frozenset[sp.Symbol]) -> tuple[Square, ...] | None:
-    """Terms (c, r) with L = ½ Σ c r², or None when the loss is not of that form.
+    """Terms (c, r) with L = ½ Σ c r² + constant, or None when the loss is not of that form.
 
     Squares are found as they stand; an expanded polynomial is factored, which recovers a single
     square. A factor with an even power that depends on the weights belongs to the residual, all
     others to the weight c, which may depend on w; that c > 0 is checked later, on Γ.
     """
+    loss = loss.as_independent(*weights, as_Add=True)[1]
     found = _squares(loss, weights)
     small = within(FACTORED, loss) and degree(loss) <= DEGREE and expanded_terms(loss) <= TERMS
     if found is None and small and loss.is_rational_function(*weights):

@@ -6,7 +6,7 @@ import itertools
 import math
 import random
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -20,6 +20,7 @@ from ..symbolic.calculus import WithoutCaches
 from ..symbolic.programs import Program
 from ..symbolic.roots import WORKING_DIGITS, Point, System, evaluator
 from .admissible import admissible_values
+from .compositions import read_composition
 from .constraints import Square, localise, read_squares
 from .local_geometry import LocalGeometry, Probe
 from .manifold import Manifold
@@ -28,6 +29,12 @@ POINTS = 20
 """Points of Γ on which numerical evidence rests (theory, section 5)."""
 
 TRIES = 60
+
+LOW_TRIES = 12
+"""Starts after which the lowest of the minima that were found is taken."""
+
+LARGEST_DENOMINATOR = 10**6
+"""Of a fraction that a minimum is taken to be; that it is one is shown by what it leaves."""
 
 FAR = 0.5
 """Distance from the given point, relative to 1 and its own size, from which on a word is said."""
@@ -42,13 +49,12 @@ def find_manifold(problem: NoisyGradientDescent) -> Manifold:
     Raises
     ------
     ManifoldError
-        If there is no zero-loss set, or it is not a manifold of dimension 1 ≤ M < N on which H is
+        If there are no minimisers, or they are not a manifold of dimension 1 ≤ M < N on which H is
         positive on the normal space; the message names the point.
     """
-    if problem.loss == 0:
-        raise ManifoldError("loss: L vanishes everywhere (M = N); nothing drives w to a manifold")
-    search = _Search(problem)
-    base = search.base_point()
+    if not problem.loss.free_symbols & {*problem.weights}:
+        raise ManifoldError("loss: L is constant (M = N); nothing drives w to a manifold")
+    search, base = _first_point(problem)
     survey = _Survey(search, search.probe_at(base))
     manifold = Manifold(survey.probe, base, survey.further_points)
     survey.inspect(next(manifold.local()))
@@ -60,12 +66,14 @@ def find_manifold(problem: NoisyGradientDescent) -> Manifold:
 
 
 def other_components(manifold: Manifold) -> tuple[tuple[sp.Expr, ...], ...]:
-    """Constraints of other components of the zero-loss set, of those that random starts find.
+    """Constraints of other components of the minimisers, of those that random starts find.
 
     Where L has a square of a product, each factor has a zero set of its own, and the limit may be
     of another kind there.
     """
-    search = _Search(replace(manifold.problem, near=None))
+    if manifold.probe.squares is None:
+        return ()
+    search = next(_searches(replace(manifold.problem, near=None)))
     here = manifold.probe.system.equations
     if search.squares is None or search.system.equations == here:
         return ()
@@ -99,14 +107,72 @@ def known_manifold(
 ) -> Manifold:
     """Γ as an earlier search has found it: L = ½ Σ c r² there, its constraints, a point of it."""
     probe = Probe(problem, squares, System(problem.weights, problem.parameters, equations))
-    return Manifold(probe, base, _Survey(_Search(problem), probe).further_points)
+    alike = [s for s in _searches(problem) if (s.squares is None) == (squares is None)]
+    search = next((s for s in alike if s.equations == equations), alike[0])
+    return Manifold(probe, base, _Survey(search, probe).further_points)
 
 
-def _equations(
-    problem: NoisyGradientDescent, squares: tuple[Square, ...] | None
-) -> tuple[sp.Expr, ...]:
-    """The residuals, or, where L is not a sum of squares, ∇L = 0, whose Jacobian on Γ is H."""
-    return problem.loss_gradient if squares is None else tuple(r for _, r in squares)
+def _searches(problem: NoisyGradientDescent) -> Iterator[_Search]:
+    """Ways to read Γ off the loss, the first of which that leads to a point of it is taken.
+
+    Where L is a sum of squares they may vanish together; what a loss of few quantities says of its
+    minimum may hold; ∇L = 0, whose Jacobian on Γ is H, holds always.
+    """
+    weights = frozenset(problem.weights)
+
+    def search(squares: tuple[Square, ...] | None, equations: Sequence[sp.Expr]) -> _Search:
+        return _Search(problem, squares, tuple(problem.constraints or equations))
+
+    squares = read_squares(problem.loss, weights)
+    if squares is not None:
+        yield search(squares, [r for _, r in squares])
+    composition = read_composition(problem.loss, weights)
+    if composition is not None:
+        inner = composition.squares
+        if inner is not None:
+            yield search(inner, [r for _, r in inner])
+        elif problem.constraints is None:
+            yield search(None, composition.equations)
+    yield search(None, problem.loss_gradient)
+
+
+def _first_point(problem: NoisyGradientDescent) -> tuple[_Search, Point]:
+    """A point of Γ, and the search that has found it; refuses when there is none."""
+    attempts = []
+    for search in _searches(problem):
+        attempt = search.attempt()
+        if attempt.found is not None:
+            return search.lowered(attempt.found), attempt.found
+        attempts.append((search, attempt))
+    raise _refusal(problem, attempts)
+
+
+def _refusal(
+    problem: NoisyGradientDescent, attempts: Sequence[tuple[_Search, _Attempt]]
+) -> ManifoldError:
+    """What to say where no search has found a point of Γ."""
+    for search, attempt in attempts:
+        if attempt.other is not None and problem.constraints is not None:
+            return ManifoldError(
+                f"constraints: they vanish at {search.show(attempt.other)}, where |∇L| = "
+                f"{_short(search.slope(attempt.other))}; Γ is made of minimisers of L, where ∇L = 0"
+            )
+        if attempt.approached is not None and search.slope(attempt.approached) < LOOSE:
+            return ManifoldError(
+                f"loss: L is smallest at about {search.show(attempt.approached)}, but H = ∇²L "
+                "loses rank there (a crossing or a quartic valley); the theory needs H positive on "
+                "the normal space of Γ"
+            )
+    for search, attempt in attempts:
+        if attempt.other is not None:
+            _Survey(search, search.probe_at(attempt.other)).inspect_point(attempt.other)
+    where = "" if problem.near is None else f" near {problem.near}"
+    return ManifoldError(
+        f"loss: no minimisers were found{where} (Levenberg-Marquardt from "
+        f"{TRIES if problem.near is None else 4} starts); give a point of Γ in near=. A minimum "
+        "at infinity, as that of the cross-entropy of separable classes, has no Γ: smooth the "
+        "labels, or add a penalty that is part of L"
+    )
 
 
 def _warn_of_dropped_signs(problem: NoisyGradientDescent) -> None:
@@ -122,26 +188,35 @@ def _warn_of_dropped_signs(problem: NoisyGradientDescent) -> None:
 
 @dataclass(frozen=True)
 class _Search(WithoutCaches):
-    """Looks for a first point of Γ."""
+    """Looks for a first point of Γ, where some equations hold.
+
+    Attributes
+    ----------
+    problem : NoisyGradientDescent
+        Whose Γ is sought.
+    squares : tuple of (c, r), or None
+        Terms of L = ½ Σ c r² + constant near Γ, up to the third order.
+    equations : tuple of Expr
+        What holds on Γ.
+    """
 
     problem: NoisyGradientDescent
-
-    @cached_property
-    def squares(self) -> tuple[Square, ...] | None:
-        return read_squares(self.problem.loss, frozenset(self.problem.weights))
+    squares: tuple[Square, ...] | None
+    equations: tuple[sp.Expr, ...]
 
     @cached_property
     def system(self) -> System:
-        p = self.problem
-        equations = p.constraints or _equations(p, self.squares)
-        return System(p.weights, p.parameters, tuple(equations))
+        """The equations, to be solved."""
+        return System(self.problem.weights, self.problem.parameters, self.equations)
 
     def probe_at(self, base: Point) -> Probe:
         """The loss and the constraints of Γ near a point of it."""
         p, vanishes = self.problem, self.vanishing_at(base)
         squares = self.squares and localise(self.squares, vanishes)
-        equations = p.constraints or _equations(p, squares)
-        if squares is None and p.constraints is None:
+        equations = self.equations
+        if p.constraints is None and squares is not None:
+            equations = tuple(r for _, r in squares)
+        elif p.constraints is None:
             equations = self._inner_equations(vanishes, base) or equations
         system = self.system
         if equations != system.equations:
@@ -162,17 +237,8 @@ class _Search(WithoutCaches):
         probe = Probe(p, None, System(p.weights, p.parameters, equations))
         return equations if equations and probe.geometry(base).is_regular else ()
 
-    @cached_property
-    def _loss(self) -> Program:
-        return Program(self.problem.weights + self.problem.parameters, [self.problem.loss])
-
-    def loss_and_slope(self, point: Point) -> tuple[Any, Any]:
-        """L and |∇L| at a point."""
-        with mpmath.workdps(WORKING_DIGITS):
-            (slope,) = self._loss.jacobian(point, self.problem.dimension)
-            return self._loss.value(point)[0], mpmath.norm(slope)
-
     def vanishing_at(self, point: Point) -> Callable[[sp.Expr], bool]:
+        """Whether an expression is zero at a point."""
         symbols = self.system.weights + self.system.parameters
 
         def vanishes(factor: sp.Expr) -> bool:
@@ -200,76 +266,88 @@ class _Search(WithoutCaches):
                 weights = [x + (k and mpmath.mpf(rng.gauss(0, 1e-3))) for x in weights]
             yield (*weights, *parameters)
 
-    def base_point(self) -> Point:
-        """A point of Γ; refuses when none is found or the given one shows what is wrong."""
-        negative = approached = None
-        for start in self.starts():
-            if self.problem.near is not None and self.squares is None:
-                self._refuse_sign_change(start)
+    def attempt(self) -> _Attempt:
+        """A point of Γ, or what was found instead.
+
+        Squares are zero together or not at all; of other stationary points, which a random start
+        leads to, the lowest minimum is taken.
+        """
+        lowest: tuple[Any, Point] | None = None
+        other = approached = None
+        for k, start in enumerate(self.starts()):
             near = self.system.search(start)
             point = near and self.system.polish(near)
             if point is None or not respects_signs(self.problem, point):
                 approached = approached or near
-                continue
-            if self.squares is not None and self.problem.constraints is None:
-                return point  # L = ½ Σ c r² and ∇L vanish with the residuals
-            loss, slope = self.loss_and_slope(point)
-            if abs(loss) < TINY and slope < TINY:
-                return point
-            negative = point
-        if self.problem.constraints is not None and negative is not None:
-            loss, slope = self.loss_and_slope(negative)
-            self._refuse_minimum(negative)
-            raise ManifoldError(
-                f"constraints: they vanish at {self.show(negative)}, where L = {_short(loss)} and "
-                f"|∇L| = {_short(slope)}; the zero-loss set needs L = 0 and ∇L = 0 there"
-            )
-        if approached is not None and abs(self.loss_and_slope(approached)[0]) < LOOSE:
-            raise ManifoldError(
-                f"loss: L reaches zero at about {self.show(approached)}, but H = ∇²L loses rank "
-                "there (a crossing or a quartic valley); the theory needs H positive on the "
-                "normal space of Γ"
-            )
-        if negative is not None:
-            self._refuse_minimum(negative)
-        self._refuse_negative_loss()
-        where = "" if self.problem.near is None else f" near {self.problem.near}"
-        raise ManifoldError(
-            f"loss: no zero-loss set was found{where} (Levenberg-Marquardt from "
-            f"{TRIES if self.problem.near is None else 4} starts); give a point of it in near=, "
-            "and check that L reaches zero"
-        )
+            elif not self._is_stationary(point):
+                other = point
+            elif self.squares is not None or self.problem.near is not None:
+                return _Attempt(point)
+            else:
+                height = self.height(point)
+                if lowest is None or height < lowest[0] - TINY:
+                    if self.probe_at(point).geometry(point).is_regular:
+                        lowest = height, point
+                    else:
+                        other = point
+            if lowest is not None and (abs(lowest[0]) < TINY or k >= LOW_TRIES):
+                break
+        return _Attempt(None if lowest is None else lowest[1], other, approached)
 
-    def _refuse_minimum(self, point: Point) -> None:
-        """Where ∇L = 0 but L is not, a constant is to be subtracted."""
-        loss, slope = self.loss_and_slope(point)
-        if slope < TINY and abs(loss) > LOOSE:
-            raise ManifoldError(
-                f"loss: ∇L vanishes at {self.show(point)}, where L = {_short(loss)}; the zero-loss "
-                f"set needs L = 0. If that is its minimum, subtract it ({mpmath.nstr(loss, 15)}), "
-                "as an exact expression, from the loss and the noisy loss"
-            )
-
-    def _refuse_sign_change(self, point: Point) -> None:
-        loss, slope = self.loss_and_slope(point)
-        if abs(loss) < TINY and slope > mpmath.mpf(10) ** -20:
-            raise ManifoldError(
-                f"loss: L is negative near {self.show(point)}, where L = 0 but |∇L| = "
-                f"{_short(slope)}; a loss must be non-negative near its zero set"
-            )
-
-    def _refuse_negative_loss(self) -> None:
-        """Where L = 0 can be reached but ∇L ≠ 0 there, say that L changes sign."""
+    def lowered(self, point: Point) -> _Search:
+        """The search for squares that are left of L when its minimum, a fraction, is subtracted."""
         p = self.problem
-        zero = System(p.weights, p.parameters, (p.loss,))
-        for start in self.starts():
-            point = zero.solve(start)
-            if point is not None:
-                self._refuse_sign_change(point)
+        if self.squares is not None or p.constraints is not None or p.parameters:
+            return self
+        height = self.height(point)
+        minimum = sp.Rational(str(height)).limit_denominator(LARGEST_DENOMINATOR)
+        if minimum == 0 or abs(height - mpmath.mpf(minimum.p) / minimum.q) > TINY:
+            return self
+        squares = read_squares(p.loss - minimum, frozenset(p.weights))
+        return self if squares is None else _Search(p, squares, tuple(r for _, r in squares))
+
+    def _is_stationary(self, point: Point) -> bool:
+        """Whether ∇L = 0 where the equations hold, and the squares vanish."""
+        vanishes = self.vanishing_at(point)
+        residuals = () if self.problem.constraints is None else self.squares or ()
+        return self.slope(point) < TINY and all(vanishes(r) for _, r in residuals)
+
+    def height(self, point: Point) -> Any:
+        """L at a point."""
+        with mpmath.workdps(WORKING_DIGITS):
+            return self._loss.value(point)[0]
+
+    def slope(self, point: Point) -> Any:
+        """|∇L| at a point."""
+        with mpmath.workdps(WORKING_DIGITS):
+            return mpmath.norm(self._loss.gradient(point, self.problem.dimension))
+
+    @cached_property
+    def _loss(self) -> Program:
+        return Program(self.problem.weights + self.problem.parameters, [self.problem.loss])
 
     def show(self, point: Point) -> str:
         """A point in words."""
         return show_point(self.problem, point)
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    """What a search comes to.
+
+    Attributes
+    ----------
+    found : Point or None
+        A point of Γ.
+    other : Point or None
+        A solution of the equations that is none.
+    approached : Point or None
+        Where the search went without arriving.
+    """
+
+    found: Point | None
+    other: Point | None = None
+    approached: Point | None = None
 
 
 @dataclass(frozen=True)
@@ -282,6 +360,10 @@ class _Survey(WithoutCaches):
     @property
     def problem(self) -> NoisyGradientDescent:
         return self.probe.problem
+
+    def inspect_point(self, point: Point) -> None:
+        """Refuse a point where Γ is not what the theory assumes."""
+        self.inspect(self.probe.geometry(point))
 
     def inspect(self, geometry: LocalGeometry) -> None:
         """Refuse a base point where Γ is not what the theory assumes."""
@@ -296,13 +378,14 @@ class _Survey(WithoutCaches):
         smallest = mpmath.mpf(0) if regular else min(geometry.curvatures)
         if smallest < 0 and abs(smallest) > TINY:
             raise ManifoldError(
-                f"loss: L is negative near {at}: H has the eigenvalue {_short(smallest)} "
-                "there; a loss must be non-negative near its zero set"
+                f"loss: ∇L vanishes at {at}, but H has the eigenvalue {_short(smallest)} there: a "
+                "saddle or a maximum; Γ is made of minimisers, give one in near= (where L is smallest "
+                "at infinity only, as for separable classes, smooth the labels)"
             )
         if rank == n:
             raise ManifoldError(
-                f"loss: {at} is an isolated zero (M = 0): H has full rank {n}; the theory needs a "
-                "manifold of zeros, more weights than independent constraints"
+                f"loss: {at} is an isolated minimiser (M = 0): H has full rank {n}; the theory "
+                "needs a manifold of them, more weights than independent constraints"
             )
         if not regular:
             raise ManifoldError(

@@ -40,7 +40,7 @@ from .local_geometry import LocalGeometry, Probe
 
 @dataclass(frozen=True)
 class Manifold(WithoutCaches):
-    """The regular part of the zero-loss set Γ that contains the base point.
+    """The regular part of the set Γ of minimisers that contains the base point.
 
     Attributes
     ----------
@@ -80,6 +80,17 @@ class Manifold(WithoutCaches):
     def laplacian(self) -> sp.Expr:
         """ΔL on Γ."""
         return sp.sympify(self.jet.trace())
+
+    @cached_property
+    def minimum(self) -> sp.Expr:
+        """L at the base point: exact where it is seen to be constant on Γ, else to 15 digits."""
+        loss, weights = self.problem.loss, self.problem.weights
+        constant, rest = loss.as_independent(*weights, as_Add=True)
+        found = self.ideal.shortest(rest)
+        if not found.free_symbols & {*weights}:
+            return constant + found
+        value = evaluator(self.symbols, [loss])(self.base)[0]
+        return sp.Float(value, 15) if abs(value) > mpmath.mpf(10) ** -CLEAR_DIGITS else sp.S.Zero
 
     @property
     def codimension(self) -> int:
@@ -141,7 +152,7 @@ class Manifold(WithoutCaches):
         """E with H = Jᵀ E J."""
         squares = self.probe.squares or ()
         if self.probe.squares_are_constraints and len(squares) == jacobian.rows:
-            return sp.diag(*(c for c, _ in squares))
+            return sp.diag(*(self.ideal.shortest(c) for c, _ in squares))
         hessian = sp.Matrix(self.jet.hessian())
         require(BUILT, hessian)
         hessian = self.ideal.shortest_entries(hessian)

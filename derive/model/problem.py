@@ -36,7 +36,7 @@ class NoisyGradientDescent:
     Parameters
     ----------
     loss : Expr
-        L(w) ≥ 0, zero on the manifold Γ. Floats are read as the decimals typed. It may hold
+        L(w), smallest on the manifold Γ of its minimisers. Floats are read as the decimals typed. It may hold
         undefined functions, ``sp.Function("L")(w1, w2)``: one that is a term of the loss as it
         stands is taken to be ≥ 0 and zero on a hypersurface, any other to be smooth; the limit
         then holds for all such functions but exceptional ones. A `Mean`
@@ -48,7 +48,7 @@ class NoisyGradientDescent:
     law : Law
         Law of η; standard Gaussian scaled by σ if not given.
     constraints : sequence of Expr, optional
-        Expressions whose common zero set is Γ near `near`; read off L if not given.
+        Expressions whose common zero set is Γ near `near`; read off L, or ∇L = 0, if not given.
     chart : Chart, mapping or pair (coordinates, embedding), optional
         Parametrisation of Γ, for drift and diffusion in intrinsic coordinates.
     near : mapping or sequence, optional

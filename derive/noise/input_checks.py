@@ -29,7 +29,7 @@ def check_hypotheses(manifold: Manifold, moments: NoiseMoments) -> None:
     Raises
     ------
     ManifoldError
-        If L does not vanish on the chart, or it does not have the dimension of Γ.
+        If ∇L does not vanish on the chart, or it does not have the dimension of Γ.
     ProblemError
         If a given Σ(w) has a negative eigenvalue at a point of Γ, or noise that does not shrink
         with σ has ∇_wL̂ ≠ 0 on Γ where other noise does shrink.
@@ -42,12 +42,17 @@ def check_hypotheses(manifold: Manifold, moments: NoiseMoments) -> None:
 
 
 def _refuse_stray_chart(problem: NoisyGradientDescent) -> None:
+    """A chart of Γ maps to where ∇L = 0."""
     if problem.chart is None:
         return
     place = dict(zip(problem.weights, problem.chart.embedding, strict=True))
-    loss = problem.loss.xreplace(place)
-    if vanishes_identically(loss).value is False:
-        raise ManifoldError(f"chart: it must map into Γ, but L on it is {sp.sstr(loss)}")
+    for slope in problem.loss_gradient:
+        on_chart = slope.xreplace(place)
+        if vanishes_identically(on_chart).value is False:
+            raise ManifoldError(
+                "chart: it must map into Γ, where ∇L = 0, but a derivative of L on it is "
+                f"{sp.sstr(on_chart)}"
+            )
 
 
 def _refuse_chart_of_another_dimension(manifold: Manifold) -> None:

@@ -317,34 +317,43 @@ NO_MANIFOLD: dict[str, tuple[Callable[[], NoisyGradientDescent], str]] = {
     ),
     "an isolated zero": (
         lambda: additive(w1**2 + 3 * w2**2),
-        r"loss: .*w1 = .*w2 = .* isolated zero \(M = 0\)",
+        r"loss: .*w1 = .*w2 = .* isolated minimiser \(M = 0\)",
     ),
     "a loss that vanishes everywhere": (lambda: additive(sp.Integer(0)), r"loss: .*M = N"),
-    "no zero-loss set": (
+    "an isolated minimum that is not zero": (
         lambda: additive(1 + RADIUS),
-        "where L = 1.0; the zero-loss set needs L = 0",
+        r"w1 = 0.*w2 = 0.* isolated minimiser \(M = 0\)",
     ),
-    "no zero-loss set near the point": (
+    "a minimum at infinity, near a point": (
         lambda: additive(sp.exp(w1) + w2**2, near=(0, 0)),
-        "loss: no zero-loss set was found near",
+        r"loss: no minimisers were found near \(0, 0\).*separable classes.*smooth the labels",
     ),
-    "a loss that changes sign across Γ": (
+    "a minimum at infinity": (
+        lambda: additive(sp.log(1 + sp.exp(-w1 - w2)) + sp.log(1 + sp.exp(-2 * w1 + w2))),
+        "loss: no minimisers were found .*separable classes.*smooth the labels",
+    ),
+    "a minimum at infinity beside a saddle": (
+        lambda: additive(sp.log(1 + sp.exp(-w1 * w2))),
+        "w1 = 0.*, w2 = 0.*, but H has the eigenvalue -0.5 .*saddle.*smooth the labels",
+    ),
+    "a loss without a lower bound": (lambda: additive(w1 - w2), "loss: no minimisers were found"),
+    "a loss whose zero set is none of minimisers": (
         lambda: additive(RADIUS - 1, near=(1, 0)),
-        "loss: L is negative near w1 = 1.*, w2 = 0",
+        "loss: w1 = 0.*, w2 = 0.* isolated minimiser",
     ),
-    "a loss that is negative nearby": (
+    "a set of maxima": (
         lambda: additive(-((RADIUS - 1) ** 2)),
-        f"loss: L is negative near {AT}",
+        f"loss: ∇L vanishes at {AT}, but H has the eigenvalue -8.0 there: a saddle or a maximum",
     ),
-    "a loss that is negative in one normal direction": (
+    "a set of saddles": (
         lambda: NoisyGradientDescent(
             w2**2 - w3**2, w2**2 - w3**2 + w1 * eta, (w1, w2, w3), eta, near=(1, 0, 0)
         ),
-        "loss: L is negative near w1 = 1.*, w2 = 0.*, w3 = 0",
+        "loss: ∇L vanishes at w1 = 1.*, w2 = 0.*, w3 = 0.*, but H has the eigenvalue -2.0",
     ),
-    "constraints that do not vanish where L does": (
+    "constraints that do not vanish where ∇L does": (
         lambda: additive(RING, constraints=[RADIUS - 2]),
-        f"constraints: they vanish at {AT}, where L = 0.25",
+        rf"constraints: they vanish at {AT}, where \|∇L\| = .*minimisers of L, where ∇L = 0",
     ),
     "too many constraints": (
         lambda: additive(RING, constraints=[RADIUS - 1, w1 - w2]),

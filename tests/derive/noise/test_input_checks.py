@@ -186,18 +186,10 @@ def test_parameters_without_admissible_values_are_named():
 # Messages --------------------------------------------------------------------------------------
 
 
-def test_a_minimum_is_to_be_subtracted():
-    loss = HYPERBOLA + 2
-    with pytest.raises(ManifoldError, match=r"L = 2\.0; .* its minimum, subtract it .2\.0."):
-        derive_limit(additive_noise(loss, (x, y)))
-    with pytest.raises(ManifoldError, match="its minimum, subtract it"):
-        derive_limit(additive_noise(loss, (x, y), constraints=[x * y - 1]))
-
-
-def test_a_saddle_is_no_isolated_zero():
-    with pytest.raises(ManifoldError, match=r"L is negative near x = 0\.0, y = 0\.0"):
+def test_a_saddle_is_no_isolated_minimiser():
+    with pytest.raises(ManifoldError, match=r"x = 0\.0, y = 0\.0, but H has the eigenvalue -1"):
         derive_limit(additive_noise(x * y, (x, y)))
-    with pytest.raises(ManifoldError, match="isolated zero"):
+    with pytest.raises(ManifoldError, match="isolated minimiser"):
         derive_limit(additive_noise(x**2 + y**2 - x * y, (x, y)))
 
 
