@@ -250,7 +250,7 @@ class Limit(LimitingEquation):
         return found
 
     def _stated(self, drift: Any) -> tuple[Step, tuple[sp.Expr, ...]]:
-        if self.equation != leading_equation(self.outcome, self.moments):
+        if self.equation != leading_equation(self.outcome, self.moments, self.problem.law):
             raise NotCoveredError("drift: a difference is certified of the limit α → 0 only")
         entries = tuple(sp.Matrix(read_matrix("drift", drift)))
         return Step(f"the drift is {sp.sstr(entries)}", self.check(drift)), entries
@@ -316,7 +316,8 @@ def derive_limit(
         If the minimisers are not a manifold of the assumed kind at the point of interest, or
         the chart does not map into it.
     ProblemError
-        If a given covariance is negative on Γ, or noise of fixed size does not leave Γ at rest.
+        If a given covariance is negative on Γ, or noise of fixed size does not leave Γ at rest
+        where other noise shrinks, or does not enter ∇_wL̂ linearly.
     UndecidedError
         If a zero test on Γ is undecided and nothing is assumed.
 
@@ -330,9 +331,12 @@ def derive_limit(
     if problem.traces is not None:
         around, words = trace_manifold(problem), trace_moments(problem)
         known = classify_traces(around, words, assumed)
-        return Limit(problem, around, words, known, leading_equation(known.outcome, words))
+        return Limit(
+            problem, around, words, known, leading_equation(known.outcome, words, problem.law)
+        )
     manifold = manifold_of(problem)
     moments = averaged_moments(problem)
     check_hypotheses(manifold.few, moments)
     found = classify_any(manifold, moments, assume=assumed)
-    return Limit(problem, manifold, moments, found, leading_equation(found.outcome, moments))
+    equation = leading_equation(found.outcome, moments, problem.law)
+    return Limit(problem, manifold, moments, found, equation)

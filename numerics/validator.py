@@ -25,6 +25,8 @@ from tqdm.auto import tqdm
 from derive import Limit, Outcome
 from derive import alpha as ALPHA
 from derive import sigma as SIGMA
+from derive.laws.scaled import keeps_its_size, scaled
+from derive.model.problem import NoisyGradientDescent
 from derive.noise.moments import persistent_noise
 
 from .arguments import check_counts, number, positive, starting_points
@@ -104,7 +106,9 @@ def validate(
         w₀, not necessarily on Γ.
     alpha, sigma : float or sequence of float
         Step sizes α; noise scales σ. A single σ is accompanied by σ/√2, so that the limit σ → 0
-        can be extrapolated; of several, the two smallest are extrapolated.
+        can be extrapolated; of several, the two smallest are extrapolated. Noise that keeps its
+        size is multiplied by σ, 1 for the noise itself, of which the limit in time kα²σ² is the
+        same.
     time : float
         End of the runs in slow time.
     paths : int
@@ -130,7 +134,7 @@ def validate(
     ArgumentError
         If an argument is out of its range, a step size is unstable, or the start does not end on Γ.
     """
-    given = limit.limit if isinstance(limit, CompiledLimit) else limit
+    given = _with_small_noise(limit.limit if isinstance(limit, CompiledLimit) else limit)
     compile_limit(given).require_bursts()
     if momentum is None:
         momentum = float(given.equation.momentum)
@@ -188,6 +192,16 @@ def validate(
     bar.close()
     checks = judge(findings, settings.level)
     return ValidationReport(given, settings, checks, tuple(comparisons), scaling, fast, names)
+
+
+def _with_small_noise(limit: Limit) -> Limit:
+    """The limit, in time kα²σ², of σ times noise that keeps its size and moves w on Γ."""
+    problem = limit.problem
+    moves = limit.outcome.is_degenerate and isinstance(problem, NoisyGradientDescent)
+    if not moves or not keeps_its_size(problem.law):
+        return limit
+    equation = replace(limit.equation, time_scale=limit.equation.time_scale / SIGMA**2)
+    return replace(limit, problem=replace(problem, law=scaled(problem.law)), equation=equation)
 
 
 def _settings(

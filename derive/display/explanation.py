@@ -12,8 +12,10 @@ import sympy as sp
 
 from ..analysis.exceptional_values import exceptional_values
 from ..equation.limiting_equation import LimitingEquation
+from ..laws.scaled import keeps_its_size
 from ..model.problem import NoisyGradientDescent
 from ..noise.classification import Outcome
+from ..noise.moments import enters_linearly
 from ..proofs.certificate import attempted_certificate
 from ..proofs.findings import Certificate
 from ..symbolic.zero_tests import Basis
@@ -181,6 +183,8 @@ def _theorem(limit: LimitingEquation) -> Iterator[Statement]:
         yield Statement("Theorem A", text, (Words(regime), Formula((tex,))))
         return
     regime = "where P∇Reg = 0 on Γ, as α → 0 and σ²/α → 0, in time t = kα²σ²:"
+    if keeps_its_size(limit.problem.law):
+        regime = "where ∇_wL̂ has the mean ∇L, as α → 0, in time t = kα²:"
     tex = r"dW = P S\,dB + \tfrac{1}{2} D^2\Phi[\Sigma]\,dt\text{ on }\Gamma"
     yield Statement(
         "Theorem B",
@@ -209,7 +213,8 @@ def _hypotheses(limit: LimitingEquation, certificate: Certificate) -> Iterator[H
     )
     checked, sampled = Standing.CHECKED, Standing.SAMPLED
     yield Hypothesis("L̂(w, 0) = L(w)", "verified when the problem was stated", checked)
-    yield Hypothesis("L is smallest on Γ, of points near it", f"H has no negative eigenvalue {points}", sampled)
+    positive = f"H has no negative eigenvalue {points}"
+    yield Hypothesis("Γ is made of minimisers of L", positive, sampled)
     of_few = f"the rank holds {points}; Γ follows its tangent space at the base point{proved}"
     rank = Hypothesis(
         f"Γ is a manifold of dimension {m.dimension} and H has rank {m.codimension} on it",
@@ -233,12 +238,21 @@ def _hypotheses(limit: LimitingEquation, certificate: Certificate) -> Iterator[H
             sampled,
         )
     if limit.outcome.is_degenerate:
-        yield Hypothesis("σ²/α → 0 (σ/α → 0 with third moments)", "the scaling regime")
+        yield _scaling(limit.problem)
     if limit.outcome is Outcome.NON_DEGENERATE:
         yield Hypothesis("α → 0 and σ → 0 together", "the scaling regime")
     if limit.problem.parameters:
         names = ", ".join(map(str, limit.problem.parameters))
         yield Hypothesis(f"{names} take generic values", _exceptions(limit))
+
+
+def _scaling(problem: NoisyGradientDescent) -> Hypothesis:
+    """How small the noise has to be in Theorem B."""
+    small = "σ²/α → 0 (σ/α → 0 with third moments)"
+    if problem.traces is not None or problem.penalty != 0 or not enters_linearly(problem):
+        return Hypothesis(small, "the scaling regime")
+    kept = "keeps its size" if keeps_its_size(problem.law) else "need not shrink"
+    return Hypothesis("α → 0", f"the noise {kept}: it enters ∇_wL̂ linearly, with mean zero")
 
 
 def _rank_of_samples(problem: NoisyGradientDescent) -> str:

@@ -17,6 +17,8 @@ from typing import Any
 
 import sympy as sp
 
+from ..laws.law import Law
+from ..laws.scaled import keeps_its_size
 from ..noise.classification import Outcome
 from ..noise.moments import NoiseMoments
 from ..symbols import alpha, sigma
@@ -108,11 +110,12 @@ class Equation:
         return replace(self, **fields)
 
 
-def leading_equation(outcome: Outcome, moments: NoiseMoments) -> Equation:
+def leading_equation(outcome: Outcome, moments: NoiseMoments, law: Law) -> Equation:
     """The equation of Theorem A or B.
 
     In the non-degenerate case the noise has the weight of the step size: it is there at a finite
-    step and vanishes in the limit α → 0.
+    step and vanishes in the limit α → 0. Noise that keeps its size, which enters ∇_wL̂ linearly, has
+    the limit of Theorem B for α → 0 alone (Li, Wang, Arora, arXiv 2110.06914).
     """
     if outcome is Outcome.NON_DEGENERATE:
         return Equation(
@@ -125,7 +128,7 @@ def leading_equation(outcome: Outcome, moments: NoiseMoments) -> Equation:
     if outcome.is_degenerate:
         return Equation(
             "Theorem B",
-            1 / (alpha**2 * sigma**2),
+            1 / alpha**2 if keeps_its_size(law) else 1 / (alpha**2 * sigma**2),
             potential=moments.penalty,
             ito_weight=sp.Rational(1, 2),
             noise_weight=sp.Integer(outcome is Outcome.DIFFUSIVE),

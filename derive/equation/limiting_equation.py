@@ -11,6 +11,7 @@ from typing import Any, Self
 import sympy as sp
 
 from ..errors import DeriveError, DeriveWarning, NotCoveredError, UndecidedError
+from ..laws.scaled import keeps_its_size
 from ..manifold.charts import IntrinsicForm, intrinsic_form
 from ..manifold.finite_sums import manifold_of
 from ..manifold.manifold import Manifold
@@ -194,6 +195,12 @@ class LimitingEquation:
                 f"step: {names} keep their size as σ → 0, for which no limit at a fixed step is "
                 "derived; compare with the limit α → 0, extrapolating in α"
             )
+        if size != 0 and self.outcome.is_degenerate and keeps_its_size(self.problem.law):
+            raise NotCoveredError(
+                "step: the noise keeps its size and moves w on Γ itself, so that there is a limit "
+                "as α → 0 only; at a fixed step there is one for σ → 0 times that noise: state it "
+                "with law=Scaled(…)"
+            )
         moving = self._moving_at_a_step if size != 0 else self
         return replace(moving, equation=moving.equation.at_step(size, beta))
 
@@ -206,7 +213,7 @@ class LimitingEquation:
         return replace(
             self,
             classification=replace(self.classification, outcome=outcome),
-            equation=leading_equation(outcome, self.moments),
+            equation=leading_equation(outcome, self.moments, self.problem.law),
         )
 
     def scales(self) -> tuple[Self, ...]:
@@ -296,7 +303,7 @@ class LimitingEquation:
             found = classify_any(self.manifold, self.moments)
         except UndecidedError:
             return self
-        equation = leading_equation(found.outcome, self.moments)
+        equation = leading_equation(found.outcome, self.moments, self.problem.law)
         anew = replace(self, classification=found, equation=equation)
         if self.equation.step != 0:
             anew = anew.at_step(self.equation.step, self.equation.momentum)

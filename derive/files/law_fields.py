@@ -111,5 +111,6 @@ _ARGUMENTS: dict[str, Callable[[Field, Mapping[str, Entry]], Any]] = {
     "covariance": _covariance,
     "replacement": lambda field, names: field.flag(),
     "jumps": _jumps,
+    "law": lambda field, names: read_law(field, names, grouped=True),
     "groups": _groups,
 }

@@ -81,7 +81,11 @@ def _arguments(
         entry = scope.get(argument.value) if isinstance(argument.value, str) else None
         return plain(argument.expression(scope) if entry is None else entry)
 
-    arguments = {key: read(argument) for key, argument in table.items() if key != "inputs"}
+    arguments = {
+        key: argument.text("the name of a loss") if key == "sample_loss" else read(argument)
+        for key, argument in table.items()
+        if key != "inputs"
+    }
     if max(sizes) * max(rows) > MAX_WORK:
         field.fail(f"more than {MAX_WORK} operations, written out for all data")
     if inputs:

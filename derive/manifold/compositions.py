@@ -54,8 +54,7 @@ class Composition:
         """(c, u − u*) for each quantity, if F is a sum of functions of one, with one minimum."""
         found = []
         for u, part in self._parts.items():
-            least = None if part is None else _minimiser(part, u)
-            if least is None:
+            if part is None or (least := _minimiser(part, u)) is None:
                 return None
             second, third = (sp.cancel(part.diff(u, k).xreplace({u: least})) for k in (2, 3))
             residual = self.inner[u] - least

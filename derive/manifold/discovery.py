@@ -379,8 +379,8 @@ class _Survey(WithoutCaches):
         if smallest < 0 and abs(smallest) > TINY:
             raise ManifoldError(
                 f"loss: ∇L vanishes at {at}, but H has the eigenvalue {_short(smallest)} there: a "
-                "saddle or a maximum; Γ is made of minimisers, give one in near= (where L is smallest "
-                "at infinity only, as for separable classes, smooth the labels)"
+                "saddle or a maximum; Γ is made of minimisers, give one in near= (where L is "
+                "smallest at infinity only, as for separable classes, smooth the labels)"
             )
         if rank == n:
             raise ManifoldError(

@@ -36,9 +36,9 @@ class NoisyGradientDescent:
     Parameters
     ----------
     loss : Expr
-        L(w), smallest on the manifold Γ of its minimisers. Floats are read as the decimals typed. It may hold
-        undefined functions, ``sp.Function("L")(w1, w2)``: one that is a term of the loss as it
-        stands is taken to be ≥ 0 and zero on a hypersurface, any other to be smooth; the limit
+        L(w), smallest on the manifold Γ of its minimisers. Floats are read as the decimals typed.
+        It may hold undefined functions, ``sp.Function("L")(w1, w2)``: one that is a term of the
+        loss as it stands is ≥ 0 and zero on a hypersurface, any other is smooth; the limit
         then holds for all such functions but exceptional ones. A `Mean`
         over samples is not written out, however many they are.
     noisy_loss : Expr

@@ -11,6 +11,7 @@ import sympy as sp
 from ..errors import ProblemError
 from ..reading import read_expression, read_symbols, sequence
 from ..symbolic.calculus import Substitution
+from .losses import squared
 
 
 def squared_loss(
@@ -37,7 +38,8 @@ def squared_loss(
     ProblemError
         If the shapes of model, data and targets do not fit.
     """
-    return mean([r**2 for r in residuals(model, inputs, data, targets)], half)
+    pairs = predictions(model, inputs, data, targets)
+    return mean([squared(h, y) for h, y in pairs], half)
 
 
 def mean(losses: Sequence[sp.Expr], half: bool = False) -> sp.Expr:
@@ -45,8 +47,10 @@ def mean(losses: Sequence[sp.Expr], half: bool = False) -> sp.Expr:
     return sp.Add(*losses) / (2 * len(losses) if half else len(losses))
 
 
-def residuals(model: sp.Expr, inputs: Any, data: Any, targets: Any) -> list[sp.Expr]:
-    """h(x_i; w) − y_i, one per sample."""
+def predictions(
+    model: sp.Expr, inputs: Any, data: Any, targets: Any
+) -> list[tuple[sp.Expr, sp.Expr]]:
+    """h(x_i; w) with y_i, one pair per sample."""
     model, inputs = read_expression("model", model), sequence(inputs, "inputs")
     symbols = {x for x in inputs if isinstance(x, sp.Symbol)} & model.free_symbols
     if len(symbols) != len(inputs):
@@ -60,7 +64,7 @@ def residuals(model: sp.Expr, inputs: Any, data: Any, targets: Any) -> list[sp.E
     if len(labels) != len(rows):
         raise ProblemError(f"targets: expected {len(rows)}, one per sample, got {len(labels)}")
     return [
-        Substitution(dict(zip(inputs, row, strict=True)))(model) - y
+        (Substitution(dict(zip(inputs, row, strict=True)))(model), y)
         for row, y in zip(rows, labels, strict=True)
     ]
 

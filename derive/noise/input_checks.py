@@ -9,6 +9,7 @@ import mpmath
 import sympy as sp
 
 from ..errors import ManifoldError, ProblemError
+from ..laws.scaled import keeps_its_size
 from ..manifold.discovery import show_point
 from ..manifold.manifold import Manifold
 from ..model.problem import NoisyGradientDescent
@@ -17,7 +18,7 @@ from ..symbolic.linear import independent_rows
 from ..symbolic.programs import Program
 from ..symbolic.roots import ARITHMETIC_FAILURES, WORKING_DIGITS, evaluator, random_values
 from ..symbolic.zero_tests import CLEAR_DIGITS, vanishes_identically
-from .moments import NoiseMoments, persistent_noise
+from .moments import NoiseMoments, enters_linearly, persistent_noise
 
 CHART_TRIES = 5
 """Places at which the rank of a chart is looked at; some may be outside its domain."""
@@ -32,13 +33,14 @@ def check_hypotheses(manifold: Manifold, moments: NoiseMoments) -> None:
         If ∇L does not vanish on the chart, or it does not have the dimension of Γ.
     ProblemError
         If a given Σ(w) has a negative eigenvalue at a point of Γ, or noise that does not shrink
-        with σ has ∇_wL̂ ≠ 0 on Γ where other noise does shrink.
+        with σ has ∇_wL̂ ≠ 0 on Γ where other noise does shrink, or moves the mean of ∇_wL̂.
     """
     _refuse_stray_chart(manifold.problem)
     _refuse_chart_of_another_dimension(manifold)
     if moments.given_covariance is not None:
         _refuse_negative_covariance(manifold, moments.given_covariance)
     _refuse_unfrozen_noise(manifold)
+    _refuse_nonlinear_noise(manifold)
 
 
 def _refuse_stray_chart(problem: NoisyGradientDescent) -> None:
@@ -111,5 +113,23 @@ def _refuse_unfrozen_noise(manifold: Manifold) -> None:
         names = ", ".join(map(str, fixed))
         raise ProblemError(
             f"law: {names} do not shrink with σ, so ∇_wL̂ must vanish on Γ for all their values "
-            f"when the other noise is zero, and it does not: {verdict}; use a law that shrinks"
+            f"when the other noise is zero, and it does not: {verdict}; use a law that shrinks, or "
+            "leave out the noise that does, which is too small to be seen beside it"
+        )
+
+
+def _refuse_nonlinear_noise(manifold: Manifold) -> None:
+    """Noise of fixed size must have the mean ∇L, as it has where it enters linearly, or be frozen.
+
+    Another mean would lead to other minimisers, those of E L̂.
+    """
+    problem = manifold.problem
+    if not keeps_its_size(problem.law) or enters_linearly(problem):
+        return
+    if manifold.vanishes(problem.stochastic_gradient, free=problem.noise).value is False:
+        raise ProblemError(
+            "noisy_loss: noise that keeps its size must enter ∇_wL̂ linearly, so that its mean is "
+            "∇L: descent leads to the minimisers of E L̂, which are not those of L. State E L̂ as "
+            "the loss and L̂ with a term for each value of the noise, or scale the noise down, with "
+            "law=Scaled(…)"
         )

@@ -21,6 +21,7 @@ from ..symbolic.calculus import (
     Occurrence,
     Substitution,
     WithoutCaches,
+    is_zero,
 )
 from ..symbolic.kinks import on_the_pieces
 
@@ -160,6 +161,17 @@ def persistent_noise(problem: NoisyGradientDescent) -> tuple[sp.Symbol, ...]:
     """Noise symbols whose law does not shrink with σ beside others that do."""
     persistent = _persistent_noise(problem)
     return persistent if len(persistent) < len(problem.noise) else ()
+
+
+def enters_linearly(problem: NoisyGradientDescent) -> bool:
+    """Whether ∇_wL̂ is seen to be affine in the noise, whose size is then of no account."""
+    if problem.noisy_loss is None:
+        return bool(problem.noise)
+    in_noise = Differentiator(problem.noise)
+    on_weights = Occurrence(problem.weights)
+    noisy = (problem if problem.samples is None else problem.one_sample).noisy_loss
+    seconds = (x for slope in in_noise.gradient(noisy) for x in in_noise.gradient(slope))
+    return not any(on_weights(x) and not is_zero(x) for x in seconds)
 
 
 def _given_moments(problem: NoisyGradientDescent) -> NoiseMoments:

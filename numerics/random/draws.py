@@ -319,6 +319,22 @@ class Multiset(Subset):
             rows[drawn, np.arange(rows.shape[1])] += self.size / self.batch
 
 
+class Rescaled(Draw):
+    """σ times what the rows hold."""
+
+    def table(self, sigma: float) -> Doubles:
+        """σ."""
+        return np.array([[sigma]])
+
+    def code(self, table: str) -> list[str]:
+        """A factor for each row."""
+        return _row_loop(self.rows, *_lane_loop(f"E[row, b] *= {table}[0, 0]"))
+
+    def reference(self, streams: PathStreams, rows: Doubles, table: Doubles) -> None:
+        """A factor for each row."""
+        rows *= table[0, 0]
+
+
 class Clear(Draw):
     """Zeros, for jumps to be added to."""
 

@@ -14,6 +14,7 @@ from derive.laws.independent import Independent
 from derive.laws.law import Law
 from derive.laws.minibatch import Minibatch
 from derive.laws.rare_jumps import Bernoulli, CustomLaw
+from derive.laws.scaled import Scaled
 from derive.laws.shrinking import Gaussian, Rademacher, TwoPoint, Uniform
 
 from ..errors import NoiseError
@@ -28,6 +29,7 @@ from .draws import (
     Jumps,
     Multiset,
     Normal,
+    Rescaled,
     Signs,
     Subset,
     TwoValues,
@@ -200,6 +202,11 @@ def _(law: Minibatch, row: int, size: int, copies: int) -> list[Draw]:
         raise NoiseError("law: a minibatch is drawn of all samples at once, not for each")
     kind = Multiset if law.replacement else Subset
     return [kind(row, size, batch=int(_number("batch_size", law.batch_size)))]
+
+
+@draws_of.register
+def _(law: Scaled, row: int, size: int, copies: int) -> list[Draw]:
+    return [*draws_of(law.law, row, size, copies), Rescaled(row, size, copies=copies)]
 
 
 @draws_of.register

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from derive import Independent, Limit, NoisyGradientDescent
 from derive import alpha as ALPHA
 from derive import sigma as SIGMA
+from derive.laws.scaled import Scaled
 from derive.laws.shrinking import ShrinkingLaw
 
 from ..arguments import MAX_COUNT
@@ -99,7 +100,11 @@ def expansion_order(problem: NoisyGradientDescent) -> int:
     """Power of σ by which the recursion first differs from its limit: 2, or 1 for skew noise."""
     law = problem.law
     parts = [part for _, part in law.groups] if isinstance(law, Independent) else [law]
-    skew = any(isinstance(p, ShrinkingLaw) and p.skewness != 0 for p in parts)
+    skew = any(
+        (isinstance(p, ShrinkingLaw) and p.skewness != 0)
+        or (isinstance(p, Scaled) and not p.is_symmetric)
+        for p in parts
+    )
     return 1 if skew else 2
 
 

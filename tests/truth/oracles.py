@@ -16,7 +16,7 @@ import sympy as sp
 from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
 
-from derive import Bernoulli, Gaussian, Independent, Minibatch, Rademacher, Uniform
+from derive import Bernoulli, Choice, Gaussian, Independent, Minibatch, Rademacher, Scaled, Uniform
 from derive.laws.law import Law
 
 Array = NDArray[np.float64]
@@ -146,7 +146,7 @@ Draws = tuple[Array, Array]
 """Values of η, shape (K, d), and their probabilities, shape (K,)."""
 
 
-def draws(law: Law, noise: Sequence[sp.Symbol], sigma: float) -> Draws:
+def draws(law: Law, noise: Sequence[sp.Symbol], sigma: float) -> Draws:  # noqa: PLR0911
     """The law of η as finitely many draws, from the law's definition.
 
     Exact for the discrete laws; a rule of degree 5 for the continuous ones, which is enough for
@@ -169,6 +169,11 @@ def draws(law: Law, noise: Sequence[sp.Symbol], sigma: float) -> Draws:
             batches = list(sets) if replacement else list(itertools.combinations(range(n), b))
             counts = np.array([np.bincount(batch, minlength=n) for batch in batches])
             return n / b * counts - 1, np.full(len(batches), 1 / len(batches))
+        case Choice(values=values, probabilities=chances):
+            return np.array(values, float), np.array(chances, float)
+        case Scaled(law=inner):
+            values, chances = draws(inner, noise, 1.0)
+            return sigma * values, chances
         case Independent(groups=groups):
             values, probabilities = _product(*(draws(part, s, sigma) for s, part in groups))
             return values[:, [law.symbols.index(s) for s in noise]], probabilities

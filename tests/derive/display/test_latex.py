@@ -104,7 +104,7 @@ def test_document_is_whole(name: str) -> None:
     sections = re.findall(r"\\section\{(.*)\}", body)
     assert sections == [
         "The noise model",
-        r"The zero-loss manifold",
+        r"The manifold of minimisers",
         "Moments of the noise",
         "Which theorem applies",
         "The limiting equation",

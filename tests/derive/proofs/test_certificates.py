@@ -143,7 +143,7 @@ def test_explanation_and_document_say_what_is_proved() -> None:
     shown = str(limit.explain())
     assert "on Γ? yes (proof: cofactors of the constraints" in shown
     assert "for all η? no (proved not: 4.86105130799977" in shown
-    assert "[sampled] L ≥ 0 near Γ" in shown
+    assert "[sampled] Γ is made of minimisers of L" in shown
     assert "[ASSUMED] the start lies" in shown
     appendix = document(limit).partition(r"\appendix")[2]
     assert appendix.count(r"\emph{proved}") == 1 + 4

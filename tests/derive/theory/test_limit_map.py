@@ -211,7 +211,7 @@ def descent_jet(
 def test_equals_the_formulas_of_descent(entry: Entry, beta: float):
     """−P∇Reg + (α/2) D²Φ_α[Σ] and √α P S in time kασ², with momentum and without."""
     limit, n = derived(entry.problem), entry.problem.dimension
-    equation = leading_equation(Outcome.NON_DEGENERATE, limit.moments)
+    equation = leading_equation(Outcome.NON_DEGENERATE, limit.moments, limit.problem.law)
     equation = replace(
         equation, step=sp.Rational(str(entry.alpha)), momentum=sp.Rational(str(beta))
     )
