@@ -11,7 +11,9 @@ from typing import Any
 import sympy as sp
 
 from .analysis.agreement import compare
+from .analysis.fluctuations import fluctuations_of
 from .display.explanation import Explanation, explain
+from .display.fluctuations import Fluctuations
 from .display.jump_process import jump_statements
 from .display.mathml import statements_table
 from .display.notation import Notation
@@ -93,6 +95,23 @@ class Limit(LimitingEquation):
             True, or false with a witness point of Γ.
         """
         return compare(self, drift, diffusion)
+
+    def fluctuations(self) -> Fluctuations:
+        """How the iterates fluctuate across Γ around the slow motion, at the limit's step size.
+
+        Returns
+        -------
+        Fluctuations
+            The stationary covariance of w − Φ(w), α σ² ℒ⁻¹(QΣQ), and the rates of relaxation:
+            those of the Ornstein-Uhlenbeck process as α → 0, exact ones of `at_step`.
+
+        Raises
+        ------
+        NotCoveredError
+            For means over samples and matrices, for the scales beyond the two theorems, and for
+            rare jumps at a fixed step.
+        """
+        return Fluctuations(fluctuations_of(self).limit)
 
     def jump_process(self, step: Any = alpha) -> JumpLimit:
         """The limit σ → 0 at a fixed step size of descent whose noise jumps rarely, exactly.

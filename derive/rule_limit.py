@@ -11,6 +11,7 @@ from typing import Any
 import sympy as sp
 
 from .analysis.agreement import Field, pointwise
+from .analysis.fluctuations import RuleFluctuations
 from .cycle_limit import CycleLimit
 from .display.explanation import explain
 from .display.rule_statements import explain_rule, rule_equations
@@ -134,6 +135,21 @@ class RuleLimit(Limit):
             return RuleLimit.of(self.problem, known)
         known = RuleDerivation(self.motion, self.classification, self.equation)
         return RuleLimit.of(self.problem, at_fixed_step(known, size))
+
+    def fluctuations(self) -> RuleFluctuations:  # type: ignore[override]
+        """How the weights fluctuate around the slow motion at the limit's step size, at points.
+
+        Raises
+        ------
+        NotCoveredError
+            For the limit α → 0; ask one at a step.
+        """
+        if self.step == 0:
+            raise NotCoveredError(
+                "fluctuations: those of an update rule are derived at a fixed step; ask "
+                "limit.at_step(α).fluctuations()"
+            )
+        return RuleFluctuations(self.motion, self.step)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Not covered: the format of saved limits has no word for update rules."""

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from tqdm.auto import tqdm
 
-from derive import Limit, Outcome
+from derive import Limit, NotCoveredError, Outcome
 from derive import alpha as ALPHA
 from derive import sigma as SIGMA
 from derive.laws.scaled import keeps_its_size, scaled
@@ -47,6 +47,7 @@ from .validation.bursts import (
     relaxations,
 )
 from .validation.checks import Finding, judge
+from .validation.clouds import cloud
 from .validation.comparison import (
     Comparison,
     check_arrival,
@@ -173,6 +174,7 @@ def validate(
             f(predicted, bursts)
             for f in (hypothesis_tests.local_drift, hypothesis_tests.local_covariance)
         ]
+        findings += _fluctuations(here.keyed(Stream.FLUCTUATIONS, i), comparison)
         bar.update()
     scaling = _measured_scaling(whole.keyed(Stream.SCALING), comparison, bursts)
     if scaling is not None:
@@ -304,6 +306,23 @@ def _local_bursts(experiment: Experiment, comparison: Comparison) -> list[tuple[
         (measured(point, steps, i, 0), measured(point, steps, i, 1))
         for i, (point, steps) in enumerate(zip(points, lengths, strict=True))
     ]
+
+
+def _fluctuations(experiment: Experiment, comparison: Comparison) -> Iterator[Finding]:
+    """The stationary covariance across Γ where the runs arrive on it, where it is derived."""
+    predicted = experiment.compiled
+    if not predicted.is_projected:
+        return
+    point, many = comparison.expected[0, 0], experiment.keyed(paths=BURST_FACTOR * experiment.paths)
+    try:
+        predicted.across(point)
+    except NotCoveredError:
+        return
+    coarse, fine = (
+        cloud(many.keyed(i), point, alpha=comparison.alpha, sigma=sigma)
+        for i, sigma in enumerate(comparison.sigmas[-2:])
+    )
+    yield hypothesis_tests.fluctuations(predicted, (coarse, fine))
 
 
 def _burst_steps(experiment: Experiment, comparison: Comparison, point: Array) -> int:

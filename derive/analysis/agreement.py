@@ -108,7 +108,7 @@ class PointwiseLimit:
             terms = self._limit.second_order.map(lambda _: next(values))
             drift += self._second * terms.drift(g.frame, g.jet.third)
         if self._ito:
-            third, covariance = g.jet.third, self._covariance(g)
+            third, covariance = g.jet.third, self.covariance(g)
             drift += self._ito * second_derivative(g.frame, third, covariance, self._relaxation)
         return drift
 
@@ -128,9 +128,10 @@ class PointwiseLimit:
     def spread(self, g: LocalGeometry) -> Any:
         """Diffusion matrix squared, s sᵀ, shape (N, N)."""
         p = g.frame.projector
-        return self._noise**2 * (p * self._covariance(g) * p)
+        return self._noise**2 * (p * self.covariance(g) * p)
 
-    def _covariance(self, g: LocalGeometry) -> Any:
+    def covariance(self, g: LocalGeometry) -> Any:
+        """Σ, shape (N, N)."""
         rows, cols = self._limit.moments.columns.shape
         flat = self._columns(g.point)
         if not cols:

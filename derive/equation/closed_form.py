@@ -16,7 +16,13 @@ from ..noise.trace_moments import TraceMoments
 from ..symbolic.calculus import gradient
 from ..symbolic.effort import BUILT, READABLE, WEIGHTS, TooLong, product_operations, require, within
 from ..theory.jets import Jet, scalars
-from ..theory.katzenberger import NormalFrame, Splitting, normal_term, second_derivative
+from ..theory.katzenberger import (
+    NormalFrame,
+    Splitting,
+    normal_term,
+    second_derivative,
+    stationary_covariance,
+)
 from ..theory.second_order import SecondOrder, second_potential
 from .coefficients import Equation
 from .special_forms import SpecialForm, special_form
@@ -134,6 +140,23 @@ def stratonovich(
         return _readable(
             terms, stratonovich_drift(drift, diffusion, terms.manifold.problem.weights)
         )
+    except TooLong:
+        return None
+
+
+def fluctuations(terms: Terms) -> sp.Matrix | None:
+    """ℒ⁻¹(QΣQ) on Γ, shape (N, N); None where it is too long to read."""
+    if terms.moments.is_silent:
+        return sp.zeros(terms.manifold.problem.dimension)
+    try:
+        frame, covariance = _frame(terms), _short_covariance(terms)
+        _require_small(terms, frame)
+        require(READABLE, covariance)
+        _require_product(frame.inverse.T, covariance, frame.inverse)
+        if terms.manifold.codimension > 1:
+            _require_solvable(frame, covariance)
+        found = stationary_covariance(frame, covariance, terms.equation.relaxation)
+        return _readable(terms, found)
     except TooLong:
         return None
 

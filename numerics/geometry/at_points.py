@@ -316,6 +316,21 @@ def equations(values: Array, lay: Layout, drift: Array, diffusion: Array) -> Non
 
 
 @compiled
+def fluctuations(values: Array, lay: Layout, bases: Array, covariances: Array) -> None:
+    """Eigenvectors v_a of H and the entries v_aᵀXv_b of X = ℒ⁻¹(QΣQ) at each of many points."""
+    for p in range(len(values)):
+        curvatures, basis = eigenframe(values[p], lay)
+        across = normal_part(basis, factor(values[p], lay), lay)
+        put(bases[p].ravel(), basis.ravel())
+        for a in range(lay.rank):
+            for b in range(lay.rank):
+                first, second = curvatures[a], curvatures[b]
+                rate = first + second - lay.damping * first * second
+                rate += lay.dephasing * (first - second) ** 2
+                covariances[p, a, b] = dot(across[a], across[b]) / rate
+
+
+@compiled
 def frames(values: Array, lay: Layout, curvatures: Array, bases: Array) -> None:
     """Non-zero eigenvalues of H, descending, and their eigenvectors at each of many points."""
     for p in range(len(values)):

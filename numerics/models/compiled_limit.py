@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from derive import Limit, NotCoveredError
+from derive.analysis.fluctuations import fluctuations_of
 
 from ..arguments import doubles
 from ..errors import ArgumentError
@@ -65,6 +66,24 @@ class CompiledLimit:
     def regularity(self, w: ArrayLike) -> Array:
         """What must not collapse along a path: the smallest non-zero eigenvalue of H, (...)."""
         return np.asarray(self.spectrum(w)[..., 0])
+
+    def fluctuations(self, w: ArrayLike) -> Array:
+        """Stationary covariance ℒ⁻¹(QΣQ) of w − Φ(w) across Γ, shape (..., N, N).
+
+        In units of ασ², ασ²/(1 − β) with momentum; at a step size it is the exact one there.
+
+        Raises
+        ------
+        NotCoveredError
+            Where `Limit.fluctuations` refuses.
+        """
+        basis, covariance = self.across(w)
+        return np.swapaxes(basis, -1, -2) @ covariance @ basis
+
+    def across(self, w: ArrayLike) -> tuple[Array, Array]:
+        """Eigenvectors of H as rows (..., K, N), and `fluctuations` in their basis (..., K, K)."""
+        fluctuations_of(self.limit)
+        return self._pair(self.model.fluctuations, w)
 
     def flattest(self, w: ArrayLike) -> tuple[Array, Array]:
         """Smallest non-zero eigenvalue of H, shape (...), and its unit eigenvector (..., N)."""

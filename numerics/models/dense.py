@@ -18,6 +18,7 @@ from ..codegen.deferred_sigint import compiling_to_the_end
 from ..codegen.finite_sums import SampledFunction
 from ..codegen.functions import CompiledFunction, compile_function
 from ..errors import ArgumentError
+from ..geometry import at_points
 from ..geometry.at_points import Layout
 from ..geometry.small_matrices import Array
 from .local_model import KernelModel
@@ -96,6 +97,11 @@ class DenseModel(KernelModel):
         if self.limit.moments.factor is None:
             return entries
         return {place: entry for place, entry in entries.items() if entry != 0}
+
+    def fluctuations(self, points: Array) -> tuple[Array, Array]:
+        """Eigenvectors of H as rows (P, K, N), and ℒ⁻¹(QΣQ) in that basis (P, K, K), on Γ."""
+        n, k = self.layout.dimension, self.layout.rank
+        return self._at_points(at_points.fluctuations, points, (k, n), (k, k))
 
     @property
     def _has_second_order(self) -> bool:

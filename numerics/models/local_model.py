@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from derive import Limit
+from derive import Limit, NotCoveredError
 
 from ..codegen.deferred_sigint import compiling_to_the_end
 from ..codegen.finite_sums import SampledFunction
@@ -52,6 +52,10 @@ class LocalModel(ABC):
     @abstractmethod
     def retractions(self, points: Array) -> Array:
         """Nearest points of Γ; NaN where none was found."""
+
+    def fluctuations(self, points: Array) -> tuple[Array, Array]:
+        """Eigenvectors of H as rows (P, K, N), and ℒ⁻¹(QΣQ) in that basis (P, K, K), on Γ."""
+        raise NotCoveredError("fluctuations: not compiled for means over samples and matrices")
 
     @abstractmethod
     def flow_ends(self, points: Array) -> Array:

@@ -83,6 +83,13 @@ class CompiledRuleLimit(CompiledLimit):
         """Refused: an update rule has no Reg in general."""
         raise NotCoveredError("limit: an update rule has no regularizer; ask for its drift")
 
+    def across(self, w: ArrayLike) -> tuple[Array, Array]:
+        """Refused: the fluctuations of an update rule are evaluated in `derive`."""
+        raise NotCoveredError(
+            "fluctuations: those of an update rule are not compiled; "
+            "limit.at_step(α).fluctuations() has them at points of Γ"
+        )
+
     def beginnings(self, w: ArrayLike) -> Array:
         """Where the limit of a run that starts at w starts, shape (..., N).
 

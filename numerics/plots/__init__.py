@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from .clouds import fluctuations
     from .figures import bands, exponents, ladder, motion_along, overview, planes, rows
     from .mechanisms import side_by_side
     from .phases import phase_diagram
@@ -18,7 +19,7 @@ else:
     def __getattr__(name: str) -> Any:
         """A public name, from the module that has it."""
         if name in __all__:
-            for module in ("figures", "mechanisms", "phases", "style"):
+            for module in ("clouds", "figures", "mechanisms", "phases", "style"):
                 home = import_module(f".{module}", __name__)
                 if hasattr(home, name):
                     return getattr(home, name)
@@ -32,6 +33,7 @@ __all__ = [
     "Figure",
     "bands",
     "exponents",
+    "fluctuations",
     "ladder",
     "motion_along",
     "overview",

@@ -66,6 +66,7 @@ class Stream(IntEnum):
     BURSTS = 2
     SCALING = 3
     FAST_PHASE = 4
+    FLUCTUATIONS = 5
 
 
 @dataclass(frozen=True)

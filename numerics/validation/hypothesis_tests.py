@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..models.compiled_limit import CompiledLimit
 from .bursts import DISPLACEMENT, Burst, FastPhase, Scaling
 from .checks import Finding, compared
+from .clouds import Cloud
 from .comparison import Comparison, expansion_order
 from .statistics import (
     Estimate,
@@ -152,6 +153,20 @@ def local_covariance(compiled: CompiledLimit, bursts: Sequence[tuple[Burst, Burs
     return _joined("covariance", [compare_at(*pair, _basis(compiled, pair)) for pair in bursts])
 
 
+def fluctuations(predicted: CompiledLimit, clouds: tuple[Cloud, Cloud]) -> Finding:
+    """Stationary covariance across Γ, all its entries, from clouds at a coarse and a fine σ."""
+    coarse, fine = clouds
+    basis, expected = predicted.across(coarse.point)
+    upper = np.triu_indices(len(basis))
+    values = [covariance(c.deviations @ basis.T)[upper].scaled(1 / c.unit) for c in (coarse, fine)]
+    spread = np.sqrt(np.mean(np.sum(fine.deviations**2, axis=1)))
+    blur = fine.resolution * (2 * spread + fine.resolution) / fine.unit
+    order = expansion_order(predicted.limit.problem)
+    return _joined(
+        "fluctuations", [_local(coarse, fine, order, values, expected[upper], blur=blur)]
+    )
+
+
 @dataclass(frozen=True)
 class _Local:
     """Measured and expected values at one point."""
@@ -171,8 +186,8 @@ def _basis(compiled: CompiledLimit, pair: tuple[Burst, Burst]) -> Array:
 
 
 def _local(
-    coarse: Burst,
-    fine: Burst,
+    coarse: Burst | Cloud,
+    fine: Burst | Cloud,
     order: int,
     values: list[Estimate],
     expected: Array,

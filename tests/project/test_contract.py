@@ -77,6 +77,7 @@ VERBS: dict[str, Callable[[Limit, list[float], Path], Any]] = {
     "subs": lambda limit, *_: limit.subs({}),
     "terms of the phases": lambda limit, *_: terms(limit),
     "equilibria": lambda limit, *_: equilibria(limit),
+    "fluctuations": lambda limit, *_: str(limit.fluctuations()),
     "invariant_density": lambda limit, *_: invariant_density(limit),
     "exceptional_values": lambda limit, *_: exceptional_values(limit),
     "compile_limit": lambda limit, start, _: _evaluated(limit, start),
@@ -98,7 +99,7 @@ VERBS: dict[str, Callable[[Limit, list[float], Path], Any]] = {
 }
 NOT_OVER_SAMPLES = (
     *("check", "certificate", "terms of the phases", "equilibria"),
-    *("invariant_density", "to", "write_numpy"),
+    *("fluctuations", "invariant_density", "to", "write_numpy"),
 )
 NOT_WITH_MATRICES = ("scales", "crossover", "effective", "save and load", "validate", "plan")
 REFUSED = {

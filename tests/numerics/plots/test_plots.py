@@ -7,7 +7,9 @@ from matplotlib.figure import Figure
 
 from derive import derive_limit
 from numerics import compile_limit, plots, validate
+from numerics.validation.clouds import cloud
 from numerics.validation.comparison import compare_with_limit, survey
+from numerics.validation.experiment import Experiment
 from tests.truth.catalogue import CATALOGUE
 
 NET = next(e.problem for e in CATALOGUE if e.name == "label noise on a diagonal net")
@@ -48,6 +50,20 @@ def test_every_axis_is_labelled(report):
     for figure in figures:
         assert all(axes.get_xlabel() for axes in figure.axes)
         assert figure.axes[0].get_ylabel()
+
+
+CUBIC = next(e.problem for e in CATALOGUE if e.name == "additive noise on a twisted cubic")
+
+
+@pytest.mark.parametrize(("problem", "start"), [(RING, (0.6, 0.8)), (CUBIC, (0.5, 0.25, 0.125))])
+def test_clouds_with_the_exact_law_and_the_asymptotic_one(problem, start):
+    limit = derive_limit(problem)
+    fast, slow = compile_limit(limit.at_step(0.1)), compile_limit(limit)
+    point = slow.retract(start)
+    around = cloud(Experiment(fast, 200, (0,)), point, alpha=0.1, sigma=0.05)
+    figure = plots.fluctuations({"start": around}, fast, slow)
+    assert labels(figure) == {r"$w_k - \Phi(w_k)$", r"exact at $\alpha$", r"as $\alpha\to 0$"}
+    assert figure.axes[0].get_xlabel() and figure.axes[0].get_ylabel()
 
 
 def test_settings_of_the_caller_are_left_alone(report):
