@@ -15,6 +15,7 @@ from .display.cycle_statements import cycle_equations, explain_cycles
 from .display.explanation import explain
 from .display.statements import equations
 from .errors import NotCoveredError, ProblemError
+from .export.program import closed_program, program_of
 from .limit import Limit
 from .manifold.manifold import Manifold
 from .model.problem import NoisyGradientDescent
@@ -120,6 +121,13 @@ class CycleLimit(Limit):
         )
         return CycleLimit.of(known if size == 0 else at_fixed_step(known, size))
 
+    def fluctuations(self) -> Any:
+        """Not covered: across Γ the iterates cycle, and do not fluctuate."""
+        raise NotCoveredError(
+            "fluctuations: under this optimizer the iterates cycle across Γ, of which the limit "
+            "says the amplitude; ask for explain()"
+        )
+
     def save(self, path: str | PathLike[str]) -> None:
         """Not covered: the format of saved limits has no word for optimizers."""
         raise NotCoveredError(
@@ -144,5 +152,6 @@ def _pointwise_cycles(limit: CycleLimit) -> Field:
     return CycleField(limit.cycles, limit.equation.step.xreplace(GENERIC))
 
 
+program_of.register(CycleLimit)(closed_program)
 equations.register(CycleLimit)(cycle_equations)
 explain.register(CycleLimit)(explain_cycles)

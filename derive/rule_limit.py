@@ -17,15 +17,7 @@ from .display.explanation import explain
 from .display.rule_statements import explain_rule, rule_equations
 from .display.statements import equations
 from .errors import NotCoveredError, ProblemError
-from .export.program import (
-    MEANINGS,
-    Program,
-    checked,
-    closed_forms,
-    program_of,
-    require_parameters_bound,
-    unit_of,
-)
+from .export.program import closed_program, program_of
 from .limit import Limit, derive_limit
 from .manifold.manifold import Manifold
 from .model.optimized import rule_of
@@ -178,21 +170,7 @@ def _pointwise_rule(limit: RuleLimit) -> Field:
     return RuleField(limit.motion, RuleEquation(limit.equation.power, step))
 
 
-@program_of.register
-def _program_of_rule(limit: RuleLimit) -> Program:
-    """What has a closed form; there is no Reg."""
-    require_parameters_bound(limit)
-    closed = closed_forms(limit)
-    if len(closed) < len(MEANINGS):
-        raise NotCoveredError(
-            "limit: the limit of an update rule is exported where it has a closed form; this one "
-            "is too long to read: evaluate it by numerics.compile_limit"
-        )
-    return checked(
-        limit, Program(limit.problem.weights, str(limit), unit_of(limit), tuple(closed.values()))
-    )
-
-
+program_of.register(RuleLimit)(closed_program)
 equations.register(RuleLimit)(rule_equations)
 explain.register(RuleLimit)(explain_rule)
 

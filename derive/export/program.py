@@ -147,6 +147,27 @@ def program_of(limit: LimitingEquation) -> Program:
     )
 
 
+def closed_program(limit: LimitingEquation) -> Program:
+    """The program of a limit under an optimizer or of a rule: what has a closed form.
+
+    Raises
+    ------
+    ProblemError
+        If a parameter or the step size is still a symbol.
+    NotCoveredError
+        If something has none.
+    """
+    require_parameters_bound(limit)
+    closed = closed_forms(limit)
+    if len(closed) < len(MEANINGS):
+        raise NotCoveredError(
+            "limit: that of an update rule is exported where it has a closed form; this one is "
+            "too long to read: evaluate it by numerics.compile_limit"
+        )
+    functions = tuple(closed.values())
+    return checked(limit, Program(limit.problem.weights, str(limit), unit_of(limit), functions))
+
+
 def closed_forms(limit: LimitingEquation) -> dict[str, Function]:
     """Projector, drift and diffusion, those that have a closed form."""
     known = {name: getattr(limit, name) for name in MEANINGS}

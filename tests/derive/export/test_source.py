@@ -14,7 +14,7 @@ import pytest
 import sympy as sp
 
 from derive import Limit, NoisyGradientDescent, NotCoveredError, derive_limit
-from derive.optimizers import HeavyBall, Optimizer, Preconditioned
+from derive.optimizers import HeavyBall, Optimizer, Preconditioned, RootDescent
 from numerics import compile_limit, write_numpy
 from tests.truth.catalogue import CATALOGUE, Entry
 from tests.truth.fields import derived
@@ -205,6 +205,18 @@ def test_an_update_rule_in_closed_form() -> None:
 def test_an_update_rule_without_closed_form() -> None:
     with pytest.raises(NotCoveredError, match="too long to read"):
         under(HeavyBall(sp.Rational(1, 2))).to("c")
+
+
+def test_a_cycling_optimizer() -> None:
+    loss = (w2 - w1**2) ** 2 / 2
+    problem = NoisyGradientDescent(loss, loss, (w1, w2), (), optimizer=RootDescent())
+    limit = derive_limit(problem)
+    space: dict[str, Callable[[np.ndarray], np.ndarray]] = {}
+    exec(limit.to("numpy"), space)
+    exact = sp.lambdify((w1, w2), list(limit.drift))(0.5, 0.25)
+    np.testing.assert_allclose(space["drift"](np.array([0.5, 0.25])), exact, RELATIVE)
+    with pytest.raises(NotCoveredError, match="cycle"):
+        limit.fluctuations()
 
 
 def test_the_larger_and_the_smaller_of_several(tmp_path: Path) -> None:
