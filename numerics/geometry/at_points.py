@@ -207,6 +207,17 @@ def both_ways(x: Array, y: Array, i: int, j: int) -> float:
 
 
 @compiled
+def response(lay: Layout, first: float, second: float) -> float:
+    """Eigenvalue of ℒ⁻¹ for a pair of eigenvalues of H."""
+    rate = first + second - lay.damping * first * second
+    rate += lay.dephasing * (first - second) ** 2
+    if lay.order > 0:
+        total = first + second
+        return (1 - rate / total) ** lay.order / total
+    return 1 / rate
+
+
+@compiled
 def tangential_second_derivative(values: Array, lay: Layout, frame: Frame, noise: Array) -> Array:
     """P D²Φ_α[Σ] = −P D³L[H⁺ΣP + PΣH⁺ + ℒ⁻¹(QΣQ)] for the entries `noise` of S.
 
@@ -223,13 +234,7 @@ def tangential_second_derivative(values: Array, lay: Layout, frame: Frame, noise
         put(beside[a], inverse * times(noise, lay, across[a]))
         for b in range(lay.rank):
             second = curvatures[b]
-            rate = first + second - lay.damping * first * second
-            rate += lay.dephasing * (first - second) ** 2
-            if lay.order > 0:
-                total = first + second
-                relaxed = (1 - rate / total) ** lay.order / total
-            else:
-                relaxed = 1 / rate
+            relaxed = response(lay, first, second)
             add(beside[a], (0.5 * relaxed - inverse) * dot(across[a], across[b]), basis[b])
     return -tangential(basis, third(values, lay, basis, beside))
 
@@ -324,10 +329,8 @@ def fluctuations(values: Array, lay: Layout, bases: Array, covariances: Array) -
         put(bases[p].ravel(), basis.ravel())
         for a in range(lay.rank):
             for b in range(lay.rank):
-                first, second = curvatures[a], curvatures[b]
-                rate = first + second - lay.damping * first * second
-                rate += lay.dephasing * (first - second) ** 2
-                covariances[p, a, b] = dot(across[a], across[b]) / rate
+                relaxed = response(lay, curvatures[a], curvatures[b])
+                covariances[p, a, b] = relaxed * dot(across[a], across[b])
 
 
 @compiled
