@@ -35,7 +35,8 @@ from derive.optimizers import (
     ZerothOrder,
 )
 from derive.symbolic.roots import WORKING_DIGITS
-from tests.derive.rules.test_update_rules import at_point, each, one_step
+from tests.derive.rules.test_update_rules import at_point, each
+from tests.truth.rules import one_step
 
 W = w1, w2 = sp.symbols("w1 w2", real=True)
 E = e1, e2 = sp.symbols("eta1 eta2", real=True)
@@ -126,17 +127,6 @@ def test_zeroth_order_steps_descend_the_laplacian():
     assert gaussian.outcome is Outcome.NON_DEGENERATE
     assert gaussian.time_scale == 1 / (alpha * sigma**2)
     assert gaussian.check(-p * slope / 2)
-
-
-def test_one_coordinate_at_a_time_has_a_second_term():
-    """0.1: 28 % of Θ is made by the masks and the fluctuation across Γ (known figure)."""
-    problem = replace(MECHANISMS["radial"], optimizer=RandomCoordinates(1))
-    limit = derive_limit(problem).at_step(STEP)
-    spread = per_step(limit, 0.1)[1]
-    g = POINT
-    p = np.eye(2) - np.outer(POINT, POINT)
-    first = 0.1**2 * p @ np.diag(g**2 / 2) @ p
-    assert np.trace(first) / np.trace(spread) < 0.95
 
 
 # Built of others ---------------------------------------------------------------------------------

@@ -27,7 +27,8 @@ from derive import (
 )
 from derive.analysis.agreement import pointwise
 from derive.symbolic.roots import WORKING_DIGITS
-from tests.truth.oracles import Array, array_function, draws, noiseless
+from tests.truth.oracles import Array
+from tests.truth.rules import one_step
 
 W = w1, w2 = sp.symbols("w1 w2", real=True)
 M = m1, m2 = sp.symbols("m1 m2", real=True)
@@ -133,39 +134,13 @@ def derived(rule: UpdateRule) -> Limit:
     return derive_limit(rule)
 
 
-def one_step(rule: UpdateRule, w: Array, step: float) -> tuple[Array, Array]:
-    """lim σ⁻² of mean and second moment of Φ(T(z, η)) − z: drift and Θ per step."""
-    size = len(rule.state)
-    field = array_function(rule.update, [*rule.state, *rule.noise, alpha, sigma])
-
-    def moved(states: Array, noise: Array, s: float) -> Array:
-        scales = np.broadcast_to([step, s], (len(states), 2))
-        return field(np.concatenate([states, noise, scales], axis=1))
-
-    rest = np.array([float(r.subs(dict(zip(W, w, strict=True)))) for r in rule.rest])
-    start = np.concatenate([w, rest])
-
-    def at(s: float) -> Array:
-        values, p = draws(rule.law, rule.noise, s)
-        ends = moved(np.broadcast_to(start, (len(values), size)), values, s)
-        for _ in range(4000):
-            ends, before = moved(ends, 0 * values, 0.0), ends
-            if np.abs(ends - before).max() < 1e-16:
-                break
-        gap = (ends - start)[:, : len(w)]
-        return np.concatenate([p @ gap, np.einsum("k,ki,kj->ij", p, gap, gap).ravel()]) / s**2
-
-    both = noiseless(at, 0.02)
-    return both[: len(w)], both[len(w) :].reshape(len(w), len(w))
-
-
 def at_point(limit: Limit, w: Array) -> tuple[Array, Array]:
     """Drift and Θ of the derivation, at the point of Γ next to w."""
     system = limit.manifold.probe.system
     with mpmath.workdps(WORKING_DIGITS):
         point = system.polish(tuple(mpmath.mpf(float(x)) for x in w))
         g = limit.manifold.probe.geometry(point)
-        values = limit.at_points.drift(g), limit.at_points.spread(g)
+        values = pointwise(limit).drift(g), pointwise(limit).spread(g)
     drift, spread = (np.array(v.tolist(), float) for v in values)
     return drift[:, 0], spread
 
