@@ -14,7 +14,7 @@ import numpy as np
 import sympy as sp
 
 from derive import Choice, UpdateRule, alpha, sigma
-from derive.laws.laws import Law
+from derive.laws.law import Law
 from derive.rules.expansion import groups
 from tests.truth.oracles import FIRST, OFFSETS, STEP, Array, array_function, draws, noiseless
 
