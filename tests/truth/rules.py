@@ -18,8 +18,8 @@ from derive.laws.law import Law
 from derive.rules.expansion import groups
 from tests.truth.oracles import FIRST, OFFSETS, STEP, Array, array_function, draws, noiseless
 
-RESTED = 1e-16
-"""Change in a noiseless step at which a rule has come to rest."""
+RESTED = 2.5e-16
+"""Change in a noiseless step at which a rule has come to rest: the last digit of a weight."""
 
 SMALL = 1e-3
 """Noise scale of pairs ±η: the mean of a pair errs by its square, 1e-6 of the motion."""
