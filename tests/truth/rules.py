@@ -18,8 +18,8 @@ from derive.laws.law import Law
 from derive.rules.expansion import groups
 from tests.truth.oracles import FIRST, OFFSETS, STEP, Array, array_function, draws, noiseless
 
-RESTED = 2.5e-16
-"""Change in a noiseless step at which a rule has come to rest: the last digit of a weight."""
+RESTED, PATIENCE = 1e-13, 100
+"""A rule has come to rest when its steps are below this, and have not shrunk for so long."""
 
 SMALL = 1e-3
 """Noise scale of pairs ±η: the mean of a pair errs by its square, 1e-6 of the motion."""
@@ -49,9 +49,12 @@ class Map:
     def rested(self, states: Array, step: float, most: int = 100_000) -> Array:
         """Where noiseless steps lead, of a rule that draws nothing of fixed size."""
         silent = np.zeros((len(states), len(self.rule.noise)))
+        smallest, since = np.inf, 0
         for _ in range(most):
             states, before = self(states, silent, step, 0.0), states
-            if np.abs(states - before).max() < RESTED:
+            moved = np.abs(states - before).max()
+            smallest, since = (moved, 0) if moved < smallest else (smallest, since + 1)
+            if moved == 0 or (smallest < RESTED and since > PATIENCE):
                 return states
         raise AssertionError("the rule does not come to rest")
 
