@@ -134,7 +134,7 @@ class Observer:
             values.append(float(np.count_nonzero(network.cell.doubles(near) != self._cell)))
         if self.test is not None:
             with network.in_precision():
-                values.append(float(self.test(network.parameters(w))))
+                values.append(float(self.test(network.unflattened(w))))
         return np.array(values)
 
 

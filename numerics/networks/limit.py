@@ -9,19 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from derive import (
-    DeriveWarning,
-    NotCoveredError,
-    Outcome,
-    alpha,
-    derive_limit,
-    sigma,
-)
+from derive import DeriveWarning, NotCoveredError, Outcome, alpha, derive_limit, sigma
+from derive.display.explanation import Explanation
+from derive.display.mathml import statements_table
+from derive.display.notation import Notation
+from derive.display.statements import as_array, lines
 from derive.noise.classification import Evidence
 from derive.symbolic.zero_tests import Verdict
 
 from ..arguments import number, positive
 from ..errors import ArgumentError
+from ..models.compiled_limit import CompiledLimit, compile_limit
+from ..simulation.descent import CompiledDescent, compile_descent
 from .classification import Questions, classified, decided
 from .fluctuations import across, slope
 from .geometry import Geometry, geometry, neighbours, on_manifold, retract
@@ -29,6 +28,8 @@ from .mechanisms import Tree
 from .moments import Covariance, Moments
 from .network import Network
 from .programs import Doubles
+from .refusals import of_a_limit
+from .statements import explanation, statements
 
 POINTS = 2
 """Points of Γ beside the given one at which the classification is decided."""
@@ -54,7 +55,7 @@ class Weights:
     step: float = 0.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class NetworkLimit:
     """Limiting equation dW = b(W) dt + s(W) dB of a network along Γ, with the evidence for it.
 
@@ -122,7 +123,7 @@ class NetworkLimit:
 
         The normal part that a diffusion has besides, ½ II[s sᵀ], is that which keeps it on Γ.
         """
-        return self.problem.parameters(self.velocity(self.at(params)))
+        return self.problem.unflattened(self.velocity(self.at(params)))
 
     def velocity(self, here: Geometry) -> Doubles:
         """The drift as a vector of shape (N,), at a point of Γ."""
@@ -147,7 +148,7 @@ class NetworkLimit:
             return None
         here = self.at(params)
         covariance = self.covariance(here)
-        return lambda xi: self.problem.parameters(self._kick(here, covariance, xi))
+        return lambda xi: self.problem.unflattened(self._kick(here, covariance, xi))
 
     @property
     def deterministic(self) -> bool:
@@ -174,13 +175,13 @@ class NetworkLimit:
     def projector(self, params: Tree) -> Callable[[Tree], Tree]:
         """The tangent projector P at parameters on Γ, a map of pytrees."""
         here, network = self.at(params), self.problem
-        return lambda v: network.parameters(here.project(network.flattened(v)))
+        return lambda v: network.unflattened(here.project(network.flattened(v)))
 
     def retract(self, params: Tree) -> Tree:
         """A point of Γ near parameters, by Gauss–Newton steps."""
         network = self.problem
         w = network.flattened(params)
-        return network.parameters(retract(geometry(network, w), w)[0])
+        return network.unflattened(retract(geometry(network, w), w)[0])
 
     def at_step(self, step: float) -> NetworkLimit:
         """The limit σ → 0 at a fixed step size, exact for a run at that α.
@@ -232,13 +233,6 @@ class NetworkLimit:
         error = float(np.linalg.norm(self.velocity(self.origin) - reference))
         return error / length if length else error
 
-    def scales(self) -> tuple[NetworkLimit, ...]:
-        """The slower scales, which need third and higher derivatives of the network."""
-        raise NotCoveredError(
-            "scales: slower scales are derived for formulas only; state a small model of the same "
-            "kind in sympy and ask derive_limit for its scales()"
-        )
-
     def check(self, drift: Callable[[Tree], Tree]) -> Verdict:
         """Whether a drift derived by hand is the same at points of Γ.
 
@@ -247,36 +241,40 @@ class NetworkLimit:
         drift : callable
             From parameters to a pytree like them, per unit of slow time.
         """
+        if not callable(drift):
+            raise ArgumentError(
+                "drift: expected a function from the parameters to a pytree like them, got "
+                f"{drift!r}"
+            )
         network = self.problem
 
         def size(here: Geometry) -> float:
             found = self.velocity(here)
-            given = network.flattened(drift(network.parameters(here.point)))
+            given = network.flattened(drift(network.unflattened(here.point)))
             scale = max(np.linalg.norm(found), np.linalg.norm(given))
             return float(np.linalg.norm(given - found) / scale) if scale else 0.0
 
         return decided(size, (self.origin, *_neighbours(self.origin)))
 
+    def latex(self) -> str:
+        """What the limit says as LaTeX, for mathematics mode."""
+        return as_array(statements(self), Notation())
+
+    def explain(self) -> Explanation:
+        """The derivation step by step, with each hypothesis and the number found for it."""
+        return explanation(self)
+
+    def __getattr__(self, name: str) -> Any:
+        return of_a_limit(self, name)
+
+    def _repr_html_(self) -> str:
+        return statements_table(statements(self))
+
+    def __repr__(self) -> str:
+        return f"NetworkLimit({self.problem!r}, {self.outcome.value})"
+
     def __str__(self) -> str:
-        network, values = self.problem, self.origin.values
-        noise = "none" if network.noise is None else f"{network.noise.name}, {network.noise.law}"
-        batch = "" if network.batch_size is None else f", batches of {network.batch_size}"
-        lines = [
-            ("network", f"{network.dimension} weights, {network.count} residuals"),
-            ("noise", noise + batch),
-            ("rule", str(network.optimizer)),
-            ("Γ", f"dimension {network.dimension - len(values)} in R^{network.dimension}"),
-            ("H", f"positive eigenvalues {values[0]:.4g} … {values[-1]:.4g}"),
-            ("outcome", self.outcome.value),
-            *(("", f"{s.question}: {s.verdict}") for s in self.evidence.steps),
-        ]
-        if self.problem.precision == "float32":
-            lines.append(
-                ("precision", f"float32, which changes the drift by {self.rounding():.1e}")
-            )
-        if self.time_scale is not None:
-            lines.append(("time scale", f"one unit of slow time is {self.time_scale} iterations"))
-        return "\n".join(f"{name:<12}{text}" for name, text in lines)
+        return lines(statements(self))
 
 
 def _neighbours(here: Geometry) -> list[Geometry]:
@@ -329,3 +327,20 @@ def derive_network_limit(problem: Network, *, assume: Outcome | str | None = Non
 
 
 derive_limit.register(Network, derive_network_limit)  # type: ignore[arg-type]
+
+
+@compile_limit.register(NetworkLimit)
+def _compiled(limit: NetworkLimit) -> CompiledLimit:  # type: ignore[misc]
+    raise NotCoveredError(
+        "limit: that of a network is compiled by JAX as it is; its drift, diffusion, projector and "
+        "regularizer are functions of the parameters, and simulate_limit, simulate_descent and "
+        "validate take it"
+    )
+
+
+@compile_descent.register(Network)
+def _compiled_descent(problem: Network) -> CompiledDescent:  # type: ignore[misc]
+    raise NotCoveredError(
+        "problem: the training of a network is compiled by JAX; simulate_descent and validate take "
+        "it, one step size and noise scale at a time"
+    )

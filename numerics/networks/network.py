@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -22,6 +22,7 @@ from .kinks import cell, kinks
 from .mechanisms import Mechanism, Noise, Tree
 from .optimizers import GradientDescent
 from .programs import Compiled, Derivative, Doubles, Metric, Precision
+from .refusals import of_a_problem
 
 Made = TypeVar("Made")
 
@@ -29,7 +30,7 @@ AGREEMENT = {"float64": 1e-10, "float32": 1e-4}
 """How well noisy residuals without noise must agree with the residuals, relative to their size."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Network:
     """Noisy training of a network: L = ½ Σ c_i r_i(params)², with noise in it.
 
@@ -104,7 +105,7 @@ class Network:
     def at(self, weights: Doubles) -> Network:
         """The same network at other weights, shape (N,), with what has been compiled for it."""
         other = copy(self)
-        object.__setattr__(other, "params", self.parameters(weights))
+        object.__setattr__(other, "params", self.unflattened(weights))
         return other
 
     def once(self, make: Callable[[Network], Made]) -> Made:
@@ -112,6 +113,13 @@ class Network:
         if make not in self._made:
             self._made[make] = make(self)
         return self._made[make]
+
+    def __getattr__(self, name: str) -> Any:
+        return of_a_problem(self, name)
+
+    def __repr__(self) -> str:
+        noise = "no noise" if self.noise is None else self.noise.name
+        return f"Network({self.dimension} weights, {self.count} residuals, {noise})"
 
     @cached_property
     def _made(self) -> dict[Any, Any]:
@@ -132,8 +140,8 @@ class Network:
         ArgumentError
             If the parameters have another structure or other shapes.
         """
-        if isinstance(params, np.ndarray) and params.shape == (self.dimension,):
-            return np.asarray(params, dtype=np.float64)
+        if (weights := _as_weights(params)) is not None and weights.shape == (self.dimension,):
+            return weights
         given, expected = jax.tree.map(np.shape, params), jax.tree.map(np.shape, self.params)
         if given != expected:
             raise ArgumentError(
@@ -143,7 +151,7 @@ class Network:
         leaves = [np.ravel(np.asarray(x, dtype=np.float64)) for x in jax.tree.leaves(params)]
         return np.concatenate(leaves)
 
-    def parameters(self, weights: Doubles) -> Tree:
+    def unflattened(self, weights: Doubles) -> Tree:
         """The pytree of NumPy arrays of weights, shape (N,)."""
         leaves, structure = jax.tree.flatten(self.params)
         ends = np.cumsum([np.size(x) for x in leaves])
@@ -380,3 +388,10 @@ class Network:
                 f"mechanism: {name} differ from those of the network by {gap:.3g}; without "
                 "noise both must be the same (the masks are 1 + η)"
             )
+
+
+def _as_weights(given: Any) -> Doubles | None:
+    """A vector of numbers, if it is one."""
+    if isinstance(given, (np.ndarray, Sequence)) and all(np.ndim(x) == 0 for x in given):
+        return np.asarray(given, dtype=np.float64)
+    return None

@@ -51,7 +51,7 @@ def test_weights_are_the_leaves_end_to_end() -> None:
     net = network()
     params = on_gamma()
     np.testing.assert_array_equal(net.start, np.concatenate([params["s"], params["w"]]))
-    back = net.parameters(net.start)
+    back = net.unflattened(net.start)
     assert all(np.array_equal(back[k], params[k]) for k in params)
     assert net.loss(net.start) < 1e-25
     with pytest.raises(ArgumentError, match=r"expected a pytree of the shapes.*'s': \(4,\)"):

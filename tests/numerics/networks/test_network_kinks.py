@@ -82,7 +82,7 @@ def test_crossings_are_counted_along_the_limit_and_in_training(network: Network)
         training = simulate_descent(network, alpha=ALPHA, sigma=0.3, steps=1000, seed=0, record=2)
     for run in (flow, training):
         sides = [
-            np.sign(INPUTS @ network.parameters(w)["in"]) for w in (limit.origin.point, run.end[0])
+            np.sign(INPUTS @ network.unflattened(w)["in"]) for w in (limit.origin.point, run.end[0])
         ]
         assert run["crossed"][0, 0] == 0
         # At the point of Γ beside the end.
