@@ -34,7 +34,7 @@ from .noise.classification import Outcome, Step
 from .noise.finite_sums import classify_any
 from .noise.input_checks import check_hypotheses
 from .noise.moments import persistent_noise
-from .noise.trace_moments import classify_traces, trace_moments
+from .noise.trace_moments import classify_traces, covered_form, trace_moments
 from .proofs.certificate import certify_limit
 from .proofs.findings import Certificate
 from .proofs.questions import Questions, read_positive, read_ranges
@@ -108,8 +108,8 @@ class Limit(LimitingEquation):
         Raises
         ------
         NotCoveredError
-            For means over samples and matrices, for the scales beyond the two theorems, and for
-            rare jumps at a fixed step.
+            For too many samples or matrix entries, for the scales beyond the two theorems, and
+            for rare jumps at a fixed step.
         """
         return Fluctuations(fluctuations_of(self).limit)
 
@@ -167,8 +167,8 @@ class Limit(LimitingEquation):
         ProblemError
             If a parameter or the step size is still a symbol.
         NotCoveredError
-            For means over samples, matrices, unknown functions, next-order equations without a
-            closed form, or functions that the language lacks.
+            For too many samples or matrix entries, unknown functions, next-order equations
+            without a closed form, or functions that the language lacks.
         """
         return source(self, language)
 
@@ -276,7 +276,8 @@ class Limit(LimitingEquation):
 
     @cached_property
     def _certificate(self) -> Certificate:
-        return certify_limit(self.manifold, self.moments, self.classification)
+        limit = self.written_out()
+        return certify_limit(limit.manifold, limit.moments, limit.classification)
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         printer.text(str(self))
@@ -347,6 +348,7 @@ def derive_limit(
     if not isinstance(problem, NoisyGradientDescent):
         raise ProblemError(f"problem: expected a NoisyGradientDescent or a rule, got {problem!r}")
     assumed = None if assume is None else Outcome.read(assume)
+    problem = covered_form(problem)
     if problem.traces is not None:
         around, words = trace_manifold(problem), trace_moments(problem)
         known = classify_traces(around, words, assumed)

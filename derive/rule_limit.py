@@ -78,6 +78,12 @@ class RuleLimit(Limit):
         raise AttributeError(name)
 
     @property
+    def has_diffusion(self) -> bool:
+        """Whether noise acts along Γ: at a step size also beside a drift of Theorem A."""
+        moves = self.outcome is Outcome.NON_DEGENERATE and self.step != 0
+        return moves or self.outcome is Outcome.DIFFUSIVE
+
+    @property
     def at_points(self) -> RuleField:
         """Drift, diffusion and projector at points of Γ, in mpmath's precision."""
         return RuleField(self.motion, self.equation)

@@ -31,7 +31,7 @@ from derive.noise.moments import persistent_noise
 
 from .arguments import check_counts, number, positive, starting_points
 from .errors import ArgumentError
-from .models.compiled_limit import CompiledLimit, compile_limit
+from .models.compiled_limit import CompiledLimit, compile_limit, in_entries
 from .reports.report import Observables, ValidationReport, weight_observables
 from .simulation.integrate import time_of_change
 from .validation import hypothesis_tests
@@ -135,8 +135,9 @@ def validate(
     ArgumentError
         If an argument is out of its range, a step size is unstable, or the start does not end on Γ.
     """
-    given = _with_small_noise(limit.limit if isinstance(limit, CompiledLimit) else limit)
-    compile_limit(given).require_bursts()
+    given = in_entries(limit.limit if isinstance(limit, CompiledLimit) else limit)
+    given = _with_small_noise(given)
+    compile_limit(given)
     if momentum is None:
         momentum = float(given.equation.momentum)
     settings = _settings(

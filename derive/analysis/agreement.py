@@ -22,7 +22,7 @@ from ..theory.katzenberger import Relaxation, second_derivative
 
 def compare(limit: LimitingEquation, drift: Any, diffusion: Any = None) -> Verdict:
     """Whether a drift, and a diffusion by its s sᵀ, agree with those of the limit on Γ."""
-    n = limit.problem.dimension
+    limit, n = limit.written_out(), limit.problem.dimension
     b = _matrix("drift", drift, (n, 1), limit)
     s = None if diffusion is None else _matrix("diffusion", diffusion, (n, None), limit)
     field = pointwise(limit)
@@ -84,8 +84,8 @@ class PointwiseLimit:
     def __init__(self, limit: LimitingEquation) -> None:
         if limit.problem.samples is not None:
             raise NotCoveredError(
-                "limit: a mean over samples is not evaluated to 50 digits; derive the limit of "
-                "problem.written_out(), or evaluate this one by numerics.compile_limit"
+                "limit: a mean over samples is not evaluated to 50 digits; ask it of "
+                "limit.written_out(), or evaluate this one by numerics.compile_limit"
             )
         self._limit = limit
         self._slope = self._evaluator(limit.slope)

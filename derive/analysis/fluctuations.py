@@ -138,14 +138,10 @@ def fluctuations_of(limit: LimitingEquation) -> StationaryFluctuations:
     Raises
     ------
     NotCoveredError
-        For means over samples and matrices, for the scales beyond the two theorems, and for rare
+        For too many samples or matrix entries, for the scales beyond the two theorems, and for rare
         jumps at a fixed step.
     """
-    if limit.problem.samples is not None:
-        raise NotCoveredError(
-            "fluctuations: not derived for a mean over samples; derive the limit of "
-            "problem.written_out()"
-        )
+    limit = limit.written_out()
     if not limit.equation.is_leading:
         raise NotCoveredError(
             f"fluctuations: they are those of the two theorems, not of {limit.equation.name!r}; "

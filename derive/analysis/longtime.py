@@ -12,7 +12,7 @@ import sympy as sp
 from ..equation.limiting_equation import LimitingEquation
 from ..errors import DeriveError, ManifoldError, NotCoveredError
 from ..symbolic.roots import ARITHMETIC_FAILURES, WORKING_DIGITS, Point
-from .agreement import PointwiseLimit
+from .agreement import pointwise
 
 DIFFERENCE = mpmath.mpf(10) ** -18
 """Step of the central differences along Γ: their error is its square."""
@@ -76,6 +76,7 @@ def equilibria(
     DeriveError
         If the limit has diffusion, is at rest everywhere, or has free parameters.
     """
+    limit = limit.written_out()
     search = _Search(limit)
     points = limit.manifold.points if starts is None else map(_as_point, starts)
     found: list[Equilibrium] = []
@@ -96,12 +97,12 @@ class _Search:
                 f"limit: bind the parameters {limit.problem.parameters} with subs() before "
                 "looking for equilibria"
             )
-        if limit.time_scale is None or limit.noise_weight != 0:
+        if limit.time_scale is None or limit.has_diffusion:
             raise DeriveError(
                 "limit: equilibria are those of a flow; this limit "
                 + ("is at rest" if limit.time_scale is None else "has diffusion")
             )
-        self._manifold, self._field = limit.manifold, PointwiseLimit(limit)
+        self._manifold, self._field = limit.manifold, pointwise(limit)
         self._system = limit.manifold.probe.system
 
     def run(self, point: Point) -> Point | None:
@@ -178,7 +179,7 @@ def invariant_density(limit: LimitingEquation, origin: Any = 0) -> sp.Expr:
     NotCoveredError
         If the limit has no diffusion, or is not known to be reversible.
     """
-    if limit.noise_weight == 0 or limit.time_scale is None:
+    if not limit.has_diffusion or limit.time_scale is None:
         raise NotCoveredError("limit: no diffusion, hence no invariant density; see equilibria()")
     form = limit.intrinsic
     if form is not None and len(form.coordinates) == 1:

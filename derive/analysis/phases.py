@@ -63,6 +63,7 @@ def terms(limit: LimitingEquation, point: Sequence[Any] | None = None) -> tuple[
     """
     if limit.problem.parameters:
         raise DeriveError(f"limit: bind the parameters {limit.problem.parameters} with subs()")
+    limit = limit.written_out()
     at = limit.manifold.points[0]
     if point is not None:
         found = limit.manifold.probe.system.solve(tuple(mpmath.mpmathify(x) for x in point))

@@ -14,6 +14,7 @@ import sympy as sp
 
 from ..equation.limiting_equation import LimitingEquation
 from ..errors import NotCoveredError
+from ..model.update_rule import UpdateRule
 from ..proofs.certificate import attempted_certificate
 from ..proofs.findings import Certificate
 from .explanation import explain
@@ -105,6 +106,16 @@ B rests on \cite{Katzenberger1991}, and was found for label noise in \cite{LiWan
 """.strip()
 
 
+RULE_INTRODUCTION = r"""
+An update rule $z_{k+1} = T(z_k, \xi_k)$ of weights and memory, with step size $\alpha$ and small
+noise of size $\sigma$, rests on the manifold $\Gamma$ where there is no small noise; where there
+is, its weights move slowly along $\Gamma$. $P$ is the projector on the tangent space along the
+directions in which the rule is drawn in; it is oblique in general. The limit follows from
+$\Phi \circ T = \Phi$ for the map $\Phi$ that takes a state to where the rule rests in the end, as
+the theorems of \cite{Katzenberger1991} and \cite{ShalovaSchlichtingPeletier2024} for descent do.
+""".strip()
+
+
 PROOFS = r"""
 A verdict that is called \emph{proved} or \emph{proved not} was accepted by a program of its own,
 which evaluates the model in ball arithmetic, with rigorous bounds of all rounding errors, and
@@ -144,7 +155,7 @@ def document(limit: LimitingEquation, names: Mapping[sp.Symbol, str] | None = No
             "\\documentclass[11pt,a4paper]{article}\n" + PREAMBLE,
             "\\title{The limit of a noisy gradient descent}\n\\author{}\n\\date{}",
             "\\begin{document}\n\\maketitle",
-            INTRODUCTION,
+            RULE_INTRODUCTION if isinstance(problem, UpdateRule) else INTRODUCTION,
             explain(limit).latex(page),
             "\\section{Slower scales}\n" + "\n\n".join(_slower(limit, page)),
             "\\appendix\n\\section{What was proved}\n" + "\n".join(_proofs(certificate)),

@@ -11,7 +11,7 @@ equation have other weights, and nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -102,8 +102,12 @@ class Equation:
 
     def subs(self, values: Mapping[sp.Symbol, Any]) -> Equation:
         """Bind parameters to numbers."""
+        return self.mapped(lambda e: e.subs(values))
+
+    def mapped(self, function: Callable[[sp.Expr], sp.Expr]) -> Equation:
+        """The equation with each of its fields mapped, but for the time scale."""
         fields = {
-            name: value.subs(values)
+            name: function(value)
             for name, value in vars(self).items()
             if isinstance(value, sp.Expr) and name != "time_scale"
         }

@@ -18,9 +18,9 @@ from ..manifold.manifold import Manifold
 from ..model.problem import NoisyGradientDescent
 from ..noise.classification import Classification, Evidence, Outcome
 from ..noise.finite_sums import classify_any
-from ..noise.moments import NoiseMoments, persistent_noise
+from ..noise.moments import NoiseMoments, noise_moments, persistent_noise
 from ..reading import read_expression
-from ..symbolic.zero_tests import Basis
+from ..symbolic.effort import WRITTEN_OUT
 from ..symbols import alpha, sigma
 from ..theory.second_order import SecondOrder
 from . import closed_form
@@ -112,6 +112,11 @@ class LimitingEquation:
     def noise_weight(self) -> sp.Expr:
         """Factor of P S in the diffusion: 1 on the diffusive scale, √α beside −P∇Reg."""
         return self.terms.noise_weight
+
+    @property
+    def has_diffusion(self) -> bool:
+        """Whether noise acts along Γ in the equation."""
+        return bool(self.noise_weight != 0)
 
     @property
     def second_weight(self) -> sp.Expr:
@@ -216,6 +221,50 @@ class LimitingEquation:
             equation=leading_equation(outcome, self.moments, self.problem.law),
         )
 
+    def written_out(self) -> Self:
+        """The limit with all samples written out, and matrices in entries; itself without any.
+
+        Some questions are answered for that form alone, and ask for it by themselves.
+
+        Raises
+        ------
+        NotCoveredError
+            If it is too long to be written.
+        """
+        return self._written_out
+
+    @cached_property
+    def _written_out(self) -> Self:
+        samples = self.problem.samples
+        if samples is None:
+            return self
+        if len(samples) * self.problem.dimension > WRITTEN_OUT:
+            raise NotCoveredError(
+                "limit: this question asks for all samples written out, which is covered up to "
+                f"{WRITTEN_OUT} samples times weights; here are {len(samples)} samples and "
+                f"{self.problem.dimension} weights: ask it of fewer, or evaluate the limit by "
+                "numerics.compile_limit"
+            )
+        problem = self.problem.written_out()
+        manifold, moments = manifold_of(problem), noise_moments(problem)
+        found = self.classification
+        if not self.evidence.is_assumed:
+            found = classify_any(manifold, moments)
+        if self.equation.is_leading:
+            equation = leading_equation(found.outcome, moments, problem.law)
+            equation = equation.at_step(self.equation.step, self.equation.momentum)
+        else:
+            rows = range(len(samples))
+            equation = self.equation.mapped(lambda e: samples.written(e, rows)[0])
+        return replace(
+            self,
+            problem=problem,
+            manifold=manifold,
+            moments=moments,
+            classification=found,
+            equation=equation,
+        )
+
     def scales(self) -> tuple[Self, ...]:
         """The slower scales, from fast to slow, each a limit with its own evidence.
 
@@ -229,8 +278,9 @@ class LimitingEquation:
         NotCoveredError
             If the law's higher moments are not known.
         """
-        found = slower_scales(self.manifold, self.moments, self.classification)
-        return tuple(replace(self, **vars(scale)) for scale in found)
+        limit = self._in_entries
+        found = slower_scales(limit.manifold, limit.moments, limit.classification)
+        return tuple(replace(limit, **vars(scale)) for scale in found)
 
     def crossover(self, kappa: Any) -> Self:
         """The degenerate limit where σ²/α → κ, with the extra drift −κP∇V₂ in time kα²σ².
@@ -248,8 +298,9 @@ class LimitingEquation:
         ratio = read_expression("kappa", kappa)
         if ratio.is_nonnegative is False or ratio.is_real is False:
             raise DeriveError(f"kappa: expected lim σ²/α ≥ 0, got {kappa!r}")
-        found = crossover(self.manifold, self.moments, self.classification, ratio)
-        return replace(self, **vars(found))
+        limit = self._in_entries
+        found = crossover(limit.manifold, limit.moments, limit.classification, ratio)
+        return replace(limit, **vars(found))
 
     def effective(self, alpha: Any = alpha, sigma: Any = sigma, momentum: Any = 0) -> Self:
         """The next-order equation, which serves every (α, σ) and holds all scales at once.
@@ -273,8 +324,14 @@ class LimitingEquation:
         NotCoveredError
             If the law's higher moments are not known.
         """
-        equation = next_order(self.manifold, self.moments, read_expression("sigma", sigma))
-        return replace(self, equation=equation).at_step(alpha, momentum)
+        limit = self._in_entries
+        equation = next_order(limit.manifold, limit.moments, read_expression("sigma", sigma))
+        return replace(limit, equation=equation).at_step(alpha, momentum)
+
+    @property
+    def _in_entries(self) -> Self:
+        """The limit, with matrices in entries: no scale beyond the theorems is known in words."""
+        return self if self.problem.traces is None else self.written_out()
 
     def subs(self, values: Mapping[sp.Symbol, Any]) -> Self:
         """The limit with some or all parameters bound to numbers.
@@ -297,7 +354,7 @@ class LimitingEquation:
 
     def _decided_anew(self) -> Self:
         """The limit with the outcome decided again; what was assumed is kept."""
-        if any(step.verdict.basis is Basis.ASSUMED for step in self.evidence.steps):
+        if self.evidence.is_assumed:
             return self
         try:
             found = classify_any(self.manifold, self.moments)

@@ -115,10 +115,12 @@ def program_of(limit: LimitingEquation) -> Program:
     ProblemError
         If a parameter or the step size is still a symbol.
     NotCoveredError
-        If the limit is that of a mean over samples, of matrices or of unknown functions, or is a
-        next-order equation that has no closed form.
+        If the limit is that of unknown functions or of too many samples, or is a next-order
+        equation that has no closed form.
     """
-    _refuse_uncovered(limit)
+    limit = limit.written_out()
+    limit.problem.require_known()
+    require_parameters_bound(limit)
     common = [
         Function.of("constraints", "F(w), zero on Γ", limit.manifold.constraints),
         Function.of("regularizer", "Reg(w)", limit.regularizer),
@@ -211,15 +213,6 @@ def require_parameters_bound(limit: LimitingEquation) -> None:
             f"limit: {parameters} still stands for any value; bind it with limit.subs({{...}}) "
             "before exporting"
         )
-
-
-def _refuse_uncovered(limit: LimitingEquation) -> None:
-    if limit.problem.samples is not None:
-        raise NotCoveredError(
-            "limit: a mean over samples is not exported; derive the limit of problem.written_out()"
-        )
-    limit.problem.require_known()
-    require_parameters_bound(limit)
 
 
 def _numbers(limit: LimitingEquation) -> dict[str, float]:

@@ -10,9 +10,10 @@ A value is null, a number, a text, a list, or an object whose only key says what
     {"Chart": {"coordinates": …, …}}    an object with its fields
 
 An entry of the table is a list: ["symbol", name, assumptions], ["scale", "alpha"],
-["rational", numerator, denominator], ["pi"], ["E"], ["samples", symbols, table, independent], or an
-operation such as ["Add", 3, 5] with the earlier entries that it is applied to. Reading it puts the
-same expressions together again, without evaluating or executing anything.
+["rational", numerator, denominator], ["pi"], ["E"], ["samples", symbols, table, independent],
+["matrix", name, rows, columns], ["matrices", symbols, arrays, independent], or an operation such as
+["Add", 3, 5] with the earlier entries that it is applied to. Reading it puts the same expressions
+together again, without evaluating or executing anything.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ import sympy as sp
 from mpmath.libmp import from_man_exp
 
 from ..errors import SavedFileError
-from ..symbolic.means import Mean, Samples
+from ..matrices.objective import SampleMean
+from ..symbolic.means import MatrixSamples, Mean, Samples, read_samples
 from ..symbols import ScaleSymbol, alpha, sigma
 
 FUNCTIONS: dict[str, Callable[..., sp.Expr]] = {
@@ -39,6 +41,13 @@ FUNCTIONS: dict[str, Callable[..., sp.Expr]] = {
         *(sp.sinh, sp.cosh, sp.tanh, sp.coth, sp.sech, sp.csch, sp.asinh, sp.acosh, sp.atanh),
         *(sp.erf, sp.erfc, sp.gamma, sp.loggamma, sp.digamma, sp.polygamma),
         *(sp.floor, sp.ceiling),
+    )
+}
+MATRIX_OPERATIONS: dict[str, Callable[..., Any]] = {
+    kind.__name__: kind
+    for kind in (
+        *(sp.Trace, sp.MatAdd, sp.MatMul, sp.MatPow, sp.Transpose, sp.HadamardProduct),
+        SampleMean,
     )
 }
 CONSTANTS = {"pi": sp.pi, "E": sp.E}
@@ -104,28 +113,39 @@ class Encoder:
         return self._places[expression]
 
     def _entry(self, expression: sp.Basic) -> list[Any]:
-        if isinstance(expression, ScaleSymbol):
-            return ["scale", expression.name]
-        if type(expression) is sp.Symbol:
-            return ["symbol", expression.name, dict(expression.assumptions0)]
-        if isinstance(expression, Samples):
-            symbols, own = (
-                list(map(self._place, which))
-                for which in (expression.symbols, expression.independent)
-            )
-            return ["samples", symbols, expression.table, own]
-        if isinstance(expression, sp.Rational):
-            return ["rational", str(expression.p), str(expression.q)]
-        for name, constant in CONSTANTS.items():
-            if expression == constant:
-                return [name]
+        atom = self._atom(expression)
+        if atom is not None:
+            return atom
         name = type(expression).__name__
-        if FUNCTIONS.get(name) is not type(expression) and not isinstance(expression, Mean):
+        known = MATRIX_OPERATIONS.get(name, FUNCTIONS.get(name))
+        if known is not type(expression) and not isinstance(expression, Mean):
             raise SavedFileError(
                 f"cannot be saved: {expression} is not made of numbers, symbols and the functions "
                 f"{', '.join(FUNCTIONS)}"
             )
         return [name, *map(self._place, expression.args)]
+
+    def _atom(self, expression: sp.Basic) -> list[Any] | None:
+        match expression:
+            case ScaleSymbol():
+                return ["scale", expression.name]
+            case sp.MatrixSymbol():
+                return ["matrix", expression.name, *map(self._place, expression.shape)]
+            case Samples():
+                return self._samples(expression)
+            case sp.Rational():
+                return ["rational", str(expression.p), str(expression.q)]
+        if type(expression) is sp.Symbol:
+            return ["symbol", expression.name, dict(expression.assumptions0)]
+        return next(([name] for name, known in CONSTANTS.items() if expression == known), None)
+
+    def _samples(self, samples: Samples) -> list[Any]:
+        symbols, own = (
+            list(map(self._place, which)) for which in (samples.symbols, samples.independent)
+        )
+        if isinstance(samples, MatrixSamples):
+            return ["matrices", symbols, [a.tolist() for a in samples.arrays], own]
+        return ["samples", symbols, samples.table, own]
 
 
 class Decoder:
@@ -182,6 +202,8 @@ class Decoder:
         atom = self._atoms.get(head)
         if atom is not None:
             return atom(*arguments)
+        if head in MATRIX_OPERATIONS:
+            return MATRIX_OPERATIONS[head](*map(self._at, arguments))
         return FUNCTIONS[head](*map(self._at, arguments), evaluate=False)
 
     @property
@@ -191,6 +213,8 @@ class Decoder:
             "scale": SCALES.__getitem__,
             "rational": lambda p, q: sp.Rational(int(p), int(q)),
             "samples": self._samples,
+            "matrix": lambda name, *shape: sp.MatrixSymbol(name, *map(self._at, shape)),
+            "matrices": self._matrices,
             "Mean": lambda *parts: Mean(*map(self._at, parts)),
             **{name: partial(_same, constant) for name, constant in CONSTANTS.items()},
         }
@@ -198,6 +222,11 @@ class Decoder:
     def _samples(self, symbols: Any, table: Any, own: Any) -> Samples:
         rows = tuple(tuple(map(float, row)) for row in table)
         return Samples(map(self._at, symbols), rows, map(self._at, own))
+
+    def _matrices(self, symbols: Any, arrays: Any, own: Any) -> MatrixSamples:
+        names = [self._at(place) for place in symbols]
+        given = dict(zip(names, arrays, strict=True))
+        return read_samples(given, [self._at(place) for place in own])
 
 
 def _same(value: Any) -> Any:

@@ -22,18 +22,21 @@ import sympy as sp
 from ..equation.coefficients import Equation
 from ..equation.limiting_equation import LimitingEquation
 from ..equation.special_forms import Kind, SpecialForm
-from ..errors import NotCoveredError, SavedFileError
+from ..errors import SavedFileError
 from ..laws.expansions import Jump
 from ..laws.law import known_laws
 from ..manifold.charts import IntrinsicForm
 from ..manifold.discovery import known_manifold
 from ..manifold.finite_sums import SampledManifold
 from ..manifold.manifold import Manifold
+from ..manifold.traces import TraceManifold, small_problem
+from ..matrices.objective import MatrixNoise, TraceObjective
 from ..model.chart import Chart
 from ..model.problem import NoisyGradientDescent
 from ..noise.averaged_moments import AveragedMoments
 from ..noise.classification import Classification, Evidence, Outcome, Step
 from ..noise.moments import NoiseMoments
+from ..noise.trace_moments import TraceMoments, moments_of
 from ..symbolic.means import Samples
 from ..symbolic.zero_tests import Basis, Verdict
 from .atomic_write import write_atomically
@@ -47,7 +50,7 @@ TYPES: dict[str, Any] = {
     for kind in (
         *(Basis, Chart, Classification, Equation, Evidence, IntrinsicForm, Kind),
         *(NoisyGradientDescent, Outcome, SpecialForm, Step, Verdict),
-        Jump,
+        *(Jump, MatrixNoise),
     )
 }
 RESULTS = ("regularizer_on_manifold", "drift", "diffusion", "special", "intrinsic")
@@ -94,11 +97,6 @@ def load(path: str | PathLike[str]) -> dict[str, Any]:
 
 def to_json(limit: LimitingEquation) -> dict[str, Any]:
     """A limit as a JSON document."""
-    if limit.problem.traces is not None:
-        raise NotCoveredError(
-            "limit: a limit with matrices for weights has no file format yet; keep the script that "
-            "states its problem"
-        )
     encoder = Encoder(TYPES | known_laws())
     problem = encoder.encode(limit.problem)  # first, to refuse it before any work is done
     m = limit.manifold
@@ -148,8 +146,12 @@ def _manifold(problem: NoisyGradientDescent, given: Mapping[str, Any]) -> Manifo
         vars(manifold)["projector"] = _mutable(given["projector"])
         return manifold
     rows, rank = given["samples"]
-    few = known_manifold(problem.written_out(rows), *known)
-    return SampledManifold(few.probe, few.base, few.search, problem, rows, rank)
+    in_words = problem.traces is not None
+    few = known_manifold(
+        small_problem(problem)[0] if in_words else problem.written_out(rows), *known
+    )
+    kind = TraceManifold if in_words else SampledManifold
+    return kind(few.probe, few.base, few.search, problem, rows, rank)
 
 
 def _stated(moments: NoiseMoments) -> dict[str, Any]:
@@ -157,10 +159,15 @@ def _stated(moments: NoiseMoments) -> dict[str, Any]:
     stated = {"regularizer": moments.regularizer, "penalty": moments.penalty}
     if isinstance(moments, AveragedMoments):
         return {**stated, "shared": _stated(moments.shared), "own": _stated(moments.own)}
+    if isinstance(moments, TraceMoments):
+        return {**stated, "noise": moments.noise}
     return {**stated, "factor": moments.factor, "covariance": moments.given_covariance}
 
 
 def _moments(given: Mapping[str, Any], problem: NoisyGradientDescent) -> NoiseMoments:
+    if "noise" in given:
+        words = _of_type(TraceObjective, problem.traces)
+        return moments_of(_of_type(MatrixNoise, given["noise"]), words)
     of_one = partial(_same, given.get("factor"))
     plain = given["regularizer"], of_one, given.get("covariance"), given["penalty"]
     if "own" not in given:

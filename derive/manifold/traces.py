@@ -73,9 +73,16 @@ def trace_manifold(problem: NoisyGradientDescent) -> TraceManifold:
     ManifoldError
         As `find_manifold`, for a few random samples of small matrices.
     """
-    objective, samples = problem.traces, problem.samples
+    assert problem.samples is not None
+    small, rows = small_problem(problem)
+    few = find_manifold(small)
+    return TraceManifold(few.probe, few.base, few.search, problem, rows, len(problem.samples))
+
+
+def small_problem(problem: NoisyGradientDescent) -> tuple[NoisyGradientDescent, tuple[int, ...]]:
+    """Some random samples of small matrices, always the same, in entries; and their numbers."""
+    objective = problem.traces
     assert objective is not None
-    assert samples is not None
     rng = random.Random(0)
     sizes = small_sizes([*problem.weights, objective.data])
     weights = {v: random_matrix(shape_of(v, sizes), rng) for v in problem.weights}
@@ -84,9 +91,7 @@ def trace_manifold(problem: NoisyGradientDescent) -> TraceManifold:
         _consistent_sample(objective, weights, sizes, rng) for _ in range(min(SAMPLES, count - 1))
     ]
     near = [x for matrix in weights.values() for x in matrix]
-    few = find_manifold(problem.of_entries(data, sizes, near))
-    rows = tuple(range(len(data)))
-    return TraceManifold(few.probe, few.base, few.search, problem, rows, len(samples))
+    return problem.of_entries(data, sizes, near), tuple(range(len(data)))
 
 
 def _consistent_sample(

@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Mapping, Sequence
+from functools import reduce
+from operator import mul
 from typing import Any
 
 import sympy as sp
 
-from ..errors import NotCoveredError
+from ..errors import NotCoveredError, ProblemError
 from .polynomials import Polynomial, trace_polynomial
 
 Sizes = Mapping[sp.Expr, sp.Expr]
@@ -68,11 +70,22 @@ def in_entries(expression: sp.Expr, matrices: Mapping[Any, sp.MatrixBase]) -> sp
 def _value(polynomial: Polynomial, matrices: Mapping[Any, sp.MatrixBase]) -> sp.Expr:
     total = sp.Integer(0)
     for word, c in polynomial.items():
-        product = sp.Matrix(matrices[word[0][0]].T if word[0][1] else matrices[word[0][0]])
-        for symbol, flag in word[1:]:
-            product = product * (matrices[symbol].T if flag else matrices[symbol])
-        total += c * product.trace()
+        factors = [_letter(letter, matrices) for letter, _ in word]
+        flags = (flag for _, flag in word)
+        turned = (m.T if flag else m for m, flag in zip(factors, flags, strict=True))
+        total += c * reduce(mul, turned).trace()
     return total
+
+
+def _letter(letter: sp.MatrixExpr, matrices: Mapping[Any, sp.MatrixBase]) -> sp.MatrixBase:
+    if letter in matrices:
+        return matrices[letter]
+    if isinstance(letter, sp.Transpose):
+        return _letter(letter.arg, matrices).T
+    if not isinstance(letter, sp.HadamardProduct):
+        raise ProblemError(f"value: {letter} has no entries; use matrix symbols of the model")
+    factors = (_letter(factor, matrices) for factor in letter.args)
+    return reduce(sp.matrix_multiply_elementwise, factors)
 
 
 def random_matrix(shape: tuple[int, int], rng: random.Random) -> sp.ImmutableMatrix:

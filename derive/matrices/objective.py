@@ -229,7 +229,7 @@ def read_traces(loss: sp.Expr, weights: tuple[sp.MatrixSymbol, ...]) -> TraceObj
 def _check_words(objective: TraceObjective) -> None:
     known = {*objective.weights, objective.data}
     for word in objective.traces:
-        stray = sorted({symbol.name for symbol, _ in word if symbol not in known})
+        stray = sorted({str(letter) for letter, _ in word if letter not in known})
         if stray:
             raise ProblemError(
                 f"loss: {', '.join(stray)} is neither among the weights nor the data; "
@@ -250,7 +250,9 @@ def without_matrices(summand: sp.Expr, noise: tuple[Any, ...]) -> sp.Expr:
     silent = {}
     for trace in summand.atoms(sp.Trace):
         kept = {
-            w: c for w, c in trace_polynomial(trace).items() if not {s for s, _ in w} & matrices
+            word: c
+            for word, c in trace_polynomial(trace).items()
+            if all(letter.free_symbols.isdisjoint(matrices) for letter, _ in word)
         }
         silent[trace] = sp.Add(*(c * sp.Trace(product_of(w)) for w, c in kept.items()))
     return summand.xreplace(silent)

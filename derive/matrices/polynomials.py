@@ -16,8 +16,9 @@ import sympy as sp
 
 from ..errors import ProblemError
 
-Factor = tuple[sp.MatrixSymbol, bool]
-"""A symbol, and whether it is transposed."""
+Factor = tuple[sp.MatrixExpr, bool]
+"""A letter, and whether it is transposed. Letters are matrix symbols, and products of them entry by
+entry, which are left as they stand."""
 Word = tuple[Factor, ...]
 """A product of factors; the empty word is an identity matrix."""
 Polynomial = dict[Word, sp.Expr]
@@ -30,7 +31,8 @@ def matrix_polynomial(expression: sp.MatrixExpr) -> Polynomial:
     Raises
     ------
     ProblemError
-        If it holds anything but matrix symbols, sums, products, transposes and whole powers.
+        If it holds anything but matrix symbols, sums, products, products of entries, transposes
+        and whole powers.
     """
     return _collected(_words(expression))
 
@@ -119,6 +121,10 @@ def _occurrences(word: Word, variable: sp.MatrixSymbol) -> Iterator[tuple[bool, 
 
 def _words(expression: sp.MatrixExpr) -> Iterator[tuple[Word, sp.Expr]]:
     match expression:
+        case sp.HadamardProduct():
+            # sympy transposes the factors instead of the product.
+            turned = all(isinstance(factor, sp.Transpose) for factor in expression.args)
+            yield ((expression.T if turned else expression, turned),), sp.Integer(1)
         case sp.MatrixSymbol():
             yield ((expression, False),), sp.Integer(1)
         case sp.Identity():
@@ -138,7 +144,7 @@ def _words(expression: sp.MatrixExpr) -> Iterator[tuple[Word, sp.Expr]]:
         case _:
             raise ProblemError(
                 f"value: {expression} is no polynomial in matrix symbols; build it from "
-                "MatrixSymbol by sums, products, .T and whole powers, inside Trace"
+                "MatrixSymbol by sums, products, HadamardProduct, .T and whole powers, inside Trace"
             )
 
 
@@ -170,4 +176,4 @@ def _collected(terms: Iterable[tuple[Word, sp.Expr]]) -> Polynomial:
 
 
 def _order(word: Word) -> tuple[int, tuple[tuple[str, bool], ...]]:
-    return len(word), tuple((symbol.name, flag) for symbol, flag in word)
+    return len(word), tuple((str(letter), flag) for letter, flag in word)

@@ -101,6 +101,14 @@ class UpdateRule(WithoutCaches):
         """None: a rule is not stated in words of matrices."""
 
     @property
+    def samples(self) -> None:
+        """None: a rule is not a mean over samples."""
+
+    @property
+    def chart(self) -> None:
+        """None: a rule is stated without a chart."""
+
+    @property
     def state(self) -> tuple[sp.Symbol, ...]:
         """Weights, then memory."""
         return self.weights + self.memory

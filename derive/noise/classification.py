@@ -72,6 +72,11 @@ class Evidence:
 
     steps: tuple[Step, ...]
 
+    @property
+    def is_assumed(self) -> bool:
+        """Whether a verdict was assumed."""
+        return any(step.verdict.basis is Basis.ASSUMED for step in self.steps)
+
     def __str__(self) -> str:
         return "\n".join(f"{step.question}: {step.verdict}" for step in self.steps)
 

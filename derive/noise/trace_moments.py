@@ -11,6 +11,7 @@ from ..errors import NotCoveredError
 from ..manifold.traces import TraceManifold
 from ..matrices.objective import MatrixNoise, TraceObjective, in_words, residual_law
 from ..model.problem import NoisyGradientDescent
+from ..symbolic.effort import WRITTEN_OUT
 from ..symbolic.zero_tests import Verdict, proved
 from .classification import Classification, Evidence, Outcome, Step, classify
 from .moments import NoiseMoments, noise_moments
@@ -62,10 +63,33 @@ def trace_moments(problem: NoisyGradientDescent) -> TraceMoments:
     """
     objective = problem.traces
     assert objective is not None
-    noise = _matrix_noise(problem, objective)
+    return moments_of(_matrix_noise(problem, objective), objective)
+
+
+def moments_of(noise: MatrixNoise, objective: TraceObjective) -> TraceMoments:
+    """Reg and Σ of what the noise does on Γ."""
     reg = noise.constant + noise.slope * objective.mean_squared_gradient
     empty = partial(sp.ImmutableMatrix, 0, 0, [])
     return TraceMoments(reg, empty, noise=noise, objective=objective)
+
+
+def covered_form(problem: NoisyGradientDescent) -> NoisyGradientDescent:
+    """The problem as it stands, or in entries where its noise is not covered in words.
+
+    Raises
+    ------
+    NotCoveredError
+        If it is not covered in words, and has too many entries to be written out.
+    """
+    if problem.traces is None or problem.samples is None:
+        return problem
+    try:
+        trace_moments(problem)
+    except NotCoveredError:
+        if len(problem.samples) * problem.dimension > WRITTEN_OUT:
+            raise
+        return problem.written_out()
+    return problem
 
 
 def _matrix_noise(problem: NoisyGradientDescent, objective: TraceObjective) -> MatrixNoise:
@@ -91,8 +115,8 @@ def _matrix_noise(problem: NoisyGradientDescent, objective: TraceObjective) -> M
     raise NotCoveredError(
         "noisy_loss: with matrices for weights, noise is covered that each sample has for itself "
         "and that meets its residual alone, that is added as Trace(E.T*W), or that is added to "
-        "the weights, W + E, one noise matrix per weight; write others in entries, with "
-        "problem.written_out()"
+        "the weights, W + E, one noise matrix per weight; others are written in entries, where "
+        f"samples times entries are at most {WRITTEN_OUT}"
     )
 
 

@@ -104,8 +104,7 @@ def certify_limit(
     """
     if manifold.problem.samples is not None:
         raise NotCoveredError(
-            "certificate: not derived for a mean over samples; certify the limit of "
-            "problem.written_out()"
+            "certificate: not derived for a mean over samples; ask it of limit.written_out()"
         )
     maker = _Maker(manifold, moments, classification, questions.ranges)
     findings = [*map(maker.certified, classification.evidence.steps)]

@@ -49,6 +49,10 @@ BASIS_DEGREE = 16
 BASIS_TERMS = 40
 """Terms of them together up to which it is: with generic coefficients the basis is dense."""
 
+WRITTEN_OUT = 1000
+"""Samples times weights up to which a mean, or a model in matrices, is written out for a question
+that needs all its residuals at 50 digits: some seconds."""
+
 FACTORED = 400
 """Operations up to which factoring an expanded loss is tried, to read one square off it."""
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from derive import Limit, NotCoveredError
+from derive import Limit
 from derive.analysis.fluctuations import fluctuations_of
 
 from ..arguments import doubles
@@ -197,23 +197,22 @@ class CompiledLimit:
         first, second = (array.reshape(points.shape[:-1] + array.shape[1:]) for array in found)
         return first, second
 
-    def require_bursts(self) -> None:
-        """Refuse to compare thousands of short runs with a limit whose recursion is not compiled.
-
-        Raises
-        ------
-        NotCoveredError
-            With matrices for weights, where a path takes its steps in NumPy.
-        """
-        if self.limit.problem.traces is not None:
-            raise NotCoveredError(
-                "limit: with matrices for weights the recursion runs path by path, too slowly for "
-                "a test of thousands; validate the limit of problem.written_out(), in entries"
-            )
-
     def __reduce__(self) -> tuple[Any, ...]:
         # Compiled code does not travel between processes; the limit does.
         return CompiledLimit, (self.limit,)
+
+
+def in_entries(limit: Limit) -> Limit:
+    """The limit with matrices written out in entries; itself without any.
+
+    A recursion in matrices takes its steps in NumPy, too slowly for thousands of short runs.
+
+    Raises
+    ------
+    NotCoveredError
+        If there are too many entries.
+    """
+    return limit if limit.problem.traces is None else limit.written_out()
 
 
 @singledispatch
@@ -247,4 +246,4 @@ def compile_limit(limit: Limit) -> CompiledLimit:
             "limit.subs({...}) before compiling"
         )
     equation_numbers(limit)
-    return CompiledLimit(limit)
+    return CompiledLimit(limit if MatrixFreeModel.covers(limit) else in_entries(limit))

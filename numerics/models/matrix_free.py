@@ -23,7 +23,7 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
-from derive import Limit, NotCoveredError
+from derive import Limit
 from derive.noise.trace_moments import TraceMoments
 
 from ..codegen.matrices import MatrixFunctions
@@ -121,23 +121,18 @@ class MatrixFreeModel(LocalModel):
     limit : Limit
         A deterministic limit.
 
-    Raises
-    ------
-    NotCoveredError
-        If the limit has a diffusion.
     """
 
     limit: Limit
 
     def __post_init__(self) -> None:
-        if self._numbers["order"] or self._numbers["second_weight"]:
-            raise NotCoveredError("limit: this scale is not computed with matrices for weights")
-        if self.moments.noise.power == 0:
-            raise NotCoveredError(
-                "limit: a diffusion with matrices for weights is not computed; derive the limit of "
-                "problem.written_out(), in entries"
-            )
         _ = self.functions.shapes
+
+    @staticmethod
+    def covers(limit: Limit) -> bool:
+        """Whether the limit is of this kind; one with a diffusion is computed in entries."""
+        moments = limit.moments if limit.problem.traces is not None else None
+        return isinstance(moments, TraceMoments) and moments.noise.power > 0
 
     @property
     def moments(self) -> TraceMoments:

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from derive.errors import NotCoveredError
 from derive.model.optimized import rule_of
 from derive.model.problem import NoisyGradientDescent
+from derive.noise.trace_moments import covered_form
 from derive.symbols import ScaleSymbol, alpha, sigma
 
 from ..arguments import (
@@ -210,7 +211,7 @@ def compile_descent(problem: NoisyGradientDescent) -> CompiledDescent:
     if not isinstance(problem, NoisyGradientDescent):
         raise ArgumentError(f"problem: expected a NoisyGradientDescent, got {problem!r}")
     if problem.optimizer is None:
-        return CompiledDescent(problem)
+        return CompiledDescent(covered_form(problem))
     if problem.optimizer.innermost is not problem.optimizer:
         raise NotCoveredError(
             f"problem: {type(problem.optimizer).__name__} is made of other optimizers; its limit "

@@ -12,7 +12,7 @@ from derive import Limit, Outcome
 
 from ..arguments import check_counts, number, positive, starting_points
 from ..errors import ArgumentError
-from ..models.compiled_limit import compile_limit
+from ..models.compiled_limit import compile_limit, in_entries
 from ..simulation.descent import compile_descent, simulate_descent
 from .comparison import check_arrival, iterations_of
 
@@ -135,8 +135,8 @@ def plan(
         budget = number("budget", budget, positive, "a positive number of seconds")
     if paths is not None:
         check_counts(paths=(paths, 1))
+    limit = in_entries(limit)
     compiled = compile_limit(limit)
-    compiled.require_bursts()
     point = starting_points(start, limit.problem.weights, 1)[0]
     iterations = iterations_of(limit, alpha, sigma, time)
     end = compiled.flow_limit(point)

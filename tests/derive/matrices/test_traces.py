@@ -9,17 +9,20 @@ import sympy as sp
 from scipy.integrate import solve_ivp
 
 from derive import (
+    Bernoulli,
     Gaussian,
     Limit,
     Mean,
     NoisyGradientDescent,
     NotCoveredError,
+    Outcome,
     ProblemError,
     Rademacher,
     derive_limit,
 )
 from numerics import (
     Status,
+    compile_descent,
     compile_limit,
     simulate_descent,
     simulate_limit,
@@ -181,10 +184,6 @@ def test_limit_is_that_of_the_entries(name):
     if ours.classification.hessian_multiple is not None:
         gap = ours.classification.hessian_multiple - theirs.classification.hessian_multiple
         assert gap == 0
-    if name == "additive":
-        with pytest.raises(NotCoveredError, match="a diffusion"):
-            _ = compile_limit(ours).model
-        return
     start = np.random.default_rng(2).normal(size=ours.problem.dimension)
     for at_step in ((0,), (0.02,), (0.02, 0.5)):
         fast, oracle = (compile_limit(limit.at_step(*at_step)) for limit in (ours, theirs))
@@ -328,7 +327,37 @@ def test_limit_in_words():
     assert "Brownian motion" in str(limits("additive")[0])
 
 
+def test_dropconnect_of_entries_is_that_of_the_model_in_entries():
+    """Noise that no word holds is written out: U + U∘E against entries multiplied by hand."""
+    rng = np.random.default_rng(4)
+    data, u = rng.integers(-2, 3, (2, 2, 2)) / 2, np.array([[1.0, 0.5], [-0.5, 1.0]])
+    given = {A: data, y: np.einsum("iab,ab->i", data, u @ u.T)}
+    dropped = U + sp.HadamardProduct(U, E)
+    noisy = Mean((sp.Trace(A * dropped * dropped.T) - y) ** 2, given)
+    problem = NoisyGradientDescent(Mean((SENSING - y) ** 2, given), noisy, U, E, Bernoulli())
+    ours = derive_limit(problem)
+    weights = sp.symbols("U1_1 U1_2 U2_1 U2_2", real=True)
+    noise = sp.symbols("e1:5", real=True)
+
+    def loss(entries: Any) -> sp.Expr:
+        square = sp.Matrix(2, 2, entries)
+        values = [(sp.Matrix(a) * square * square.T).trace() for a in data]
+        return sum(sp.nsimplify(h - t) ** 2 for h, t in zip(values, given[y], strict=True)) / 2
+
+    multiplied = [w * (1 + e) for w, e in zip(weights, noise, strict=True)]
+    theirs = derive_limit(
+        NoisyGradientDescent(loss(weights), loss(multiplied), weights, noise, Bernoulli())
+    )
+    assert ours.outcome is theirs.outcome is Outcome.NON_DEGENERATE
+    assert sp.expand(ours.regularizer - theirs.regularizer) == 0
+    gap = ours.moments.covariance - theirs.moments.covariance
+    assert gap.applyfunc(sp.expand).is_zero_matrix
+    assert sp.expand(ours.regularizer - 2 * theirs.regularizer) != 0
+    assert compile_descent(problem).problem == problem.written_out()
+
+
 ONES = {A: np.ones((3, 2, 2)), y: np.ones(3)}
+MANY = {A: np.ones((300, 2, 2)), y: np.ones(300)}
 
 
 def stated(value: Any, weights: Any = U, data: Any = ONES) -> NoisyGradientDescent:
@@ -369,8 +398,8 @@ def stated(value: Any, weights: Any = U, data: Any = ONES) -> NoisyGradientDesce
         (
             lambda: derive_limit(
                 NoisyGradientDescent(
-                    Mean((SENSING - y) ** 2, ONES),
-                    Mean((SENSING - y) ** 2 + sp.Trace(E.T * U) ** 2, ONES),
+                    Mean((SENSING - y) ** 2, MANY),
+                    Mean((SENSING - y) ** 2 + sp.Trace(E.T * U) ** 2, MANY),
                     U,
                     E,
                 )
