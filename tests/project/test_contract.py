@@ -131,6 +131,7 @@ REFUSED: dict[tuple[str, str], str] = {
     ("crossover", "a mean with noise that all share"): "non-degenerate",
     **{(verb, kind): "update rule|gradient descent only" for verb in OF_REG for kind in RULES},
     **{("save and load", kind): "cannot be written" for kind in RULES},
+    **{("fluctuations", kind): "at a fixed step" for kind in RULES},
     **{
         (verb, kind): "no closed form|too long to read"
         for verb in ("to numpy", "to jax", "to c", "write_numpy")
