@@ -55,7 +55,7 @@ def rule_of(problem: NoisyGradientDescent) -> UpdateRule:
     law = problem.law
     if own:
         before = law.groups if isinstance(law, Independent) else ((problem.noise, law),)
-        law = Independent((*before, *own))
+        law = Independent((*(before if problem.noise else ()), *own))
     return UpdateRule(
         (*moved, *remembered),
         weights,
