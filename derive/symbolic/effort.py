@@ -26,6 +26,9 @@ terms."""
 TERMS = 15_000
 """Terms, multiplied out, up to which a polynomial is expanded to be divided or factored."""
 
+DIVISION = 100_000
+"""Terms that a division by the constraints may go through, some tenths of a second of it."""
+
 EXPANDED = 20_000
 """Terms up to which an expression is multiplied out to see that it is zero, the cheapest proof."""
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import sympy as sp
 from sympy.polys.polyerrors import PolynomialError
@@ -16,6 +17,7 @@ from .effort import (
     BASIS_DEGREE,
     BASIS_TERMS,
     DEGREE,
+    DIVISION,
     REDUCED,
     SHORTENED,
     SHORTENED_IN_ALL,
@@ -110,7 +112,7 @@ class Ideal:
         return dict.fromkeys(self.constraints, sp.Integer(0))
 
     def remainder(self, polynomial: sp.Expr) -> sp.Expr | None:
-        """Remainder of the division by the basis; None where there is nothing to divide by."""
+        """Remainder of the division by the basis; None where there is none, or it is too long."""
         if expanded_terms(polynomial) > TERMS or degree(polynomial) > DEGREE:
             return None
         polynomial = sp.expand(polynomial)
@@ -130,7 +132,8 @@ class Ideal:
             )
         except PolynomialError:
             return None
-        return dividend.rem([d for d in divisors if d]).as_expr()
+        rest = _divided(dividend, [d for d in divisors if d])
+        return None if rest is None else rest.as_expr()
 
     @cached_property
     def _unknowns(self) -> frozenset[sp.Expr]:
@@ -175,3 +178,27 @@ def _circle_relations(generators: Sequence[sp.Expr]) -> list[sp.Expr]:
     sines = {g.args[0] for g in generators if isinstance(g, sp.sin)}
     cosines = {g.args[0] for g in generators if isinstance(g, sp.cos)}
     return [sp.sin(a) ** 2 + sp.cos(a) ** 2 - 1 for a in sines & cosines]
+
+
+def _divided(dividend: Any, divisors: Sequence[Any]) -> Any:
+    """Remainder of polynomials of one ring, by leading terms; None beyond `DIVISION` of work.
+
+    In several unknowns a division may go on through far more terms than it begins with.
+    """
+    ring, work = dividend.ring, 0
+    leading = [(d.leading_expv(), d.LC, d) for d in divisors]
+    rest = ring.zero
+    while dividend:
+        work += len(dividend)
+        if work > DIVISION:
+            return None
+        monomial = dividend.leading_expv()
+        for other, coefficient, divisor in leading:
+            quotient = ring.monomial_div(monomial, other)
+            if quotient is not None:
+                factor = dividend[monomial] / coefficient
+                dividend = dividend - divisor.mul_term((quotient, factor))
+                break
+        else:
+            rest[monomial] = dividend.pop(monomial)
+    return rest

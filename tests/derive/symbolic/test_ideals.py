@@ -3,6 +3,7 @@
 import pytest
 import sympy as sp
 
+from derive.symbolic import ideals
 from derive.symbolic.ideals import Ideal
 
 x, y, z, t = sp.symbols("x y z t", real=True)
@@ -46,3 +47,16 @@ def test_what_is_made_shorter_is_the_same_on_the_circle(expression, short):
 def test_a_denominator_that_vanishes_on_the_circle_is_kept():
     expression = x / (x**2 + (y - 1) * (y + 1))
     assert not CIRCLE.shortest(expression).has(sp.zoo, sp.nan, sp.oo)
+
+
+def test_a_division_that_grows_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Within its bound it is sympy's own; beyond there is no remainder."""
+    circles = (x**2 + y**2 + x * z - 1, x * y - z**2 / 3)
+    ideal = Ideal(circles, (x, y, z))
+    dividend = sp.expand((x + 2 * y - z) ** 6)
+    found = ideal.remainder(dividend)
+    assert found is not None
+    basis = sp.groebner(circles, x, y, z, order="grevlex")
+    assert sp.expand(found - basis.reduce(dividend)[1]) == 0
+    monkeypatch.setattr(ideals, "DIVISION", 100)
+    assert ideal.remainder(dividend) is None
