@@ -1,21 +1,20 @@
 """Optimizers of a noise model: ``NoisyGradientDescent(..., optimizer=HeavyBall(0.9))``."""
 
+from .model.composites import Extragradient, LocalSteps, LookAhead, WeightAverage
 from .model.optimizers import (
     GradientDescent,
     HeavyBall,
-    LocalSteps,
-    LookAhead,
     Nesterov,
     Optimizer,
     Preconditioned,
     RandomCoordinates,
     SharpnessAware,
-    WeightAverage,
     ZerothOrder,
 )
 from .model.sharpness import NormalizedDescent, NormalizedSharpnessAware, RootDescent
 
 __all__ = [
+    "Extragradient",
     "GradientDescent",
     "HeavyBall",
     "LocalSteps",

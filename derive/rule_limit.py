@@ -20,7 +20,8 @@ from .errors import NotCoveredError, ProblemError
 from .export.program import closed_program, program_of
 from .limit import Limit, derive_limit
 from .manifold.manifold import Manifold
-from .model.optimized import rule_of
+from .model.optimized import BuiltRule, rule_of
+from .model.optimizers import GradientDescent
 from .model.problem import NoisyGradientDescent
 from .model.sharpness import CyclingOptimizer
 from .model.update_rule import UpdateRule
@@ -82,6 +83,11 @@ class RuleLimit(Limit):
         """Whether noise acts along Γ: at a step size also beside a drift of Theorem A."""
         moves = self.outcome is Outcome.NON_DEGENERATE and self.step != 0
         return moves or self.outcome is Outcome.DIFFUSIVE
+
+    @property
+    def built(self) -> BuiltRule:
+        """The recursion: the rule, and what is built of its steps."""
+        return BuiltRule(self.problem, self.motion.optimizer or GradientDescent())
 
     @property
     def at_points(self) -> RuleField:

@@ -2,16 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import sympy as sp
 
 from ..errors import NotCoveredError
-from ..laws.independent import Independent
+from ..laws.independent import Independent, groups_of
 from ..symbolic.calculus import Substitution
-from .optimizers import Draw, GradientDescent, Vector
+from .assembly import Assembly
+from .optimizers import Draw, GradientDescent, Optimizer, Vector
 from .problem import NoisyGradientDescent
 from .update_rule import UpdateRule
+
+
+@dataclass(frozen=True)
+class BuiltRule:
+    """An update rule whose steps another optimizer puts together.
+
+    Attributes
+    ----------
+    rule : UpdateRule
+        Of the innermost optimizer.
+    optimizer : Optimizer
+        What is built of its steps.
+    """
+
+    rule: UpdateRule
+    optimizer: Optimizer
+
+    @cached_property
+    def assembly(self) -> Assembly:
+        """Its recursion."""
+        return self.assembled(self.rule.update)
+
+    def assembled(self, update: Sequence[sp.Expr]) -> Assembly:
+        """Its recursion, where the inner steps are those of another map of the same state."""
+        rule = self.rule
+        at_rest = (*rule.weights, *(rule.rest or ()))
+        innermost = Assembly(
+            rule.weights,
+            rule.weights,
+            rule.state,
+            dict(zip(rule.state, at_rest, strict=True)),
+            groups_of(rule.law, rule.noise) if rule.noise else (),
+            dict(zip(rule.state, update, strict=True)),
+        )
+        return self.optimizer.assembled(innermost)
 
 
 def rule_of(problem: NoisyGradientDescent) -> UpdateRule:

@@ -1,7 +1,7 @@
 """Optimizers: how a stochastic gradient becomes a step, each stated once and for every noise model.
 
 A simple optimizer is an update of weights and memory by gradients; those that are built from others
-(`LookAhead`, `LocalSteps`) act on the jet of one step of the inner one, and are never written out.
+are in `composites`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from itertools import combinations
 from math import comb
 from typing import Any, ClassVar, Self
 
-import mpmath
 import sympy as sp
 
 from ..errors import ProblemError
@@ -21,9 +20,9 @@ from ..laws.choice import Choice
 from ..laws.law import Law
 from ..laws.shrinking import Gaussian, Rademacher
 from ..reading import read_expression, read_matrix
-from ..symbolic.matrices import blocks, identity
 from ..symbols import alpha, sigma
-from ..theory.map_jets import MapJet, linear_jet, sequence
+from ..theory.map_jets import MapJet
+from .assembly import Assembly
 
 Vector = Sequence[sp.Expr]
 Gradient = Callable[[Vector], list[sp.Expr]]
@@ -56,6 +55,10 @@ class Optimizer(ABC):
     def turned(self, jet: MapJet) -> MapJet:
         """The jet of a step, from that of a step of the innermost optimizer."""
         return jet
+
+    def assembled(self, steps: Assembly) -> Assembly:
+        """The recursion, from that of the innermost optimizer."""
+        return steps
 
     def subs(self, values: Mapping[sp.Symbol, Any]) -> Self:
         """Bind symbolic settings."""
@@ -248,126 +251,6 @@ class ZerothOrder(Optimizer):
         return _moved(weights, [e * rise for e in draw.own]), ()
 
 
-@dataclass(frozen=True)
-class LookAhead(Optimizer):
-    """Several steps of another optimizer, of which the weights keep a part: w + c (w_k − w).
-
-    Parameters
-    ----------
-    steps : int
-        Inner steps k; one step of the slow time counts them as one.
-    weight : number or Expr
-        c in (0, 1].
-    inner : Optimizer
-        What makes the inner steps; its memory is kept as it is.
-    """
-
-    steps: int
-    weight: sp.Expr
-    inner: Optimizer = GradientDescent()
-
-    def __post_init__(self) -> None:
-        _positive_count("steps", self.steps)
-        weight = read_expression("weight", self.weight)
-        if not weight.is_positive or (weight - 1).is_positive:
-            raise ProblemError(f"weight: expected c with 0 < c ≤ 1, got {self.weight!r}")
-        object.__setattr__(self, "weight", weight)
-
-    def update(self, weights: Vector, memory: Vector, draw: Draw) -> tuple[Vector, Vector]:
-        """Of the inner optimizer."""
-        return self.inner.update(weights, memory, draw)
-
-    @property
-    def innermost(self) -> Optimizer:
-        """That of the inner optimizer."""
-        return self.inner.innermost
-
-    def turned(self, jet: MapJet) -> MapJet:
-        """(z, z) ↦ (T^k z, z) ↦ C T^k z + (I − C) z."""
-        many = self.inner.turned(jet).repeated(self.steps)
-        size = jet.mean.rows
-        n = size // (1 + self.innermost.copies)
-        eye = identity(jet.mean, size)
-        part, kept = eye.copy(), mpmath.mpmathify(sp.N(self.weight, mpmath.mp.dps + 5))
-        for i in range(n):
-            part[i, i] = kept
-        both = linear_jet(blocks(eye, [[eye], [eye]]))
-        return sequence(both, many.beside(size), linear_jet(blocks(eye, [[part, eye - part]])))
-
-
-@dataclass(frozen=True)
-class LocalSteps(Optimizer):
-    """Several steps on each of several workers, with noise of their own, then the mean of all.
-
-    Parameters
-    ----------
-    steps : int
-        Local steps n; one step of the slow time counts them as one.
-    workers : int
-        Workers p.
-    inner : Optimizer
-        What makes the local steps; its memory is averaged too.
-    """
-
-    steps: int
-    workers: int = 1
-    inner: Optimizer = GradientDescent()
-
-    def __post_init__(self) -> None:
-        _positive_count("steps", self.steps)
-        _positive_count("workers", self.workers)
-
-    def update(self, weights: Vector, memory: Vector, draw: Draw) -> tuple[Vector, Vector]:
-        """Of the inner optimizer."""
-        return self.inner.update(weights, memory, draw)
-
-    @property
-    def innermost(self) -> Optimizer:
-        """That of the inner optimizer."""
-        return self.inner.innermost
-
-    def turned(self, jet: MapJet) -> MapJet:
-        """The mean of copies of T^n."""
-        return self.inner.turned(jet).repeated(self.steps).mean_of_copies(self.workers)
-
-
-@dataclass(frozen=True)
-class WeightAverage(Optimizer):
-    """An average of the weights beside an optimizer, w̄' = w̄ + κ(w' − w̄), at fixed κ.
-
-    The average moves along Γ as the weights do: its limit is that of the inner optimizer.
-
-    Parameters
-    ----------
-    rate : number or Expr
-        κ in (0, 1].
-    inner : Optimizer
-        What moves the weights.
-    """
-
-    rate: sp.Expr
-    inner: Optimizer = GradientDescent()
-
-    def __post_init__(self) -> None:
-        rate = read_expression("rate", self.rate)
-        if not rate.is_positive or (rate - 1).is_positive:
-            raise ProblemError(f"rate: expected κ with 0 < κ ≤ 1, got {self.rate!r}")
-        object.__setattr__(self, "rate", rate)
-
-    def update(self, weights: Vector, memory: Vector, draw: Draw) -> tuple[Vector, Vector]:
-        """Of the inner optimizer."""
-        return self.inner.update(weights, memory, draw)
-
-    @property
-    def innermost(self) -> Optimizer:
-        """That of the inner optimizer."""
-        return self.inner.innermost
-
-    def turned(self, jet: MapJet) -> MapJet:
-        """That of the inner optimizer."""
-        return self.inner.turned(jet)
-
-
 def _moved(weights: Vector, direction: Iterable[sp.Expr]) -> list[sp.Expr]:
     return [w - alpha * d for w, d in zip(weights, direction, strict=True)]
 
@@ -385,8 +268,3 @@ def _fraction(name: str, given: Any) -> sp.Expr:
     if value.is_negative or (value - 1).is_nonnegative or value.is_real is False:
         raise ProblemError(f"{name}: expected a number in [0, 1), got {given!r}")
     return value
-
-
-def _positive_count(name: str, given: Any) -> None:
-    if not isinstance(given, int) or isinstance(given, bool) or given < 1:
-        raise ProblemError(f"{name}: expected a positive integer, got {given!r}")

@@ -1,4 +1,7 @@
-"""Linear systems and eigenvalues of small matrices of expressions (sympy) or numbers (mpmath)."""
+"""Linear systems and eigenvalues of small matrices.
+
+Of expressions (sympy), of numbers (mpmath), or of floats at many points at once (`Stack`).
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,10 @@ import mpmath
 import sympy as sp
 from sympy.polys.matrices import DomainMatrix
 
+from .stacks import Stack
+
 Matrix = Any
-"""A `sympy.Matrix` or an `mpmath.matrix`."""
+"""A `sympy.Matrix`, an `mpmath.matrix` or a `Stack`."""
 
 Operator = Callable[[Matrix], Matrix]
 """A linear map of matrices."""
@@ -53,6 +58,8 @@ def solve(matrix: Matrix, right: Matrix) -> Matrix:
     """
     if isinstance(matrix, sp.MatrixBase):
         return _solve_expressions(matrix, right)
+    if isinstance(matrix, Stack):
+        return matrix.solved(right)
     rows = [
         [*(matrix[i, j] for j in range(matrix.cols)), *(right[i, j] for j in range(right.cols))]
         for i in range(matrix.rows)

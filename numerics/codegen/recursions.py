@@ -79,6 +79,38 @@ class Recursion:
         return load_generated(self.name, content, lambda: self.source(watched)).advance
 
 
+@dataclass(frozen=True)
+class JoinedRecursion(Recursion):
+    """Steps with something more that happens after some of them.
+
+    Attributes
+    ----------
+    joins : tuple of (first, every, expressions)
+        After step `first`, counted from one, and each `every` steps later: next state.
+    """
+
+    joins: tuple[tuple[int, int, Sequence[Any]], ...]
+
+    def statements(self, names: Names, watched: bool) -> list[str]:
+        """Code of one step of a block, and of what follows it."""
+        lines = super().statements(names, watched)
+        state, _, constants = names
+        rows = [f"W[{i}, b]" for i in range(len(state))]
+        for first, every, update in self.joins:
+            lines += [
+                f"if (k + 1) % {every} == {first % every}:",
+                f"    for b in range({LANES}):",
+                *(f"        {name} = {row}" for name, row in zip(state, rows, strict=True)),
+                *(
+                    f"        {line}"
+                    for line in assignments(
+                        (*self.state, *self.constants), (*state, *constants), update, rows
+                    )
+                ),
+            ]
+        return lines
+
+
 def _function(recursion: Recursion, watched: bool) -> list[str]:
     own = {*recursion.reserved, *re.findall(r"\w+", "\n".join(_loop(recursion, [], [])))}
     state = readable_names(recursion.state, "w", own)

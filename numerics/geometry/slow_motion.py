@@ -13,6 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from derive.model.optimizers import Optimizer
+from derive.symbolic.stacks import Stack
+from derive.theory import limit_map as theorem
+from derive.theory.map_jets import MapJet
+
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
@@ -154,6 +159,18 @@ class SlowMotion:
         """S + E[DT₀ R Y Rᵀ DT₀ᵀ], shape (P, D, D)."""
         return self.noise + self.first.square(self.lift @ self.fluctuation @ _transposed(self.lift))
 
+    @property
+    def jet(self) -> MapJet:
+        """The jet of the map at all points."""
+        return MapJet(
+            Stack(self.first.mean),
+            lambda x: Stack(self.first.square(x.values)),
+            lambda x: Stack(self._second(x.values)[..., None]),
+            Stack(self.bias[..., None]),
+            Stack(self.noise),
+            self.first.matrices.shape[1] > 1,
+        )
+
     def _second(self, x: Array) -> Array:
         """E D²T₀[X], shape (P, D)."""
         k, i, j = self.bend.T
@@ -162,6 +179,47 @@ class SlowMotion:
         for entry, row in enumerate(k):
             out[:, row] += terms[:, entry]
         return out
+
+
+@dataclass(frozen=True)
+class TurnedMotion:
+    """The limit of an optimizer that is built of steps of a random map, at points of 𝓜.
+
+    Attributes
+    ----------
+    step : SlowMotion
+        The map.
+    optimizer : Optimizer
+        What makes the jet of a whole step of that of the map.
+    """
+
+    step: SlowMotion
+    optimizer: Optimizer
+
+    @property
+    def noise(self) -> Array:
+        """S of a whole step, shape (P, D, D)."""
+        return self._whole.jet.noise.values
+
+    @property
+    def projector(self) -> Array:
+        """P, shape (P, D, D)."""
+        return self._whole.projector.values
+
+    @property
+    def spread(self) -> Array:
+        """Θ, shape (P, D, D)."""
+        return self._whole.spread.values
+
+    @property
+    def drift(self) -> Array:
+        """The Itô drift, shape (P, D)."""
+        return self._whole.drift.values[..., 0]
+
+    @cached_property
+    def _whole(self) -> theorem.SlowMotion:
+        jet = self.optimizer.turned(self.step.jet)
+        return theorem.SlowMotion(jet, Stack(self.step.normals))
 
 
 def _transposed(matrices: NDArray[Any]) -> Array:

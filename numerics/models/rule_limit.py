@@ -16,19 +16,14 @@ from derive.symbols import alpha as ALPHA
 
 from ..codegen.functions import CompiledFunction, compile_function
 from ..errors import ArgumentError
-from ..geometry.slow_motion import Indices, Mixture, SlowMotion
+from ..geometry.slow_motion import Indices, Mixture, SlowMotion, TurnedMotion
 from ..geometry.small_matrices import Array
 from .compiled_limit import CompiledLimit, compile_limit
 from .local_model import CHUNK_BYTES
+from .noiseless_rule import NoiselessRule
 
 LARGEST_STEP = 0.02
 """Step size, in units of 1/λ_max, from which the limit α → 0 is extrapolated."""
-
-LONGEST = 10**6
-"""Steps after which a rule that has not come to rest is given up."""
-
-SETTLED = 1e-15
-"""Relative change in a step at which a rule has come to rest."""
 
 ROUND_OFF = 1e-8
 """Part of the noise below which what is left of it along Γ counts as nothing."""
@@ -98,18 +93,9 @@ class CompiledRuleLimit(CompiledLimit):
         does not end on Γ.
         """
         points = self._points(w)
-        flat = points.reshape(-1, self.dimension)
         step = float(self.limit.equation.step) or self._largest_step
-        state = self._rested(flat)
-        for _ in range(LONGEST):
-            moved = self._mean_map(np.column_stack([state, np.full(len(state), step)]))
-            still = np.abs(moved - state).max(axis=1) <= SETTLED * (1 + np.abs(state).max(axis=1))
-            state = moved
-            if (still | ~np.isfinite(moved).all(axis=1)).all():
-                break
-        else:
-            state[~still] = np.nan
-        return self.retract(state[:, : self.dimension]).reshape(points.shape)
+        ends = self._noiseless.end(points.reshape(-1, self.dimension), step)
+        return self.retract(ends).reshape(points.shape)
 
     def descent_limit(
         self, w: ArrayLike, alpha: float, momentum: float = 0.0, velocity: ArrayLike | None = None
@@ -151,24 +137,16 @@ class CompiledRuleLimit(CompiledLimit):
         return compile_function((*self.limit.problem.weights, ALPHA), scalars, "rule")
 
     @cached_property
-    def _mean_map(self) -> CompiledFunction:
-        """E T₀ of points (z, α)."""
-        e = self.limit.motion.expansion
-        return compile_function((*e.rule.state, ALPHA), e.mean_map, "mean_map")
-
-    def _rested(self, points: Array) -> Array:
-        """Points with the memory at rest, shape (P, D)."""
-        rule = self.limit.problem
-        if not rule.memory:
-            return points
-        return np.hstack([points, compile_function(rule.weights, rule.rest or (), "rest")(points)])
+    def _noiseless(self) -> NoiselessRule:
+        motion = self.limit.motion
+        return NoiselessRule(self.limit.built.assembled(motion.expansion.mean_map))
 
     @cached_property
     def _bend(self) -> Indices:
         entries = [entry[:3] for entry in self.limit.motion.expansion.bend]
         return np.array(entries, dtype=np.int64).reshape(-1, 3)
 
-    def _motion(self, points: Array, step: float) -> SlowMotion:
+    def _motion(self, points: Array, step: float) -> SlowMotion | TurnedMotion:
         """The theorem at points of Γ, shape (P, N), and a step size."""
         e = self.limit.motion.expansion
         inputs = np.column_stack([points, np.full(len(points), step)])
@@ -186,7 +164,9 @@ class CompiledRuleLimit(CompiledLimit):
         normals[:, : rows.shape[1], :n] = rows
         normals[:, rows.shape[1] :, :n] = -rest
         normals[:, rows.shape[1] :, n:] = np.eye(memory)
-        return SlowMotion(first, self._bend, bends, bias, noise, normals)
+        motion = SlowMotion(first, self._bend, bends, bias, noise, normals)
+        optimizer = self.limit.motion.optimizer
+        return motion if optimizer is None else TurnedMotion(motion, optimizer)
 
     def _at(self, w: ArrayLike, part: Any, *, scaled: bool = True) -> Array:
         """A part of the theorem in slow time, at a step size or extrapolated to none."""
@@ -245,11 +225,6 @@ def _(limit: RuleLimit) -> CompiledRuleLimit:
         raise ArgumentError(
             f"limit: {parameters} still stands for any value; bind it with "
             "limit.subs({...}) before compiling"
-        )
-    if limit.motion.optimizer is not None:
-        raise ArgumentError(
-            f"limit: {limit.motion.optimizer!r} is built of steps of others, which is not "
-            "compiled; limit.at_points has its drift and spread at points of Γ"
         )
     if not limit.equation.step.is_number:
         raise ArgumentError(

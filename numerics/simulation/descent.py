@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from derive.errors import NotCoveredError
-from derive.model.optimized import rule_of
+from derive.model.optimized import BuiltRule, rule_of
 from derive.model.problem import NoisyGradientDescent
 from derive.noise.trace_moments import covered_form
 from derive.symbols import ScaleSymbol, alpha, sigma
@@ -75,6 +74,11 @@ class CompiledDescent:
                 "before simulating"
             )
         _ = self.sampler
+
+    @property
+    def period(self) -> int:
+        """Steps of the recursion that count as one."""
+        return 1
 
     @cached_property
     def matrices(self) -> MatrixRecursion | None:
@@ -212,12 +216,7 @@ def compile_descent(problem: NoisyGradientDescent) -> CompiledDescent:
         raise ArgumentError(f"problem: expected a NoisyGradientDescent, got {problem!r}")
     if problem.optimizer is None:
         return CompiledDescent(covered_form(problem))
-    if problem.optimizer.innermost is not problem.optimizer:
-        raise NotCoveredError(
-            f"problem: {type(problem.optimizer).__name__} is made of other optimizers; its limit "
-            "is derived, its recursion is not simulated"
-        )
-    return compile_descent(rule_of(problem))  # type: ignore[arg-type]
+    return compile_descent(BuiltRule(rule_of(problem), problem.optimizer))  # type: ignore[arg-type]
 
 
 @singledispatch
@@ -375,8 +374,8 @@ def run_descent(
         recursion=compiled.heavy_ball if momentum else compiled.recursion,
         constants=(*scales, momentum) if momentum else scales,
         sigma=float(settings.sigma),
-        times=times,
-        steps=settings.steps,
+        times=times * compiled.period,
+        steps=settings.steps * compiled.period,
         seed=settings.seed,
         first_path=first_path,
         neighbourhood=settings.neighbourhood,
@@ -384,6 +383,7 @@ def run_descent(
         progress=progress,
     )
     weights, status, stopped = run(compiled.state(points, momentum))
+    stopped //= compiled.period
     return Paths(times.astype(np.float64), weights, "iterations", status.astype(object), stopped)
 
 

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from derive import RuleLimit
+
 from ..models.compiled_limit import CompiledLimit
 from ..simulation.descent import CompiledDescent, compile_descent, simulate_descent
 from ..simulation.paths import Paths
@@ -90,7 +92,9 @@ class Experiment:
     @cached_property
     def descent(self) -> CompiledDescent:
         """The recursion."""
-        return compile_descent(self.compiled.limit.problem)
+        limit = self.compiled.limit
+        stated: Any = limit.built if isinstance(limit, RuleLimit) else limit.problem
+        return compile_descent(stated)
 
     @property
     def momentum(self) -> float:

@@ -15,6 +15,7 @@ from derive import (
     NoisyGradientDescent,
     Outcome,
     ProblemError,
+    UpdateRule,
     alpha,
     derive_limit,
     sigma,
@@ -22,6 +23,7 @@ from derive import (
 from derive.analysis.agreement import pointwise
 from derive.model.optimized import rule_of
 from derive.optimizers import (
+    Extragradient,
     GradientDescent,
     HeavyBall,
     LocalSteps,
@@ -173,12 +175,36 @@ def test_look_ahead_keeps_a_part_of_the_step():
     assert per_step(half, 0.1)[0] == pytest.approx(per_step(expected, 0.1)[0], abs=1e-14)
 
 
+def test_extragradient_is_that_rule_written_out():
+    """w − α∇L̂(w − α∇L̂(w, η), η'), without jets of jets."""
+    noisy = MECHANISMS["parameter noise"].noisy_loss
+    limit = derive_limit(ring(noisy, optimizer=Extragradient())).at_step(STEP)
+    fresh = dict(zip(E, sp.symbols("xi1 xi2", real=True), strict=True))
+    slope = [noisy.diff(w) for w in W]
+    ahead = {w: w - alpha * g for w, g in zip(W, slope, strict=True)}
+    again = [g.xreplace(fresh).xreplace(ahead) for g in slope]
+    rule = UpdateRule(
+        [w - alpha * g for w, g in zip(W, again, strict=True)],
+        W,
+        (*E, *fresh.values()),
+        loss=UNEVEN,
+        near=(0.6, 0.8),
+    )
+    for given, true in zip(
+        per_step(limit, 0.1), per_step(derive_limit(rule).at_step(STEP), 0.1), strict=True
+    ):
+        assert given == pytest.approx(true, abs=1e-13)
+    plain = derive_limit(rule_of(ring(noisy))).at_step(STEP)
+    assert np.abs(per_step(plain, 0.1)[0] - per_step(limit, 0.1)[0]).max() > 1e-4
+
+
 # Statement ---------------------------------------------------------------------------------------
 
 REFUSED = {
     "beta of one": (lambda: HeavyBall(1), r"beta: expected a number in \[0, 1\)"),
     "negative radius": (lambda: SharpnessAware(-1), "rho: expected"),
     "no steps": (lambda: LookAhead(0, 1), "steps: expected a positive integer"),
+    "no gradient elsewhere": (lambda: Extragradient(HeavyBall(0)), "without memory"),
     "weight above one": (lambda: LookAhead(2, 2), "weight: expected"),
     "no optimizer": (
         lambda: replace(MECHANISMS["radial"], optimizer=0.9),

@@ -1,5 +1,6 @@
 """Update rules: the recursion as it is, its limit as fast functions, one against the other."""
 
+import mpmath
 import numpy as np
 import pytest
 import sympy as sp
@@ -14,8 +15,18 @@ from derive import (
     alpha,
     derive_limit,
 )
-from derive.optimizers import HeavyBall, LookAhead
+from derive.analysis.agreement import pointwise
+from derive.optimizers import (
+    Extragradient,
+    HeavyBall,
+    LocalSteps,
+    LookAhead,
+    Nesterov,
+    Optimizer,
+    WeightAverage,
+)
 from numerics import Status, compile_descent, compile_limit, simulate_descent, simulate_limit
+from tests.derive.rules.test_update_rules import each
 
 w1, w2, m1, m2, e, q1, q2 = sp.symbols("w1 w2 m1 m2 e q1 q2", real=True)
 WEIGHTS = (w1, w2)
@@ -178,9 +189,105 @@ def test_an_optimizer_of_a_noise_model_is_run(point) -> None:
     np.testing.assert_allclose(weights, momentum, atol=1e-12)
 
 
-def test_optimizers_made_of_others_are_not_run(point) -> None:
-    problem = NoisyGradientDescent(
-        LOSS, NOISY, WEIGHTS, (e,), optimizer=LookAhead(2, sp.Rational(1, 2), HeavyBall(BETA))
-    )
-    with pytest.raises(NotCoveredError, match="LookAhead is made of other optimizers"):
-        compile_descent(problem)
+# Optimizers that are built of others --------------------------------------------------------------
+
+HALF = sp.Rational(1, 2)
+BUILT = {
+    "look-ahead": LookAhead(2, HALF, HeavyBall(BETA)),
+    "local steps": LocalSteps(3, 2),
+    "extragradient": Extragradient(),
+    "an average of local steps": WeightAverage(HALF, LocalSteps(2, 2, Nesterov(BETA))),
+    "local look-ahead": LocalSteps(2, 2, LookAhead(2, HALF)),
+}
+
+
+def built(optimizer: Optimizer) -> NoisyGradientDescent:
+    return NoisyGradientDescent(LOSS, NOISY, WEIGHTS, (e,), optimizer=optimizer)
+
+
+@pytest.mark.parametrize("optimizer", each(BUILT))
+def test_compiled_theorem_of_built_optimizers_is_that_of_fifty_digits(optimizer, point) -> None:
+    """Stacks of floats go through the same formulas."""
+    limit = derive_limit(built(optimizer)).at_step(TENTH)
+    fast = compile_limit(limit)
+    points = np.array([point, [0.8, -0.6]])
+    with mpmath.workdps(30):
+        probe = limit.manifold.probe
+        for w, drift, spread in zip(
+            points, fast.drift(points), fast.covariance(points), strict=True
+        ):
+            g = probe.geometry(probe.system.polish(tuple(map(mpmath.mpf, map(float, w)))))
+            for given, true in (
+                (drift, pointwise(limit).drift(g)),
+                (spread, pointwise(limit).spread(g)),
+            ):
+                expected = np.array(true.tolist(), float).reshape(given.shape)
+                np.testing.assert_allclose(given, expected, atol=1e-12 * (1 + abs(expected).max()))
+
+
+def by_hand(optimizer: Optimizer, noise: np.ndarray, start: np.ndarray) -> np.ndarray:
+    """Whole steps of an optimizer without memory from the noise of its inner ones."""
+    slope = sp.lambdify([w1, w2, e], SLOPE)
+
+    def inner(w: np.ndarray, eta: float) -> np.ndarray:
+        return w - STEP * np.array(slope(*w, eta))
+
+    w = start
+    match optimizer:
+        case LookAhead(steps=k):
+            for block in noise.reshape(-1, k):
+                moved = w
+                for eta in block:
+                    moved = inner(moved, eta)
+                w = w + float(optimizer.weight) * (moved - w)
+        case LocalSteps(steps=k, workers=p):
+            for block in noise.reshape(-1, k, p):
+                workers = [w] * p
+                for etas in block:
+                    workers = [inner(v, eta) for v, eta in zip(workers, etas, strict=True)]
+                w = np.mean(workers, axis=0)
+        case Extragradient():
+            for first, second in noise.reshape(-1, 2):
+                ahead = inner(w, first)
+                w = w + inner(ahead, second) - ahead
+        case WeightAverage():
+            average = w
+            for eta in noise:
+                w = inner(w, eta)
+                average = average + float(optimizer.rate) * (w - average)
+            w = average
+    return w
+
+
+SIMPLE = {
+    "look-ahead": LookAhead(3, HALF),
+    "local steps": LocalSteps(3, 2),
+    "extragradient": Extragradient(),
+    "an average": WeightAverage(HALF),
+}
+
+
+@pytest.mark.parametrize("optimizer", each(SIMPLE))
+def test_built_optimizers_are_run_step_by_step(optimizer, point) -> None:
+    """The same iterates as a loop over the draws of the same streams."""
+    compiled, steps, sigma = compile_descent(built(optimizer)), 4, 0.3
+    ends = simulate_descent(
+        compiled, point, alpha=STEP, sigma=sigma, steps=steps, paths=2, seed=7, record=2
+    ).weights[:, -1]
+    draws = compiled.sampler.reference(sigma, 2, 7, 0)
+    noise = np.array([next(draws) for _ in range(steps * compiled.period)])
+    for path in range(2):
+        expected = by_hand(optimizer, noise[:, path].ravel(), point)
+        np.testing.assert_allclose(ends[path], expected, atol=1e-13)
+
+
+@pytest.mark.slow
+def test_built_optimizers_end_where_they_lead(point) -> None:
+    problem, start = built(BUILT["look-ahead"]), (0.3, 1.2)
+    limit = compile_limit(derive_limit(problem).at_step(TENTH))
+    end = simulate_descent(
+        problem, start, alpha=STEP, sigma=0.0, steps=2000, paths=1, seed=0, record=2
+    ).weights[0, -1]
+    np.testing.assert_allclose(limit.beginnings(start), end, atol=1e-10)
+    inner = compile_limit(derive_limit(built(HeavyBall(BETA))).at_step(TENTH))
+    assert np.abs(inner.beginnings(start) - end).max() > 1e-3
