@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, singledispatch
 from os import PathLike
@@ -11,7 +11,9 @@ from typing import Any
 import sympy as sp
 
 from .analysis.agreement import compare
+from .analysis.end_states import end_states
 from .analysis.fluctuations import fluctuations_of
+from .display.end_states import EndStates
 from .display.explanation import Explanation, explain
 from .display.fluctuations import Fluctuations
 from .display.jump_process import jump_statements
@@ -95,6 +97,29 @@ class Limit(LimitingEquation):
             True, or false with a witness point of Γ.
         """
         return compare(self, drift, diffusion)
+
+    def end_states(self, starts: Iterable[Sequence[Any]] | None = None) -> EndStates:
+        """Where the slow flow of a deterministic limit ends: equilibria, stable or repelling.
+
+        Parameters
+        ----------
+        starts : sequences of N numbers, optional
+            Where to look from, near Γ; the points of Γ found in the derivation if not given.
+
+        Returns
+        -------
+        EndStates
+            The equilibria that were found, with their rates per unit of slow time, and the
+            conserved quantities of degree one and two.
+
+        Raises
+        ------
+        DeriveError
+            If the limit has diffusion, is at rest everywhere, or has free parameters.
+        NotCoveredError
+            For means over samples.
+        """
+        return EndStates(**vars(end_states(self, starts)))
 
     def fluctuations(self) -> Fluctuations:
         """How the iterates fluctuate across Γ around the slow motion, at the limit's step size.

@@ -44,14 +44,23 @@ class Equilibrium:
     eigenvalues: tuple[Any, ...]
 
     @property
+    def rate(self) -> Any:
+        """Largest real part of the eigenvalues, per unit of slow time: below 0 where stable."""
+        return mpmath.re(self.eigenvalues[-1])
+
+    @property
+    def kind(self) -> str:
+        """One of "stable", "repelling" (in some direction), "undecided"."""
+        return {True: "stable", False: "repelling", None: "undecided"}[self.stable]
+
+    @property
     def stable(self) -> bool | None:
         """Whether nearby points of Γ flow to it; None where the linearisation does not say.
 
         An eigenvalue zero belongs to a bifurcation, or to a set of equilibria of positive
         dimension, along which a slower scale may act.
         """
-        largest = mpmath.re(self.eigenvalues[-1])
-        return None if abs(largest) < FLAT else bool(largest < 0)
+        return None if abs(self.rate) < FLAT else bool(self.rate < 0)
 
 
 def equilibria(

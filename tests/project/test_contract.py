@@ -101,6 +101,7 @@ VERBS: dict[str, Callable[[Limit, list[float], Path], Any]] = {
     "subs": lambda limit, *_: limit.subs({}),
     "terms of the phases": lambda limit, *_: terms(limit),
     "equilibria": lambda limit, *_: equilibria(limit),
+    "end_states": lambda limit, start, _: str(limit.end_states([start])),
     "fluctuations": lambda limit, *_: str(limit.fluctuations()),
     "invariant_density": lambda limit, *_: invariant_density(limit),
     "exceptional_values": lambda limit, *_: exceptional_values(limit),
