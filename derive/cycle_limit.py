@@ -91,6 +91,11 @@ class CycleLimit(Limit):
         """−P∇Reg on Γ, shape (N, 1), in slow time; None where it is too long to read."""
         return closed_drift(self.cycles, self.equation)
 
+    @property
+    def has_diffusion(self) -> bool:
+        """Never: what remains of the noise is the cycle."""
+        return False
+
     @cached_property
     def diffusion(self) -> sp.Matrix:
         """Zero, shape (N, 1)."""
