@@ -39,6 +39,7 @@ def end_states(
     limit: LimitingEquation, starts: Iterable[Sequence[Any]] | None = None
 ) -> FinalStates:
     """Equilibria and conserved quantities of a deterministic limit."""
+    limit = limit.written_out()
     order = {True: 0, None: 1, False: 2}
     found = sorted(equilibria(limit, starts), key=lambda e: (order[e.stable], -e.rate))
     return FinalStates(limit, tuple(found), conserved_quantities(limit))

@@ -82,8 +82,9 @@ class CompiledLimit:
 
     def across(self, w: ArrayLike) -> tuple[Array, Array]:
         """Eigenvectors of H as rows (..., K, N), and `fluctuations` in their basis (..., K, K)."""
+        found = self._pair(self.model.fluctuations, w)  # refuses means, which are long to write out
         fluctuations_of(self.limit)
-        return self._pair(self.model.fluctuations, w)
+        return found
 
     def flattest(self, w: ArrayLike) -> tuple[Array, Array]:
         """Smallest non-zero eigenvalue of H, shape (...), and its unit eigenvector (..., N)."""
