@@ -1,6 +1,7 @@
 """Optimizers of a noise model: ``NoisyGradientDescent(..., optimizer=HeavyBall(0.9))``."""
 
 from .model.composites import Extragradient, LocalSteps, LookAhead, WeightAverage
+from .model.local_rounds import LocalRounds
 from .model.optimizers import (
     GradientDescent,
     HeavyBall,
@@ -17,6 +18,7 @@ __all__ = [
     "Extragradient",
     "GradientDescent",
     "HeavyBall",
+    "LocalRounds",
     "LocalSteps",
     "LookAhead",
     "Nesterov",

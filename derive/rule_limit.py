@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from os import PathLike
 from typing import Any
@@ -20,6 +20,7 @@ from .errors import NotCoveredError, ProblemError
 from .export.program import closed_program, program_of
 from .limit import Limit, derive_limit
 from .manifold.manifold import Manifold
+from .model.local_rounds import LocalRounds
 from .model.optimized import BuiltRule, rule_of
 from .model.optimizers import GradientDescent
 from .model.problem import NoisyGradientDescent
@@ -31,6 +32,7 @@ from .reading import read_expression
 from .rules.cycles import derive_cycles
 from .rules.derivation import RuleDerivation, at_fixed_step, derive_rule
 from .rules.equation import ClosedForm, RuleEquation, RuleField
+from .rules.local_rounds import effective_problem
 from .rules.motion import RuleMotion
 from .symbols import GENERIC, alpha
 
@@ -203,9 +205,20 @@ def derive_optimized_limit(
         return derive_descent_limit(problem, assume=assume)
     if isinstance(optimizer, CyclingOptimizer):
         return CycleLimit.of(derive_cycles(problem))
+    if isinstance(optimizer, LocalRounds):
+        return _derive_rounds(problem, assume)
     rule, assumed = rule_of(problem), None if assume is None else Outcome.read(assume)
     built = None if optimizer.innermost is optimizer else optimizer
     return RuleLimit.of(rule, derive_rule(rule, assumed, built))
+
+
+def _derive_rounds(problem: NoisyGradientDescent, assume: Outcome | str | None) -> Limit:
+    """The limit under `LocalRounds`: that of descent, with other noise where noise moves it."""
+    alone = derive_descent_limit(replace(problem, optimizer=None), assume=assume)
+    if not alone.outcome.is_degenerate:
+        return alone
+    other = effective_problem(problem, alone.manifold, alone.moments)
+    return derive_descent_limit(other, assume=assume)
 
 
 @derive_limit.register

@@ -20,7 +20,7 @@ from derive import Limit, NotCoveredError, Outcome, RuleLimit, UpdateRule, alpha
 from derive.analysis.agreement import pointwise
 from derive.cycle_limit import CycleLimit
 from derive.model.optimized import rule_of
-from derive.model.optimizers import GradientDescent, LocalSteps, LookAhead, Optimizer
+from derive.optimizers import GradientDescent, LocalSteps, LookAhead, Optimizer
 from numerics.random.samplers import sampler_for
 
 Array = np.ndarray

@@ -10,6 +10,7 @@ import sympy as sp
 from derive import Limit, NoisyGradientDescent, Rademacher, UpdateRule, alpha, derive_limit, sigma
 from derive.optimizers import (
     HeavyBall,
+    LocalRounds,
     LocalSteps,
     LookAhead,
     Nesterov,
@@ -22,7 +23,7 @@ from derive.optimizers import (
 
 from .entry import PER_SQUARE, PER_STEP, Along, Course, Entry, Printed, Read, Source, laplacian
 from .gradient_noise import ONE_SAMPLE_CURVATURE, label_noise_on_one_sample
-from .models import CIRCLE, ON_RING, PLANE, RING, RING_START, e1, w1, w2, w3, w4
+from .models import CIRCLE, HALF, ON_RING, PLANE, RING, RING_START, e1, w1, w2, w3, w4
 
 OWN = Source("this project", "", Read.OWN)
 WANG = Source("Wang, Malladi, Wang, Lyu, Li", "arXiv 2307.15196", Read.ABSTRACT)
@@ -93,6 +94,11 @@ def masked() -> Limit:
     hessian = sp.hessian(loss, PLANE)
     noise = sp.diag(hessian[0, 0], hessian[1, 1]) / 2
     return derive_limit(NoisyGradientDescent.from_gradient_noise(loss / 2, noise, PLANE))
+
+
+ROUND = ONE_SAMPLE_CURVATURE
+ROUND_SHARE = (sp.exp(-ROUND) - 1 + ROUND) / ROUND
+"""ψ(x) at x = 2ηHλ with ηH = ½."""
 
 
 ENTRIES = (
@@ -199,6 +205,19 @@ ENTRIES = (
         Printed(PER_SQUARE, FLAT_FLOW * 3 / 2),
         remark="H = 3 steps on K = 2 workers: 3 steps with half the noise covariance.",
         course=Course(RING_START, STEPS, SCALES, distance=0.01),
+    ),
+    Entry(
+        "local-rounds",
+        "Local steps for a fixed time",
+        GU,
+        (
+            r"$\eta H$",
+            "fixed: the drift of SGD on all workers, and (K − 1)/K of that of one worker times",
+            r"$\psi(x) = (e^{-x}-1+x)/x,\; x = \eta H(\lambda_i+\lambda_j)$",
+        ),
+        under(LocalRounds(HALF, 3)),
+        Printed(PER_SQUARE, FLAT_FLOW * (1 + 2 * ROUND_SHARE) / 3),
+        remark="ηH = ½ and K = 3; the time counts local steps.",
     ),
     Entry(
         "zeroth-order",
