@@ -1,6 +1,7 @@
 """From a noise model, stated in sympy, to the limiting equation of noisy gradient descent."""
 
 from . import command, mechanisms  # noqa: F401 (first, since it hears Ctrl-C during the rest)
+from .adaptive_limit import AdaptiveLimit, plan_window
 from .analysis.longtime import Equilibrium, equilibria, invariant_density
 from .analysis.noise_geometry import NoiseGeometry
 from .display.latex_document import document
@@ -32,6 +33,7 @@ from .symbolic.means import Mean
 from .symbols import alpha, sigma
 
 __all__ = [
+    "AdaptiveLimit",
     "Bernoulli",
     "Chart",
     "Choice",
@@ -67,5 +69,6 @@ __all__ = [
     "invariant_density",
     "load_model",
     "mechanisms",
+    "plan_window",
     "sigma",
 ]

@@ -1,5 +1,6 @@
 """Optimizers of a noise model: ``NoisyGradientDescent(..., optimizer=HeavyBall(0.9))``."""
 
+from .model.adaptive import Adam, AdamW, Adaptive, RMSProp, SecondMoments, Window
 from .model.composites import Extragradient, LocalSteps, LookAhead, WeightAverage
 from .model.local_rounds import LocalRounds
 from .model.optimizers import (
@@ -15,6 +16,9 @@ from .model.optimizers import (
 from .model.sharpness import NormalizedDescent, NormalizedSharpnessAware, RootDescent
 
 __all__ = [
+    "Adam",
+    "AdamW",
+    "Adaptive",
     "Extragradient",
     "GradientDescent",
     "HeavyBall",
@@ -26,9 +30,12 @@ __all__ = [
     "NormalizedSharpnessAware",
     "Optimizer",
     "Preconditioned",
+    "RMSProp",
     "RandomCoordinates",
     "RootDescent",
+    "SecondMoments",
     "SharpnessAware",
     "WeightAverage",
+    "Window",
     "ZerothOrder",
 ]

@@ -136,11 +136,10 @@ class RuleLimit(Limit):
         if momentum != 0:
             raise ProblemError(f"momentum: it is part of the update rule; got {momentum!r}")
         if size == 0:
-            equation = RuleEquation(self.equation.power)
-            known = RuleDerivation(self.motion, self.classification, equation)
-            return RuleLimit.of(self.problem, known)
+            return replace(self, equation=RuleEquation(self.equation.power))
         known = RuleDerivation(self.motion, self.classification, self.equation)
-        return RuleLimit.of(self.problem, at_fixed_step(known, size))
+        found = at_fixed_step(known, size)
+        return replace(self, classification=found.classification, equation=found.equation)
 
     def fluctuations(self) -> RuleFluctuations:  # type: ignore[override]
         """How the weights fluctuate around the slow motion at the limit's step size, at points.

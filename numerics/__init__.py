@@ -4,7 +4,7 @@ import derive  # noqa: F401 (first, since it hears Ctrl-C during the rest)
 
 from .codegen.functions import CompiledFunction, compile_function
 from .errors import ArgumentError, CacheError, CodeGenerationError, EnsembleError, NoiseError
-from .models import cycle_limit  # noqa: F401 (compile_limit learns of it)
+from .models import adaptive_limit, cycle_limit  # noqa: F401 (compile_limit learns of them)
 from .models.compiled_limit import CompiledLimit, compile_limit
 from .models.numpy_export import write_numpy
 from .reports.report import ValidationReport

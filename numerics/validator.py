@@ -57,6 +57,7 @@ from .validation.comparison import (
     iterations_per_time,
 )
 from .validation.experiment import LEVEL, Experiment, Settings, Stream, ladder, largest_norm
+from .validation.windows import check_window, require_exact_window
 
 Array = NDArray[np.float64]
 
@@ -157,6 +158,8 @@ def validate(
             f"observables: expected {{name: function of the weights}}, got {names!r}"
         )
 
+    require_exact_window(given)
+    check_window(given, [(a, s) for a in settings.alphas for s in settings.sigmas])
     given = given.at_step(0, settings.momentum)
     asymptotic = compile_limit(given)
     whole = Experiment(asymptotic, settings.paths, (settings.seed,))
@@ -349,7 +352,7 @@ def _measured_scaling(
     if comparison.limit.time_scale is None or not (diffusive or coarse.significance > SEEN_TO_MOVE):
         return None
     alpha, sigma = comparison.alpha / GENTLER, comparison.sigmas[0]
-    order = expansion_order(comparison.limit.problem)
+    order = expansion_order(comparison.limit)
     if outcome.is_degenerate:
         # A slower scale comes with σ^order/α, which shall be as small as it has to be at all α.
         size = first_correction(experiment, coarse, fine, order, diffusive)

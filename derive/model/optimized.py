@@ -68,11 +68,7 @@ def rule_of(problem: NoisyGradientDescent) -> UpdateRule:
     optimizer = (problem.optimizer or GradientDescent()).innermost
     weights = problem.weights
     taken = {str(s) for s in (*weights, *problem.noise, *problem.parameters)}
-    memory = tuple(
-        sp.Symbol(_free(f"m{k or ''}_{w}", taken), real=True)
-        for k in range(optimizer.copies)
-        for w in weights
-    )
+    memory = tuple(_free(s, taken) for s in optimizer.memory(weights))
     own = optimizer.randomness(weights)
     drawn = tuple(s for symbols, _ in own for s in symbols)
 
@@ -107,7 +103,9 @@ def rule_of(problem: NoisyGradientDescent) -> UpdateRule:
     )
 
 
-def _free(name: str, taken: set[str]) -> str:
+def _free(symbol: sp.Symbol, taken: set[str]) -> sp.Symbol:
+    """A symbol of the same kind with a name that is not taken."""
+    name = str(symbol)
     while name in taken:
         name += "_"
-    return name
+    return symbol if name == str(symbol) else sp.Symbol(name, **symbol.assumptions0)

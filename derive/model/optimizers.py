@@ -43,6 +43,11 @@ class Optimizer(ABC):
     def update(self, weights: Vector, memory: Vector, draw: Draw) -> tuple[Vector, Vector]:
         """Next weights and next memory."""
 
+    def memory(self, weights: Vector) -> tuple[sp.Symbol, ...]:
+        """What it remembers, as symbols."""
+        names = (f"m{k or ''}_{w}" for k in range(self.copies) for w in weights)
+        return tuple(sp.Symbol(name, real=True) for name in names)
+
     def randomness(self, weights: Vector) -> tuple[tuple[tuple[sp.Symbol, ...], Law], ...]:
         """What the optimizer draws itself in each step."""
         return ()

@@ -60,9 +60,14 @@ def derive_rule(
         If the power of α is not clear.
     """
     found = find_manifold(rule.landscape)
-    motion = RuleMotion(expand_rule(rule), found, optimizer)
-    _refuse_kinks(motion.expansion, found)
-    steps = (*_check_rest(motion.expansion, found), check_attraction(motion, sp.S.Zero, {}))
+    return derive_motion(RuleMotion(expand_rule(rule), found, optimizer), assume)
+
+
+def derive_motion(motion: RuleMotion, assume: Outcome | None = None) -> RuleDerivation:
+    """Derive the limit of a rule along a Γ that is known; arguments and errors as above."""
+    _refuse_kinks(motion.closed, motion.manifold)
+    rests = _check_rest(motion.closed, motion.manifold)
+    steps = (*rests, check_attraction(motion, sp.S.Zero, {}))
     ordering = find_orders(motion, assume)
     evidence = Evidence((*steps, *ordering.evidence.steps))
     classification = Classification(ordering.outcome, evidence)

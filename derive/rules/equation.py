@@ -164,7 +164,7 @@ class ClosedForm(WithoutCaches):
     def diffusion(self) -> sp.Matrix | None:
         """s, with s sᵀ = Θ in slow time."""
         n, power = self._dimension, self.equation.power
-        if power is None or not self.motion.expansion.noise:
+        if power is None or not self.motion.closed.noise:
             return sp.zeros(n, 1)
         if self._symbolic is None:
             return None
@@ -188,7 +188,7 @@ class ClosedForm(WithoutCaches):
 
     def _columns(self) -> sp.Matrix | None:
         """P times the kicks, where nothing but them makes Θ."""
-        e, n = self.motion.expansion, self._dimension
+        e, n = self.motion.closed, self._dimension
         if len(e.first.matrices) > 1 or any(len(m.matrices) > 1 for m in e.noise):
             return None
         kicks = sp.Matrix.hstack(*(sp.Matrix(m.matrices[0]) for m in e.noise))
@@ -208,7 +208,7 @@ class ClosedForm(WithoutCaches):
     @cached_property
     def _symbolic(self) -> SlowMotion | None:
         """The theorem in expressions; None where they would be long."""
-        e, frame = self.motion.expansion, self.motion.manifold.frame
+        e, frame = self.motion.closed, self.motion.manifold.frame
         size, count = len(e.rule.state), len(e.rule.memory)
         if frame is None or size > STATE or self.motion.optimizer is not None:
             return None
@@ -230,7 +230,7 @@ class ClosedForm(WithoutCaches):
             return None
 
     def _jet(self) -> MapJet:
-        e, short = self.motion.expansion, self._at_step
+        e, short = self.motion.closed, self._at_step
         first = _map(e.first, short)
         bend = [(k, i, j, short(value)) for k, i, j, value in e.bend]
         size = len(e.rule.state)

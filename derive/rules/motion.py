@@ -43,6 +43,11 @@ class RuleMotion(WithoutCaches):
     optimizer: Optimizer | None = None
 
     @property
+    def closed(self) -> RuleExpansion:
+        """The expansion that closed forms are made of, in weights and step size alone."""
+        return self.expansion
+
+    @property
     def is_random(self) -> bool:
         """Whether the derivative of the noiseless step is random."""
         return len(self.expansion.first.matrices) > 1
@@ -57,14 +62,18 @@ class RuleMotion(WithoutCaches):
         step : number
             α.
         """
-        system = self.manifold.probe.system
-        rows = self.manifold.probe.independent(g.point)
-        point = system.sharpened(g.point, rows)
-        slopes = mpmath.matrix([system.jacobian(point)[i] for i in rows])
+        point, slopes = self.sharpened(g)
         jet = self.jet((*point, step))
         if self.optimizer is not None:
             jet = self.optimizer.turned(jet)
         return SlowMotion(jet, self.normals(point, slopes))
+
+    def sharpened(self, g: LocalGeometry) -> tuple[Point, Matrix]:
+        """A point of Γ to mpmath's working precision, and gradients of constraints there."""
+        system = self.manifold.probe.system
+        rows = self.manifold.probe.independent(g.point)
+        point = system.sharpened(g.point, rows)
+        return point, mpmath.matrix([system.jacobian(point)[i] for i in rows])
 
     def normals(self, point: Point, slopes: Matrix) -> Matrix:
         """J: the normals of Γ, and m = rest(w) for the memory."""

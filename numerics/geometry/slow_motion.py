@@ -173,12 +173,17 @@ class SlowMotion:
 
     def _second(self, x: Array) -> Array:
         """E D²T₀[X], shape (P, D)."""
-        k, i, j = self.bend.T
-        terms = np.where(i == j, 1.0, 2.0) * self.bends * x[:, i, j]
-        out = np.zeros(self.bias.shape)
-        for entry, row in enumerate(k):
-            out[:, row] += terms[:, entry]
-        return out
+        return second_derivative(self.bend, self.bends, x, self.bias.shape)
+
+
+def second_derivative(bend: Indices, bends: Array, x: Array, shape: tuple[int, ...]) -> Array:
+    """D²F[X] of given shape (P, ·), from entries (k, i, j), i ≤ j, of D²F and their values."""
+    k, i, j = bend.T
+    terms = np.where(i == j, 1.0, 2.0) * bends * x[:, i, j]
+    out = np.zeros(shape)
+    for entry, row in enumerate(k):
+        out[:, row] += terms[:, entry]
+    return out
 
 
 @dataclass(frozen=True)

@@ -86,6 +86,11 @@ class CompiledLimit:
         fluctuations_of(self.limit)
         return found
 
+    def rates(self, w: Array, alpha: float) -> tuple[float, float]:
+        """Slowest and fastest relaxation across Γ per step, at a point w of shape (N,)."""
+        eigenvalues = self.spectrum(w)
+        return alpha * float(eigenvalues[0]), alpha * float(eigenvalues[-1])
+
     def flattest(self, w: ArrayLike) -> tuple[Array, Array]:
         """Smallest non-zero eigenvalue of H, shape (...), and its unit eigenvector (..., N)."""
         eigenvalues, basis = self._frame(w)

@@ -148,8 +148,13 @@ class CompiledRuleLimit(CompiledLimit):
 
     def _motion(self, points: Array, step: float) -> SlowMotion | TurnedMotion:
         """The theorem at points of Γ, shape (P, N), and a step size."""
-        e = self.limit.motion.expansion
-        inputs = np.column_stack([points, np.full(len(points), step)])
+        motion = self._motion_at(np.column_stack([points, np.full(len(points), step)]))
+        optimizer = self.limit.motion.optimizer
+        return motion if optimizer is None else TurnedMotion(motion, optimizer)
+
+    def _motion_at(self, inputs: Array) -> SlowMotion:
+        """The theorem at points of Γ beside whatever else `values` asks for."""
+        e, points = self.limit.motion.expansion, inputs[:, : self.dimension]
         packed = _Packed(self.values(inputs))
         size, n = len(e.rule.state), self.dimension
         first = packed.mixture(e.first)
@@ -164,15 +169,13 @@ class CompiledRuleLimit(CompiledLimit):
         normals[:, : rows.shape[1], :n] = rows
         normals[:, rows.shape[1] :, :n] = -rest
         normals[:, rows.shape[1] :, n:] = np.eye(memory)
-        motion = SlowMotion(first, self._bend, bends, bias, noise, normals)
-        optimizer = self.limit.motion.optimizer
-        return motion if optimizer is None else TurnedMotion(motion, optimizer)
+        return SlowMotion(first, self._bend, bends, bias, noise, normals)
 
     def _at(self, w: ArrayLike, part: Any, *, scaled: bool = True) -> Array:
         """A part of the theorem in slow time, at a step size or extrapolated to none."""
         points = self._points(w)
         flat = points.reshape(-1, self.dimension)
-        unknowns = (self.codimension + len(self.limit.problem.memory)) ** 4
+        unknowns = (self.codimension + len(self.limit.motion.expansion.rule.memory)) ** 4
         chunk = max(1, CHUNK_BYTES // (8 * unknowns))
         pieces = [
             self._part(flat[start : start + chunk], part, scaled)
@@ -220,6 +223,12 @@ class CompiledRuleLimit(CompiledLimit):
 
 @compile_limit.register
 def _(limit: RuleLimit) -> CompiledRuleLimit:
+    require_numbers(limit)
+    return CompiledRuleLimit(limit)
+
+
+def require_numbers(limit: RuleLimit) -> None:
+    """Refuse a limit that holds symbols without values."""
     parameters = ", ".join(map(str, limit.problem.parameters))
     if parameters:
         raise ArgumentError(
@@ -230,7 +239,6 @@ def _(limit: RuleLimit) -> CompiledRuleLimit:
         raise ArgumentError(
             f"limit: its step size is {limit.equation.step}; take limit.at_step(0.1) or the like"
         )
-    return CompiledRuleLimit(limit)
 
 
 @dataclass

@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from derive.model.adaptive import Adaptive
 from derive.model.optimized import BuiltRule, rule_of
 from derive.model.problem import NoisyGradientDescent
 from derive.noise.trace_moments import covered_form
+from derive.rules.second_moments import recursion_of
 from derive.symbols import ScaleSymbol, alpha, sigma
 
 from ..arguments import (
@@ -216,6 +218,8 @@ def compile_descent(problem: NoisyGradientDescent) -> CompiledDescent:
         raise ArgumentError(f"problem: expected a NoisyGradientDescent, got {problem!r}")
     if problem.optimizer is None:
         return CompiledDescent(covered_form(problem))
+    if isinstance(problem.optimizer, Adaptive):
+        return compile_descent(recursion_of(problem))  # type: ignore[arg-type]
     return compile_descent(BuiltRule(rule_of(problem), problem.optimizer))  # type: ignore[arg-type]
 
 

@@ -78,7 +78,7 @@ def burst(experiment: Experiment, point: Array, *, alpha: float, sigma: float, s
     the slow motion from the first iteration on; else what is measured begins after relaxation.
     """
     compiled = experiment.compiled
-    slowest = alpha * float(compiled.spectrum(point)[0])
+    slowest, _ = compiled.rates(point, alpha)
     first = 0 if compiled.is_projected else math.ceil(SETTLING / slowest)
     ends = experiment.run(point, alpha=alpha, sigma=sigma, record=[first, first + steps])[1]
     return Burst(
@@ -94,7 +94,7 @@ def burst(experiment: Experiment, point: Array, *, alpha: float, sigma: float, s
 
 def relaxations(experiment: Experiment, point: Array, alpha: float, count: float) -> int:
     """Iterations in so many times 1/(αλ_max), at least one."""
-    return max(1, round(count / (alpha * float(experiment.compiled.spectrum(point)[-1]))))
+    return max(1, round(count / experiment.compiled.rates(point, alpha)[1]))
 
 
 GRID = 3

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from derive import Independent, Limit, NoisyGradientDescent
+from derive import AdaptiveLimit, Independent, Limit
 from derive import alpha as ALPHA
 from derive import sigma as SIGMA
 from derive.laws.scaled import Scaled
 from derive.laws.shrinking import ShrinkingLaw
+from derive.optimizers import Window
 
 from ..arguments import MAX_COUNT
 from ..codegen.functions import compile_function
@@ -96,9 +97,14 @@ def check_arrival(compiled: CompiledLimit, end: Array, way: str) -> None:
         )
 
 
-def expansion_order(problem: NoisyGradientDescent) -> int:
-    """Power of σ by which the recursion first differs from its limit: 2, or 1 for skew noise."""
-    law = problem.law
+def expansion_order(limit: Limit) -> int:
+    """Power of σ by which the recursion first differs from its limit.
+
+    2, or 1 for skew noise and second moments whose δ shrinks with σ.
+    """
+    if isinstance(limit, AdaptiveLimit) and limit.window is Window.CONSTANT:
+        return 1
+    law = limit.problem.law
     parts = [part for _, part in law.groups] if isinstance(law, Independent) else [law]
     skew = any(
         (isinstance(p, ShrinkingLaw) and p.skewness != 0)
@@ -167,7 +173,7 @@ class Comparison:
     @property
     def ratio(self) -> float:
         """ε of the second finest run over that of the finest, ε = σ² or, for skew noise, σ."""
-        order = expansion_order(self.limit.problem)
+        order = expansion_order(self.limit)
         return float((self.sigmas[-2] / self.sigmas[-1]) ** order)
 
     @property

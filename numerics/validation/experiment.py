@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from derive import RuleLimit
-
 from ..models.compiled_limit import CompiledLimit
-from ..simulation.descent import CompiledDescent, compile_descent, simulate_descent
+from ..simulation.adaptive_descent import recursion_beside
+from ..simulation.descent import CompiledDescent, simulate_descent
 from ..simulation.paths import Paths
 
 Array = NDArray[np.float64]
@@ -92,9 +91,7 @@ class Experiment:
     @cached_property
     def descent(self) -> CompiledDescent:
         """The recursion."""
-        limit = self.compiled.limit
-        stated: Any = limit.built if isinstance(limit, RuleLimit) else limit.problem
-        return compile_descent(stated)
+        return recursion_beside(self.compiled)
 
     @property
     def momentum(self) -> float:

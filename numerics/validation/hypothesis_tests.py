@@ -126,7 +126,7 @@ def checked_times(comparison: Comparison) -> NDArray[np.int64]:
 
 def local_drift(compiled: CompiledLimit, bursts: Sequence[tuple[Burst, Burst]]) -> Finding:
     """Drift b at points of Γ, from pairs of bursts at a coarse and a fine σ."""
-    order = expansion_order(compiled.limit.problem)
+    order = expansion_order(compiled.limit)
 
     def compare_at(coarse: Burst, fine: Burst, basis: Array) -> _Local:
         means = [mean(b.displacements @ basis).scaled(1 / b.time) for b in (coarse, fine)]
@@ -138,7 +138,7 @@ def local_drift(compiled: CompiledLimit, bursts: Sequence[tuple[Burst, Burst]]) 
 
 def local_covariance(compiled: CompiledLimit, bursts: Sequence[tuple[Burst, Burst]]) -> Finding:
     """Diffusion s sᵀ at points of Γ, all its entries, from pairs of bursts."""
-    order = expansion_order(compiled.limit.problem)
+    order = expansion_order(compiled.limit)
 
     def compare_at(coarse: Burst, fine: Burst, basis: Array) -> _Local:
         upper = np.triu_indices(len(basis))
@@ -161,7 +161,7 @@ def fluctuations(predicted: CompiledLimit, clouds: tuple[Cloud, Cloud]) -> Findi
     values = [covariance(c.deviations @ basis.T)[upper].scaled(1 / c.unit) for c in (coarse, fine)]
     spread = np.sqrt(np.mean(np.sum(fine.deviations**2, axis=1)))
     blur = fine.resolution * (2 * spread + fine.resolution) / fine.unit
-    order = expansion_order(predicted.limit.problem)
+    order = expansion_order(predicted.limit)
     return _joined(
         "fluctuations", [_local(coarse, fine, order, values, expected[upper], blur=blur)]
     )

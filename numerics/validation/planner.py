@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from derive import Limit, Outcome
+from derive import AdaptiveLimit, Limit, Outcome
+from derive.rules.windows import WindowPlan
 
 from ..arguments import check_counts, number, positive, starting_points
 from ..errors import ArgumentError
@@ -57,6 +58,8 @@ class Plan:
         Standard error of a mean over the paths, relative to their spread, after extrapolation.
     budget : float or None
         Seconds that it was to take.
+    window : WindowPlan or None
+        Of an adaptive optimizer, the windows of its second moments beside the run.
     """
 
     alpha: float
@@ -71,6 +74,7 @@ class Plan:
     seconds: float
     sharpness: float
     budget: float | None = None
+    window: WindowPlan | None = None
 
     @property
     def suggestion(self) -> str:
@@ -91,6 +95,7 @@ class Plan:
             f"the limit α → 0 is about {self.bias:.1%} away\n"
             f"{self.paths} paths of {self.iterations:.3g} iterations, about {self.seconds:.2g} s; "
             f"means are known to {self.sharpness:.1%} of the spread\n{self.suggestion}"
+            + ("" if self.window is None else f"\n{self.window}")
         )
 
 
@@ -159,6 +164,7 @@ def plan(
         # 2 m(fine) − m(coarse) has five times the variance of one mean.
         sharpness=float(np.sqrt(5 / paths)),
         budget=budget,
+        window=limit.run(alpha, sigma) if isinstance(limit, AdaptiveLimit) else None,
     )
 
 
