@@ -9,7 +9,7 @@ from derive.analysis.phases import Term, ruling, terms
 from numerics import plots
 from numerics.validation.phases import measure_cut, phase_diagram
 
-w1, w2, eta = sp.symbols("w1 w2 eta", real=True)
+w1, w2, eta, xi = sp.symbols("w1 w2 eta xi", real=True)
 SQUARE = w1**2 + w2**2
 RING = (SQUARE - 1) ** 2 * (2 + w1) / 4
 THREEFOLD = SQUARE * eta / 2 + (SQUARE - 1) * (1 - w1) * eta**2 + w1 * eta**3 / 6
@@ -90,3 +90,11 @@ def test_picture_names_regions_and_borders(limit, diagram):
 def test_refusals(found, alphas, message):
     with pytest.raises(ValueError, match=message):
         phase_diagram(found, alphas, (0.1, 1.0))
+
+
+def test_a_diffusion_is_as_large_as_its_variance():
+    """Additive noise on the round circle: tr PΣP = 1, while the drift along Γ vanishes."""
+    noisy = (SQUARE - 1) ** 2 / 4 + w1 * eta + w2 * xi
+    limit = derive_limit(NoisyGradientDescent((SQUARE - 1) ** 2 / 4, noisy, (w1, w2), (eta, xi)))
+    (term,) = terms(limit, POINT)
+    assert (term.name, term.coefficient) == ("Σ", pytest.approx(1.0, rel=1e-12))
