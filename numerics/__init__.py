@@ -8,8 +8,9 @@ from .models import adaptive_limit, cycle_limit  # noqa: F401 (compile_limit lea
 from .models.compiled_limit import CompiledLimit, compile_limit
 from .models.numpy_export import write_numpy
 from .reports.report import ValidationReport
-from .simulation import jumps, rule_descent  # noqa: F401 (the simulators learn of them)
-from .simulation.descent import CompiledDescent, StepSizeWarning, compile_descent, simulate_descent
+from .simulation import jumps, rule_descent, rule_flow  # noqa: F401 (the simulators learn of them)
+from .simulation.compiled_descent import CompiledDescent, compile_descent
+from .simulation.descent import StepSizeWarning, simulate_descent
 from .simulation.ensembles import Ensemble, simulate_grid
 from .simulation.integrate import simulate_limit
 from .simulation.paths import Paths, Status

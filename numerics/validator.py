@@ -138,7 +138,7 @@ def validate(
     """
     given = in_entries(limit.limit if isinstance(limit, CompiledLimit) else limit)
     given = _with_small_noise(given)
-    compile_limit(given)
+    compile_limit(given).require_bursts()
     if momentum is None:
         momentum = float(given.equation.momentum)
     settings = _settings(

@@ -9,8 +9,13 @@ from collections.abc import Iterable, Sequence
 import sympy as sp
 
 
-def usable_names(symbols: Sequence[sp.Symbol], taken: Iterable[str]) -> list[str]:
-    """The symbols' own names where Python can take them all, else w0, w1, …."""
+def usable_names(
+    symbols: Sequence[sp.Symbol], taken: Iterable[str], prefix: str = "w"
+) -> list[str]:
+    """The symbols' own names where Python can take them all, else w0, w1, … with that prefix.
+
+    It cannot if any is not an identifier, occurs twice, or is taken.
+    """
     names, reserved = [str(s) for s in symbols], set(taken)
     usable = len({*names}) == len(names) and all(
         re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII)
@@ -18,7 +23,7 @@ def usable_names(symbols: Sequence[sp.Symbol], taken: Iterable[str]) -> list[str
         and name not in reserved
         for name in names
     )
-    return names if usable else [f"w{i}" for i in range(len(names))]
+    return names if usable else [f"{prefix}{i}" for i in range(len(names))]
 
 
 def shared_parts(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
@@ -12,10 +12,11 @@ from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from ..random.draws import SCRATCH_ROWS
-from ..random.lanes import LANES
+from ..random.statements import For, Lanes, Statement, in_python
 from .cache import load_generated
-from .functions import assignments, content_of, module_header, readable_names
+from .functions import content_of, module_header
 from .kernels import FAST
+from .printing import assignments, readable_names
 from .recursions import Names, Recursion, row_of, watch_lines
 
 Doubles = NDArray[np.float64]
@@ -53,26 +54,19 @@ class SampledRecursion(Recursion):
         """Numbers of the draws, and the data."""
         return (*self.sampler.tables(sigma), self.values)
 
-    def statements(self, names: Names, watched: bool) -> list[str]:
+    def statements(self, names: Names, watched: bool) -> list[Statement]:
         """Code of one step: clear the sums, add up the samples, update."""
         sums, here = self._rows
-        noise = [
-            f"    E[{row}, b] = E[{place}, b]"
-            for row, place in zip(here, self._places, strict=True)
-        ]
-        fetch = [f"for b in range({LANES}):", *noise] if noise else []
-        clear = [f"    E[{row}, b] = 0.0" for row in sums]
+        pairs = zip(here, self._places, strict=True)
+        noise = [f"E[{row}, b] = E[{place}, b]" for row, place in pairs]
+        fetch = [Lanes(*noise)] if noise else []
+        clear = [f"E[{row}, b] = 0.0" for row in sums]
         return [
-            f"for b in range({LANES}):",
-            *clear,
+            Lanes(*clear),
             *([] if self.own else fetch),
             f"data = tables[{len(self.sampler.draws)}]",
-            "for sample in range(len(data)):",
-            *(f"    {line}" for line in (fetch if self.own else [])),
-            *(f"    {line}" for line in self._summation(names)),
-            f"for b in range({LANES}):",
-            *(f"    {line}" for line in self._update(names)),
-            *(f"    {line}" for line in (watch_lines(self.recorded) if watched else [])),
+            For("sample", "len(data)", *(fetch if self.own else []), *self._summation(names)),
+            Lanes(*self._update(names), *(watch_lines(self.recorded) if watched else [])),
         ]
 
     @property
@@ -96,7 +90,7 @@ class SampledRecursion(Recursion):
     def _own_in_order(self) -> list[Any]:
         return [e for e in self.noise if e in self.own]
 
-    def _summation(self, names: Names) -> list[str]:
+    def _summation(self, names: Names) -> list[Statement]:
         state, noise, constants = names
         data = readable_names(self.data, "x_", {*self.reserved, *state, *noise, *constants})
         sums, here = self._rows
@@ -111,8 +105,7 @@ class SampledRecursion(Recursion):
         )
         return [
             *(f"{name} = data[sample, {i}]" for i, name in enumerate(data)),
-            f"for b in range({LANES}):",
-            *(f"    {line}" for line in (*loads, *body)),
+            Lanes(*loads, *body),
         ]
 
     def _update(self, names: Names) -> list[str]:
@@ -217,7 +210,20 @@ class SampledFunction:
         weights = readable_names(self.weights, "w", own)
         data = readable_names(self.data, "x_", {*own, *weights})
         order = ", ".join(map(str, self.weights))
-        body = [*self._assignments(weights, data), *self._sum_lines(), *self._product_lines()]
+        points = For(
+            "p",
+            "points.shape[0]",
+            "row = values[p]",
+            For("a", self.width, "row[a] = 0.0"),
+            *(f"{name} = points[p, {i}]" for i, name in enumerate(weights)),
+            For(
+                "sample",
+                "len(data)",
+                *(f"{name} = data[sample, {i}]" for i, name in enumerate(data)),
+                *self._assignments(weights, data),
+                *self._adding_up(),
+            ),
+        )
         lines = module_header(f"{self.name}: {self.width} values at points ({order}).")
         lines += [
             "",
@@ -234,14 +240,7 @@ class SampledFunction:
             '    """',
             *([f"    T = np.zeros({len(self._sums)})"] if self._sums else []),
             *([f"    S = np.empty({self._shape})"] if self.products else []),
-            "    for p in range(points.shape[0]):",
-            "        row = values[p]",
-            f"        for a in range({self.width}):",
-            "            row[a] = 0.0",
-            *[f"        {name} = points[p, {i}]" for i, name in enumerate(weights)],
-            "        for sample in range(len(data)):",
-            *[f"            {name} = data[sample, {i}]" for i, name in enumerate(data)],
-            *[f"            {line}" for line in body],
+            *in_python([points], depth=1),
         ]
         return "\n".join(lines) + "\n"
 
@@ -250,14 +249,6 @@ class SampledFunction:
         """The entries to which all samples add."""
         places = [o.place for o in self.outputs if not o.stride]
         return range(min(places), max(places) + 1) if places else range(0)
-
-    def _sum_lines(self) -> list[str]:
-        if not self._sums:
-            return []
-        return [
-            f"for a in range({len(self._sums)}):",
-            f"    row[{self._sums.start} + a] += T[a]",
-        ]
 
     @property
     def _shape(self) -> tuple[int, int]:
@@ -281,13 +272,12 @@ class SampledFunction:
         inputs = (*self.weights, *self.data)
         return [*assignments(inputs, (*weights, *data), expressions, targets), *adds]
 
-    def _product_lines(self) -> list[str]:
-        if self.products is None:
-            return []
-        n, columns = self._shape
-        return [
-            f"for a in range({n}):",
-            f"    for b in range({n}):",
-            f"        for m in range({columns}):",
-            f"            row[{self.products.place} + {n} * a + b] += S[a, m] * S[b, m]",
-        ]
+    def _adding_up(self) -> Iterator[Statement]:
+        """The sums of a sample, and its products, into the row of the point."""
+        if self._sums:
+            yield For("a", len(self._sums), f"row[{self._sums.start} + a] += T[a]")
+        if self.products is not None:
+            n, columns = self._shape
+            place = f"{self.products.place} + {n} * a + b"
+            product = For("m", columns, f"row[{place}] += S[a, m] * S[b, m]")
+            yield For("a", n, For("b", n, product))

@@ -24,7 +24,7 @@ from derive.model.problem import NoisyGradientDescent
 
 from ..errors import CodeGenerationError
 from .cache import load_generated
-from .functions import readable_names
+from .printing import readable_names
 
 Array = NDArray[np.float64]
 

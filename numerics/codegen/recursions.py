@@ -10,9 +10,11 @@ from typing import Any, ClassVar
 
 from ..random.lanes import LANES
 from ..random.samplers import NoiseSampler
+from ..random.statements import For, If, Lanes, Statement, in_python
 from ..random.streams import Doubles
 from .cache import load_generated
-from .functions import assignments, content_of, module_header, readable_names
+from .functions import content_of, module_header
+from .printing import assignments, readable_names
 
 Names = tuple[list[str], list[str], list[str]]
 """What state, noise and constants are called in the code."""
@@ -64,9 +66,9 @@ class Recursion:
         """Numbers that the loop needs at noise scale σ: those of the draws first."""
         return self.sampler.tables(sigma)
 
-    def statements(self, names: Names, watched: bool) -> list[str]:
+    def statements(self, names: Names, watched: bool) -> list[Statement]:
         """Code of one step of a block, given what state, noise and constants are called."""
-        return [f"for b in range({LANES}):", *(f"    {s}" for s in _step(self, names, watched))]
+        return [Lanes(*_step(self, names, watched))]
 
     def source(self, watched: bool) -> str:
         """Text of the generated module."""
@@ -112,7 +114,7 @@ class JoinedRecursion(Recursion):
 
 
 def _function(recursion: Recursion, watched: bool) -> list[str]:
-    own = {*recursion.reserved, *re.findall(r"\w+", "\n".join(_loop(recursion, [], [])))}
+    own = {*recursion.reserved, *re.findall(r"\w+", "\n".join(in_python(_loop(recursion, [], []))))}
     state = readable_names(recursion.state, "w", own)
     noise = readable_names(recursion.noise, "eta", {*own, *state})
     constants = readable_names(recursion.constants, "c", {*own, *state, *noise})
@@ -125,11 +127,13 @@ def _function(recursion: Recursion, watched: bool) -> list[str]:
         "    states, bits, noise, home, far, constants, tables, noisy,",
         "    first, lengths, slots, record,",
         "):",
-        *(f"    {line}" for line in (*_docstring(recursion), *loop)),
+        *in_python([*_docstring(recursion), *loop], depth=1),
     ]
 
 
-def _loop(recursion: Recursion, constants: Sequence[str], step: Sequence[str]) -> list[str]:
+def _loop(
+    recursion: Recursion, constants: Sequence[str], step: Sequence[Statement]
+) -> list[Statement]:
     """Body of the compiled function, around the statements of one step of a block."""
     n, sampler = len(recursion.state), recursion.sampler
     return [
@@ -141,40 +145,42 @@ def _loop(recursion: Recursion, constants: Sequence[str], step: Sequence[str]) -
         f"S = rows[{n + sampler.rows}:].view(np.uint64)",
         *(f"{name} = constants[{i}]" for i, name in enumerate(constants)),
         *(f"table{i} = tables[{i}]" for i in range(len(sampler.draws))),
-        "for block in range(len(states)):",
-        *_copy(n, "W[i, b]", "states[block, i, b]"),
-        *_copy(4, "S[i, b]", "bits[block, i, b]"),
-        *_copy(sampler.rows, "E[i, b]", "noise[block, i, b]"),
-        "    begin = first",
-        "    for segment in range(len(lengths)):",
-        "        for k in range(begin, begin + lengths[segment]):",
-        *(f"            {line}" for line in _draw_lines(sampler)),
-        *(f"            {line}" for line in step),
-        "        begin += lengths[segment]",
-        "        if slots[segment] >= 0:",
-        f"            for b in range(min({LANES}, len(record) - {LANES} * block)):",
-        f"                for i in range({recursion.recorded}):",
-        f"                    record[{LANES} * block + b, slots[segment], i] = W[i, b]",
-        *_copy(n, "states[block, i, b]", "W[i, b]"),
-        *_copy(4, "bits[block, i, b]", "S[i, b]"),
-        *_copy(sampler.rows, "noise[block, i, b]", "E[i, b]"),
+        For(
+            "block",
+            "len(states)",
+            _copy(n, "W[i, b]", "states[block, i, b]"),
+            _copy(4, "S[i, b]", "bits[block, i, b]"),
+            _copy(sampler.rows, "E[i, b]", "noise[block, i, b]"),
+            "begin = first",
+            For("segment", "len(lengths)", *_segment(recursion, step)),
+            _copy(n, "states[block, i, b]", "W[i, b]"),
+            _copy(4, "bits[block, i, b]", "S[i, b]"),
+            _copy(sampler.rows, "noise[block, i, b]", "E[i, b]"),
+        ),
     ]
 
 
-def _copy(rows: int, target: str, source: str) -> list[str]:
+def _segment(recursion: Recursion, step: Sequence[Statement]) -> list[Statement]:
+    """The steps from one recorded time to the next, and its record."""
+    slot = f"record[{LANES} * block + b, slots[segment], i] = W[i, b]"
+    paths = f"min({LANES}, len(record) - {LANES} * block)"
     return [
-        f"    for i in range({rows}):",
-        f"        for b in range({LANES}):",
-        f"            {target} = {source}",
+        For("k", "begin, begin + lengths[segment]", *_draws(recursion.sampler), *step),
+        "begin += lengths[segment]",
+        If("slots[segment] >= 0", For("b", paths, For("i", recursion.recorded, slot))),
     ]
 
 
-def _draw_lines(sampler: NoiseSampler) -> list[str]:
-    lines = []
+def _copy(rows: int, target: str, source: str) -> Statement:
+    return For("i", rows, Lanes(f"{target} = {source}"))
+
+
+def _draws(sampler: NoiseSampler) -> list[Statement]:
+    found: list[Statement] = []
     for i, draw in enumerate(sampler.draws):
         due = "noisy" if draw.period == 1 else f"noisy and k % {draw.period} == 0"
-        lines += [f"if {due}:", *(f"    {line}" for line in draw.code(f"table{i}"))]
-    return lines
+        found.append(If(due, *draw.code(f"table{i}")))
+    return found
 
 
 def _step(recursion: Recursion, names: Names, watched: bool) -> list[str]:

@@ -16,9 +16,9 @@ from derive.analysis.fluctuations import fluctuations_of
 from ..arguments import doubles
 from ..errors import ArgumentError
 from ..geometry.small_matrices import Array
-from .dense import DenseModel, equation_numbers
+from .dense import DenseModel
 from .finite_sum import FiniteSumModel
-from .local_model import LocalModel
+from .local_model import LocalModel, equation_numbers
 from .matrix_free import MatrixFreeModel
 
 
@@ -202,6 +202,9 @@ class CompiledLimit:
         found = function(np.ascontiguousarray(points.reshape(-1, self.dimension)))
         first, second = (array.reshape(points.shape[:-1] + array.shape[1:]) for array in found)
         return first, second
+
+    def require_bursts(self) -> None:
+        """Refuse a limit of which no tests are made; there are tests of this one."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Compiled code does not travel between processes; the limit does.

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from derive import Limit
 from derive.theory.jets import PlainJet, SquaresJet
@@ -17,11 +16,10 @@ from derive.theory.jets import PlainJet, SquaresJet
 from ..codegen.deferred_sigint import compiling_to_the_end
 from ..codegen.finite_sums import SampledFunction
 from ..codegen.functions import CompiledFunction, compile_function
-from ..errors import ArgumentError
 from ..geometry import at_points
 from ..geometry.at_points import Layout
 from ..geometry.small_matrices import Array
-from .local_model import KernelModel
+from .local_model import KernelModel, indices
 
 NATIVE = "void(float64[:, ::1], float64[:, ::1])"
 
@@ -53,10 +51,9 @@ class DenseModel(KernelModel):
         limit, loss = self.limit, self._loss
         bend = [(i, j) for i, j, _ in limit.second_order.bend] if self._has_second_order else []
         noise_at = len(loss.values)
-        slope_at = noise_at + len(self._noise)
-        return Layout(
-            dimension=self._dimension,
-            rank=self.limit.manifold.codimension,
+        return self._layout(
+            bend,
+            slope_at=noise_at + len(self._noise),
             rows=loss.rows,
             squares=loss.squares,
             second=indices(loss.second, 3),
@@ -65,11 +62,7 @@ class DenseModel(KernelModel):
             columns=int(limit.moments.columns.cols),
             entries=indices(self._noise, 2),
             factored=limit.moments.factor is not None,
-            bend=indices(bend, 2),
             noise_at=noise_at,
-            slope_at=slope_at,
-            next_at=slope_at + self._dimension,
-            **equation_numbers(limit),
         )
 
     @cached_property
@@ -103,10 +96,6 @@ class DenseModel(KernelModel):
         n, k = self.layout.dimension, self.layout.rank
         return self._at_points(at_points.fluctuations, points, (k, n), (k, k))
 
-    @property
-    def _has_second_order(self) -> bool:
-        return bool(self.limit.second_weight != 0)
-
     @cached_property
     def constraints(self) -> CompiledFunction:
         """[F | DF] at any point: the constraints and their derivatives."""
@@ -132,37 +121,8 @@ class DenseModel(KernelModel):
     def _regularizer(self) -> CompiledFunction:
         return compile_function(self.limit.problem.weights, self.limit.regularizer, "regularizer")
 
-    @property
-    def _dimension(self) -> int:
-        return int(self.limit.problem.dimension)
-
     def _native(self, name: str, outputs: Sequence[Any]) -> CompiledFunction:
         return compiled_now(compile_function(self.limit.problem.weights, outputs, name))
-
-
-def equation_numbers(limit: Limit) -> dict[str, float]:
-    """Weights of the equation, by the fields of `Layout` that hold them.
-
-    Raises
-    ------
-    ArgumentError
-        If one is a symbol still.
-    """
-    equation = limit.equation
-    numbers = {
-        "ito": equation.at(equation.ito_weight),
-        "noise": equation.at(equation.noise_weight),
-        "second_weight": equation.at(equation.second_weight),
-        "damping": equation.relaxation.damping,
-        "dephasing": equation.relaxation.dephasing,
-    }
-    symbols = sorted(map(str, set().union(*(e.free_symbols for e in numbers.values()))))
-    if symbols:
-        raise ArgumentError(
-            f"limit: {', '.join(symbols)} is a symbol still; give numbers, as in "
-            "limit.at_step(0.05) or limit.effective(0.05, 0.1), before compiling"
-        )
-    return {name: float(value) for name, value in numbers.items()} | {"order": equation.order}
 
 
 class _LossValues(NamedTuple):
@@ -192,8 +152,3 @@ def _of_plain(jet: PlainJet, normals: list[Any]) -> _LossValues:
     second = [(0, i, j) for i, j, _ in jet.second]
     values = [*normals, *(v for *_, v in jet.second), *(v for *_, v in jet.thirds)]
     return _LossValues(False, len(normals) // jet.dimension, second, terms, values)
-
-
-def indices(entries: Iterable[tuple[int, ...]], width: int) -> NDArray[np.int64]:
-    """Index tuples of a layout as an array, shape (·, width)."""
-    return np.array(list(entries), dtype=np.int64).reshape(-1, width)

@@ -20,8 +20,8 @@ from derive.theory.jets import Entries, Residual, squares_jet
 from ..codegen.finite_sums import Output, Products, SampledFunction
 from ..geometry.at_points import Layout
 from ..geometry.small_matrices import Array
-from .dense import compiled_now, equation_numbers, indices
-from .local_model import KernelModel
+from .dense import compiled_now
+from .local_model import KernelModel, indices
 
 
 @dataclass(frozen=True)
@@ -43,10 +43,9 @@ class FiniteSumModel(KernelModel):
         """What `values` computes, in which order."""
         n, size, entries = len(self._samples), self._dimension, self._hessian
         noise_at = n * (size + len(entries))
-        slope_at = noise_at + size * self._columns
-        return Layout(
-            dimension=size,
-            rank=self.limit.manifold.codimension,
+        return self._layout(
+            [(i, j) for i, j, _ in self._bend],
+            slope_at=noise_at + size * self._columns,
             rows=n,
             squares=True,
             second=indices([(a, i, j) for a in range(n) for i, j, _ in entries], 3),
@@ -55,11 +54,7 @@ class FiniteSumModel(KernelModel):
             columns=self._columns,
             entries=indices(np.ndindex(size, self._columns), 2),
             factored=not self._many,
-            bend=indices([(i, j) for i, j, _ in self._bend], 2),
             noise_at=noise_at,
-            slope_at=slope_at,
-            next_at=slope_at + size,
-            **equation_numbers(self.limit),
         )
 
     @cached_property
@@ -124,10 +119,6 @@ class FiniteSumModel(KernelModel):
         return bool(self.limit.ito_weight != 0 or self.limit.noise_weight != 0)
 
     @property
-    def _has_second_order(self) -> bool:
-        return bool(self.limit.second_weight != 0)
-
-    @property
     def _hessian(self) -> Entries:
         """∇²ρ of one sample, which only D³L[·] asks for."""
         return self._residual.hessian if self._noisy or self._has_second_order else ()
@@ -142,10 +133,6 @@ class FiniteSumModel(KernelModel):
         samples = self.limit.problem.samples
         assert samples is not None
         return samples
-
-    @property
-    def _dimension(self) -> int:
-        return int(self.limit.problem.dimension)
 
     @property
     def _kinds(self) -> tuple[int, int]:

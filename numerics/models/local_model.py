@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from derive import Limit, NotCoveredError
 
 from ..codegen.deferred_sigint import compiling_to_the_end
 from ..codegen.finite_sums import SampledFunction
 from ..codegen.functions import CompiledFunction
+from ..errors import ArgumentError
 from ..geometry import at_points, projections
 from ..geometry.at_points import Layout
 from ..geometry.small_matrices import Array, bound
@@ -94,6 +96,27 @@ class KernelModel(LocalModel):
     def loss_gradient(self) -> Function:
         """∇L at any point."""
 
+    def _layout(self, bend: Iterable[tuple[int, int]], *, slope_at: int, **rest: Any) -> Layout:
+        """A layout, with what all models have in common."""
+        numbers: dict[str, Any] = {**equation_numbers(self.limit)}
+        return Layout(
+            dimension=self._dimension,
+            rank=self.limit.manifold.codimension,
+            bend=indices(bend, 2),
+            slope_at=slope_at,
+            next_at=slope_at + self._dimension,
+            **rest,
+            **numbers,
+        )
+
+    @property
+    def _dimension(self) -> int:
+        return int(self.limit.problem.dimension)
+
+    @property
+    def _has_second_order(self) -> bool:
+        return bool(self.limit.second_weight != 0)
+
     @property
     def onto(self) -> tuple[Any, tuple[int, int]]:
         """What the kernels of `projections` ask for: the constraints, their number, their rank."""
@@ -143,3 +166,33 @@ def _moved(points: Array, kernel: Any, *model: Any) -> Array:
     moved = points.copy()
     bound(kernel, *model, moved)(*model, moved)
     return moved
+
+
+def equation_numbers(limit: Limit) -> dict[str, float]:
+    """Weights of the equation, by the fields of `Layout` that hold them.
+
+    Raises
+    ------
+    ArgumentError
+        If one is a symbol still.
+    """
+    equation = limit.equation
+    numbers = {
+        "ito": equation.at(equation.ito_weight),
+        "noise": equation.at(equation.noise_weight),
+        "second_weight": equation.at(equation.second_weight),
+        "damping": equation.relaxation.damping,
+        "dephasing": equation.relaxation.dephasing,
+    }
+    symbols = sorted(map(str, set().union(*(e.free_symbols for e in numbers.values()))))
+    if symbols:
+        raise ArgumentError(
+            f"limit: {', '.join(symbols)} is a symbol still; give numbers, as in "
+            "limit.at_step(0.05) or limit.effective(0.05, 0.1), before compiling"
+        )
+    return {name: float(value) for name, value in numbers.items()} | {"order": equation.order}
+
+
+def indices(entries: Iterable[tuple[int, ...]], width: int) -> NDArray[np.int64]:
+    """Index tuples of a layout as an array, shape (·, width)."""
+    return np.array(list(entries), dtype=np.int64).reshape(-1, width)

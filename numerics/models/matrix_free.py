@@ -27,8 +27,7 @@ from derive import Limit
 from derive.noise.trace_moments import TraceMoments
 
 from ..codegen.matrices import MatrixFunctions
-from .dense import equation_numbers
-from .local_model import LocalModel
+from .local_model import LocalModel, equation_numbers
 
 Array = NDArray[np.float64]
 

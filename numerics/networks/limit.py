@@ -20,7 +20,7 @@ from derive.symbolic.zero_tests import Verdict
 from ..arguments import number, positive
 from ..errors import ArgumentError
 from ..models.compiled_limit import CompiledLimit, compile_limit
-from ..simulation.descent import CompiledDescent, compile_descent
+from ..simulation.compiled_descent import CompiledDescent, compile_descent
 from .classification import Questions, classified, decided
 from .fluctuations import across, slope
 from .geometry import Geometry, geometry, neighbours, on_manifold, retract

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import scipy
 
-from .lanes import LANES
+from .statements import For, Lanes, Statement
 from .streams import SIGN, Doubles, PathStreams
 
 SCRATCH_ROWS = 2
@@ -25,29 +25,17 @@ SCRATCH_ROWS = 2
 STATE = "S[0, b], S[1, b], S[2, b], S[3, b]"
 
 
-def _lane_loop(*statements: str) -> list[str]:
-    return [f"for b in range({LANES}):", *_indented(list(statements))]
+def _uniform_into(target: str) -> Statement:
+    return Lanes(f"{target}, {STATE} = streams.uniform({STATE})")
 
 
-def _indented(lines: list[str], depth: int = 1) -> list[str]:
-    return ["    " * depth + line for line in lines]
-
-
-def _row_loop(rows: str, *body: str) -> list[str]:
-    return [f"for row in range({rows}):", *_indented(list(body))]
-
-
-def _uniform_into(target: str) -> list[str]:
-    return _lane_loop(f"{target}, {STATE} = streams.uniform({STATE})")
-
-
-def _normals_into(row: int, count: int, scale: str) -> list[str]:
-    lane = _lane_loop(
+def _normals_into(row: int, count: int, scale: str) -> Statement:
+    lane = Lanes(
         f"one, other, {STATE} = streams.normal_pair({scale}, {STATE})",
         "E[row, b] = one",
         "E[row + 1, b] = other",
     )
-    return _row_loop(f"{row}, {row + count}, 2", *lane)
+    return For("row", f"{row}, {row + count}, 2", lane)
 
 
 @dataclass(frozen=True)
@@ -87,7 +75,7 @@ class Draw(ABC):
         """Numbers that the draw needs at noise scale σ, a matrix."""
 
     @abstractmethod
-    def code(self, table: str) -> list[str]:
+    def code(self, table: str) -> list[Statement]:
         """Statements of the kernel that fill the rows of `E` from the generators in `S`.
 
         Parameters
@@ -108,9 +96,9 @@ class Normal(Draw):
         """σ."""
         return np.array([[sigma]])
 
-    def code(self, table: str) -> list[str]:
+    def code(self, table: str) -> list[Statement]:
         """Normals in pairs."""
-        return _normals_into(self.row, self.width * self.period, f"{table}[0, 0]")
+        return [_normals_into(self.row, self.width * self.period, f"{table}[0, 0]")]
 
     def reference(self, streams: PathStreams, rows: Doubles, table: Doubles) -> None:
         """Fill with normals, two rows at a time."""
@@ -129,16 +117,16 @@ class Correlated(Draw):
         """σF."""
         return sigma * np.array(self.factor)
 
-    def code(self, table: str) -> list[str]:
+    def code(self, table: str) -> list[Statement]:
         """Normals, and then the mixing in place, from the last row upwards."""
-        mix = [
-            f"for i in range({self.size - 1}, -1, -1):",
-            *_indented(_lane_loop(f"E[row + i, b] *= {table}[i, i]")),
-            "    for j in range(i):",
-            *_indented(_lane_loop(f"E[row + i, b] += {table}[i, j] * E[row + j, b]"), 2),
-        ]
+        mix = For(
+            "i",
+            f"{self.size - 1}, -1, -1",
+            Lanes(f"E[row + i, b] *= {table}[i, i]"),
+            For("j", "i", Lanes(f"E[row + i, b] += {table}[i, j] * E[row + j, b]")),
+        )
         normals = _normals_into(self.row, self.width * self.period, "1.0")
-        return normals + _row_loop(self.starts, *mix)
+        return [normals, For("row", self.starts, mix)]
 
     def reference(self, streams: PathStreams, rows: Doubles, table: Doubles) -> None:
         """Fill with normals and mix them."""
@@ -155,15 +143,17 @@ class Signs(Draw):
         """σ."""
         return np.array([[sigma]])
 
-    def code(self, table: str) -> list[str]:
+    def code(self, table: str) -> list[Statement]:
         """Words into the first row of each 32, then their bits, the first row last."""
-        lines = []
+        found: list[Statement] = []
         for start in range(self.row, self.row + self.width, 32):
             stop = min(start + 32, self.row + self.width)
-            lines += _lane_loop(f"E[{start}, b], {STATE} = streams.raw({STATE})")
             sign = f"E[row, b] = streams.signed({table}[0, 0], E[{start}, b], row - {start})"
-            lines += _row_loop(f"{stop - 1}, {start - 1}, -1", *_lane_loop(sign))
-        return lines
+            found += [
+                Lanes(f"E[{start}, b], {STATE} = streams.raw({STATE})"),
+                For("row", f"{stop - 1}, {start - 1}, -1", Lanes(sign)),
+            ]
+        return found
 
     def reference(self, streams: PathStreams, rows: Doubles, table: Doubles) -> None:
         """Fill with signs, from the highest bit downwards."""
@@ -180,10 +170,10 @@ class Flat(Draw):
         """√3 σ."""
         return np.array([[math.sqrt(3.0) * sigma]])
 
-    def code(self, table: str) -> list[str]:
+    def code(self, table: str) -> list[Statement]:
         """Scaled uniforms."""
         scaled = f"E[row, b] = {table}[0, 0] * (2.0 * E[row, b] - 1.0)"
-        return _row_loop(self.rows, *_uniform_into("E[row, b]"), *_lane_loop(scaled))
+        return [For("row", self.rows, _uniform_into("E[row, b]"), Lanes(scaled))]
 
     def reference(self, streams: PathStreams, rows: Doubles, table: Doubles) -> None:
         """Fill with scaled uniforms."""
@@ -198,10 +188,10 @@ class Dropout(Draw):
         """Probability of −1, and the other value."""
         return np.array([[sigma**2 / (1.0 + sigma**2), sigma**2]])
 
-    def code(self, table: str) -> list[str]:
+    def code(self, table: str) -> list[Statement]:
         """Uniforms compared with p."""
         chosen = f"E[row, b] = -1.0 if E[row, b] < {table}[0, 0] else {table}[0, 1]"
-        return _row_loop(self.rows, *_uniform_into("E[row, b]"), *_lane_loop(chosen))
+        return [For("row", self.rows, _uniform_into("E[row, b]"), Lanes(chosen))]
 
     def reference(self, streams: PathStreams, rows: Doubles, table: Doubles) -> None:
         """Fill by comparing uniforms with p."""
@@ -221,10 +211,10 @@ class TwoValues(Draw):
         a = self.positive
         return np.array([[1.0 / (1.0 + a**2), sigma * a, -sigma / a]])
 
-    def code(self, table: str) -> list[str]:
+    def code(self, table: str) -> list[Statement]:
         """Uniforms compared with the probability."""
         chosen = f"E[row, b] = {table}[0, 1] if E[row, b] < {table}[0, 0] else {table}[0, 2]"
-        return _row_loop(self.rows, *_uniform_into("E[row, b]"), *_lane_loop(chosen))
+        return [For("row", self.rows, _uniform_into("E[row, b]"), Lanes(chosen))]
 
     def reference(self, streams: PathStreams, rows: Doubles, table: Doubles) -> None:
         """Fill by comparing uniforms with the probability."""
@@ -244,22 +234,17 @@ class Chosen(Draw):
         before = np.concatenate([[0.0], np.cumsum(self.probabilities)[:-1]])
         return np.column_stack([before, np.array(self.values)])
 
-    def code(self, table: str) -> list[str]:
+    def code(self, table: str) -> list[Statement]:
         """The last value whose predecessors are less likely than a uniform."""
-        entry = "row + i, b"
-        pick = [
-            *_uniform_into("E[0, b]"),
-            f"for i in range({self.size}):",
-            *_indented(_lane_loop(f"E[{entry}] = {table}[0, 1 + i]")),
-            f"    for m in range(1, len({table})):",
-            *_indented(
-                _lane_loop(
-                    f"E[{entry}] = {table}[m, 1 + i] if E[0, b] >= {table}[m, 0] else E[{entry}]"
-                ),
-                2,
-            ),
-        ]
-        return _row_loop(self.starts, *pick)
+        entry = "E[row + i, b]"
+        later = f"{entry} = {table}[m, 1 + i] if E[0, b] >= {table}[m, 0] else {entry}"
+        pick = For(
+            "i",
+            self.size,
+            Lanes(f"{entry} = {table}[0, 1 + i]"),
+            For("m", f"1, len({table})", Lanes(later)),
+        )
+        return [For("row", self.starts, _uniform_into("E[0, b]"), pick)]
 
     def reference(self, streams: PathStreams, rows: Doubles, table: Doubles) -> None:
         """Fill by comparing a uniform for each copy with the probabilities."""
@@ -278,16 +263,16 @@ class Subset(Draw):
         """Batch size."""
         return np.array([[float(self.batch)]])
 
-    def code(self, table: str) -> list[str]:
+    def code(self, table: str) -> list[Statement]:
         """Selection sampling: a sample is taken with probability wanted/(still to be seen)."""
         left = f"({self.row + self.size} - row)"
-        take = _lane_loop(
+        take = Lanes(
             f"taken = 1.0 if E[row, b] * {left} < E[0, b] else 0.0",
             "E[0, b] -= taken",
             f"E[row, b] = taken * ({self.size} / {table}[0, 0]) - 1.0",
         )
-        wanted = _lane_loop(f"E[0, b] = {table}[0, 0]")
-        return wanted + _row_loop(self.rows, *_uniform_into("E[row, b]"), *take)
+        wanted = Lanes(f"E[0, b] = {table}[0, 0]")
+        return [wanted, For("row", self.rows, _uniform_into("E[row, b]"), take)]
 
     def reference(self, streams: PathStreams, rows: Doubles, table: Doubles) -> None:
         """Fill by selection sampling."""
@@ -301,14 +286,12 @@ class Subset(Draw):
 class Multiset(Subset):
     """Weights − 1 of a batch with replacement."""
 
-    def code(self, table: str) -> list[str]:
+    def code(self, table: str) -> list[Statement]:
         """Count the draws."""
         count = f"E[{self.row} + int(E[0, b] * {self.size}), b] += {self.size} / {table}[0, 0]"
         return [
-            *_row_loop(self.rows, *_lane_loop("E[row, b] = -1.0")),
-            f"for draw in range(int({table}[0, 0])):",
-            *_indented(_uniform_into("E[0, b]")),
-            *_indented(_lane_loop(count)),
+            For("row", self.rows, Lanes("E[row, b] = -1.0")),
+            For("draw", f"int({table}[0, 0])", _uniform_into("E[0, b]"), Lanes(count)),
         ]
 
     def reference(self, streams: PathStreams, rows: Doubles, table: Doubles) -> None:
@@ -326,9 +309,9 @@ class Rescaled(Draw):
         """σ."""
         return np.array([[sigma]])
 
-    def code(self, table: str) -> list[str]:
+    def code(self, table: str) -> list[Statement]:
         """A factor for each row."""
-        return _row_loop(self.rows, *_lane_loop(f"E[row, b] *= {table}[0, 0]"))
+        return [For("row", self.rows, Lanes(f"E[row, b] *= {table}[0, 0]"))]
 
     def reference(self, streams: PathStreams, rows: Doubles, table: Doubles) -> None:
         """A factor for each row."""
@@ -342,9 +325,9 @@ class Clear(Draw):
         """Nothing."""
         return np.zeros((1, 1))
 
-    def code(self, table: str) -> list[str]:
+    def code(self, table: str) -> list[Statement]:
         """Zeros."""
-        return _row_loop(self.rows, *_lane_loop("E[row, b] = 0.0"))
+        return [For("row", self.rows, Lanes("E[row, b] = 0.0"))]
 
     def reference(self, streams: PathStreams, rows: Doubles, table: Doubles) -> None:
         """Fill with zeros."""
@@ -366,19 +349,18 @@ class Jumps(Draw):
         needed = 1 + int(np.argmax((distribution > 1.0 - 2.0**-53).all(axis=0)))
         return np.hstack([means[:, None], self.displacements, distribution[:, :needed]])
 
-    def code(self, table: str) -> list[str]:
+    def code(self, table: str) -> list[Statement]:
         """A number of jumps is how many values of the distribution function a uniform reaches."""
         reached = f"E[1, b] += 1.0 if E[0, b] >= {table}[m, j] else 0.0"
-        one_jump = [
-            *_uniform_into("E[0, b]"),
-            *_lane_loop(f"E[1, b] = -{table}[m, 0]"),
-            f"for j in range({1 + self.size}, {table}.shape[1]):",
-            *_indented(_lane_loop(reached)),
-            f"for i in range({self.size}):",
-            *_indented(_lane_loop(f"E[row + i, b] += {table}[m, 1 + i] * E[1, b]")),
-        ]
-        jumps = [f"for m in range(len({table})):", *_indented(one_jump)]
-        return _row_loop(self.starts, *jumps)
+        jumps = For(
+            "m",
+            f"len({table})",
+            _uniform_into("E[0, b]"),
+            Lanes(f"E[1, b] = -{table}[m, 0]"),
+            For("j", f"{1 + self.size}, {table}.shape[1]", Lanes(reached)),
+            For("i", self.size, Lanes(f"E[row + i, b] += {table}[m, 1 + i] * E[1, b]")),
+        )
+        return [For("row", self.starts, jumps)]
 
     def reference(self, streams: PathStreams, rows: Doubles, table: Doubles) -> None:
         """Add the jumps of each step."""

@@ -11,7 +11,7 @@ from derive import AdaptiveLimit, RuleLimit
 
 from ..models.adaptive_limit import CompiledHeldLimit
 from ..models.compiled_limit import CompiledLimit
-from .descent import CompiledDescent, compile_descent
+from .compiled_descent import CompiledDescent, compile_descent
 from .rule_descent import CompiledRule
 
 Doubles = NDArray[np.float64]

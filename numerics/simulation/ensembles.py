@@ -28,14 +28,8 @@ from ..arguments import check_counts, doubles, processors, recorded_steps, start
 from ..codegen.cache import code_version
 from ..codegen.functions import content_of
 from ..errors import ArgumentError, EnsembleError
-from .descent import (
-    CompiledDescent,
-    DescentSettings,
-    Doubles,
-    compile_descent,
-    run_descent,
-    warn_of_step_size,
-)
+from .compiled_descent import CompiledDescent, compile_descent
+from .descent import DescentSettings, Doubles, run_descent, warn_of_step_size
 from .paths import Paths
 
 MANIFEST = "ensemble.json"

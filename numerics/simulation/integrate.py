@@ -30,12 +30,10 @@ from ..errors import ArgumentError
 from ..geometry.small_matrices import Array
 from ..models.compiled_limit import CompiledLimit, compile_limit
 from ..models.matrix_free import MatrixFreeModel
-from ..models.rule_limit import CompiledRuleLimit
 from ..random.streams import Seed
 from .descent import StepSizeWarning
 from .matrix_flow import follow
 from .paths import Paths, Status
-from .rule_flow import diffuse_rule
 from .runner import PROGRESS_DELAY
 from .sde import COLLAPSE, DIVERGED, LEFT, Execution, Schedule, diffuse
 from .sde_closed_form import diffuse_in_closed_form, euler_recursion
@@ -151,8 +149,7 @@ def simulate_limit(
         execution = Execution(seed, first_path, threads)
         recursion = euler_recursion(fast.limit) if np.isfinite(schedule.span) else None
         if recursion is None:
-            run = diffuse_rule if isinstance(fast, CompiledRuleLimit) else diffuse
-            weights, status, stopped = run(fast, beginnings[which], schedule, execution)  # type: ignore[arg-type]
+            weights, status, stopped = diffuse(fast, beginnings[which], schedule, execution)
         else:
             weights, status, stopped = diffuse_in_closed_form(
                 fast, recursion, beginnings[which], schedule, execution
@@ -216,7 +213,7 @@ def _compiled(
 
 def _warn_of_step_size(fast: CompiledLimit, points: Array) -> None:
     equation = fast.limit.equation
-    if isinstance(fast, CompiledRuleLimit):
+    if not fast.is_projected:
         return  # that the rule attracts at its step was checked when the limit was derived
     alpha, bound = float(equation.step), 2.0 * (1.0 + float(equation.momentum))
     sharpness = np.nanmax(fast.spectrum(points)[:, -1], initial=0.0)

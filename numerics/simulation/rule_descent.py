@@ -19,7 +19,7 @@ from derive.symbols import alpha, sigma
 from ..codegen.functions import compile_function, content_of
 from ..codegen.recursions import JoinedRecursion, Recursion
 from ..random.samplers import NoiseSampler, sampler_for
-from .descent import CompiledDescent, compile_descent
+from .compiled_descent import CompiledDescent, compile_descent
 
 Doubles = NDArray[np.float64]
 

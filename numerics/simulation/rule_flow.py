@@ -10,11 +10,12 @@ from ..geometry.small_matrices import Array
 from ..models.rule_limit import CompiledRuleLimit
 from ..random.streams import PathStreams
 from .runner import PROGRESS_DELAY
-from .sde import COLLAPSE, DIVERGED, LEFT, Execution, Schedule
+from .sde import COLLAPSE, DIVERGED, LEFT, Execution, Schedule, diffuse
 
 Integers = NDArray[np.int64]
 
 
+@diffuse.register
 def diffuse_rule(
     fast: CompiledRuleLimit, start: Array, schedule: Schedule, execution: Execution
 ) -> tuple[Array, Integers, Integers]:

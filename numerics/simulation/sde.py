@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import singledispatch
 
 import numpy as np
 from numpy.typing import NDArray
@@ -189,6 +190,7 @@ class Execution:
     threads: int
 
 
+@singledispatch
 def diffuse(
     fast: CompiledLimit, start: Array, schedule: Schedule, execution: Execution
 ) -> tuple[Array, Integers, Integers]:

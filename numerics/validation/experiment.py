@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..models.compiled_limit import CompiledLimit
 from ..simulation.adaptive_descent import recursion_beside
-from ..simulation.descent import CompiledDescent, simulate_descent
+from ..simulation.compiled_descent import CompiledDescent
+from ..simulation.descent import simulate_descent
 from ..simulation.paths import Paths
 
 Array = NDArray[np.float64]

@@ -14,7 +14,8 @@ from derive.rules.windows import WindowPlan
 from ..arguments import check_counts, number, positive, starting_points
 from ..errors import ArgumentError
 from ..models.compiled_limit import compile_limit, in_entries
-from ..simulation.descent import compile_descent, simulate_descent
+from ..simulation.compiled_descent import compile_descent
+from ..simulation.descent import simulate_descent
 from .comparison import check_arrival, iterations_of
 
 PILOT_PATHS, PILOT_STEPS = 256, 2000
@@ -142,6 +143,7 @@ def plan(
         check_counts(paths=(paths, 1))
     limit = in_entries(limit)
     compiled = compile_limit(limit)
+    compiled.require_bursts()
     point = starting_points(start, limit.problem.weights, 1)[0]
     iterations = iterations_of(limit, alpha, sigma, time)
     end = compiled.flow_limit(point)

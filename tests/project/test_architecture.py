@@ -14,6 +14,7 @@ MODULES = sorted(
 GENERATORS = {
     "numerics/codegen/functions.py",
     "numerics/codegen/matrices.py",
+    "numerics/codegen/printing.py",
 }
 ORDER = {
     "derive": (

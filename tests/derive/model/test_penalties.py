@@ -11,8 +11,8 @@ import sympy as sp
 
 from derive import NoisyGradientDescent, alpha, sigma
 from numerics import compile_descent, simulate_descent
-from numerics.simulation.descent import reference_descent
 from tests.truth.motion import AT_STEP, NEXT_ORDER, THIRD_SCALE, Motion, Row, confirm_extrapolated
+from tests.truth.reference import reference_descent
 
 w1, w2, eta = sp.symbols("w1 w2 eta", real=True)
 RADIUS = w1**2 + w2**2

@@ -26,7 +26,8 @@ from derive.laws.law import Law
 from derive.optimizers import HeavyBall
 from numerics import CodeGenerationError, compile_function
 from numerics.codegen.cache import CACHE_VARIABLE, cache_directory
-from numerics.codegen.functions import assignments, content_of, readable_names
+from numerics.codegen.functions import content_of
+from numerics.codegen.printing import assignments, readable_names
 from numerics.random import elementary_functions
 
 x, y, z, a, eta = sp.symbols("x y z a eta", real=True)

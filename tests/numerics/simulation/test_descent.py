@@ -22,7 +22,7 @@ from derive import (
 from numerics import Paths, Status, StepSizeWarning, compile_descent, simulate_descent
 from numerics.errors import NoiseError
 from numerics.random.samplers import sampler_for
-from numerics.simulation.descent import reference_descent
+from tests.truth.reference import reference_descent
 
 w1, w2, eta = sp.symbols("w1 w2 eta", real=True)
 LOSS = (w1**2 + w2**2 - 1) ** 2 * (2 + w1) / 4
