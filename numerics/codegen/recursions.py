@@ -93,24 +93,17 @@ class JoinedRecursion(Recursion):
 
     joins: tuple[tuple[int, int, Sequence[Any]], ...]
 
-    def statements(self, names: Names, watched: bool) -> list[str]:
+    def statements(self, names: Names, watched: bool) -> list[Statement]:
         """Code of one step of a block, and of what follows it."""
-        lines = super().statements(names, watched)
+        found = super().statements(names, watched)
         state, _, constants = names
         rows = [f"W[{i}, b]" for i in range(len(state))]
+        inputs = (*self.state, *self.constants), (*state, *constants)
         for first, every, update in self.joins:
-            lines += [
-                f"if (k + 1) % {every} == {first % every}:",
-                f"    for b in range({LANES}):",
-                *(f"        {name} = {row}" for name, row in zip(state, rows, strict=True)),
-                *(
-                    f"        {line}"
-                    for line in assignments(
-                        (*self.state, *self.constants), (*state, *constants), update, rows
-                    )
-                ),
-            ]
-        return lines
+            loads = (f"{name} = {row}" for name, row in zip(state, rows, strict=True))
+            after = Lanes(*loads, *assignments(*inputs, update, rows))
+            found.append(If(f"(k + 1) % {every} == {first % every}", after))
+        return found
 
 
 def _function(recursion: Recursion, watched: bool) -> list[str]:
