@@ -4,7 +4,7 @@ from . import command, mechanisms  # noqa: F401 (first, since it hears Ctrl-C du
 from .adaptive_limit import AdaptiveLimit, plan_window
 from .analysis.longtime import Equilibrium, equilibria, invariant_density
 from .analysis.noise_geometry import NoiseGeometry
-from .display.latex_document import document
+from .documents.document import document
 from .errors import (
     DeriveError,
     DeriveWarning,

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from . import command
-from .display.latex_document import document
+from .documents.document import document
 from .files.atomic_write import check_writable, write_atomically
 from .files.model_file import describe_schema, load_model, starter
 from .limit import derive_limit

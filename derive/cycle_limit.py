@@ -11,9 +11,11 @@ from typing import Any
 import sympy as sp
 
 from .analysis.agreement import Field, pointwise
-from .display.cycle_statements import cycle_equations, explain_cycles
-from .display.explanation import explain
+from .display.cycle_statements import cycle_equations
 from .display.statements import equations
+from .documents.cycles import cycle_article, explain_cycles
+from .documents.derivation import explain
+from .documents.descent import article
 from .errors import NotCoveredError, ProblemError
 from .export.program import closed_program, program_of
 from .limit import Limit
@@ -160,3 +162,4 @@ def _pointwise_cycles(limit: CycleLimit) -> Field:
 program_of.register(CycleLimit)(closed_program)
 equations.register(CycleLimit)(cycle_equations)
 explain.register(CycleLimit)(explain_cycles)
+article.register(CycleLimit)(cycle_article)

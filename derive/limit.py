@@ -14,12 +14,15 @@ from .analysis.agreement import compare
 from .analysis.end_states import end_states
 from .analysis.fluctuations import fluctuations_of
 from .display.end_states import EndStates
-from .display.explanation import Explanation, explain
 from .display.fluctuations import Fluctuations
 from .display.jump_process import jump_statements
 from .display.mathml import statements_table
 from .display.notation import Notation
 from .display.statements import as_array, as_latex, as_text, equations, lines
+from .documents.deductions import Explanation
+from .documents.derivation import explain
+from .documents.descent import article
+from .documents.jumps import explain_jumps, jump_article
 from .equation.coefficients import leading_equation
 from .equation.limiting_equation import LimitingEquation
 from .errors import NotCoveredError, ProblemError
@@ -330,11 +333,18 @@ class JumpLimit(JumpProcess):
         """Generator, jumps and drift as LaTeX; `names` as for `Limit.latex`."""
         return as_array(jump_statements(self), Notation(names or {}))
 
+    def explain(self) -> Explanation:
+        """The derivation step by step, with its hypotheses."""
+        return explain_jumps(self)
+
     def _repr_latex_(self) -> str:
         return f"$\\displaystyle {self.latex()}$"
 
     def __str__(self) -> str:
         return lines(jump_statements(self))
+
+
+article.register(JumpLimit)(jump_article)
 
 
 @singledispatch

@@ -13,9 +13,12 @@ import sympy as sp
 from .analysis.agreement import Field, pointwise
 from .analysis.fluctuations import RuleFluctuations
 from .cycle_limit import CycleLimit
-from .display.explanation import explain
-from .display.rule_statements import explain_rule, rule_equations
+from .display.rule_statements import rule_equations
 from .display.statements import equations
+from .documents.derivation import explain
+from .documents.descent import article
+from .documents.rule_article import rule_article
+from .documents.rules import explain_rule
 from .errors import NotCoveredError, ProblemError
 from .export.program import closed_program, program_of
 from .limit import Limit, derive_limit
@@ -186,6 +189,7 @@ def _pointwise_rule(limit: RuleLimit) -> Field:
 program_of.register(RuleLimit)(closed_program)
 equations.register(RuleLimit)(rule_equations)
 explain.register(RuleLimit)(explain_rule)
+article.register(RuleLimit)(rule_article)
 
 
 derive_descent_limit = derive_limit.dispatch(object)

@@ -8,7 +8,6 @@ import sympy as sp
 
 from ..noise.classification import Outcome
 from ..symbols import alpha
-from .explanation import Explanation, Hypothesis, Standing
 from .notation import Equality, Formula, Words
 from .statements import (
     Statement,
@@ -32,34 +31,6 @@ def cycle_equations(limit: Any) -> list[Statement]:
         *outcome_statements(limit, MEANINGS[limit.outcome]),
         *_equation(limit),
     ]
-
-
-def explain_cycles(limit: Any) -> Explanation:
-    """Derivation in steps, with the hypotheses of the averaging."""
-    theorem = Statement(
-        "averaging",
-        "w = ζ + s y: y' = τ(y) across Γ, and ζ moves by s² E_π[P κ] per step; a 2-cycle along "
-        "the eigenvector v₁ of λ₁ gives P D³L[v₁v₁ᵀ] = P∇λ₁",
-        (
-            Formula((r"w = \zeta + s\,y,\; y' = \tau(y),\; \zeta' = \zeta + s^2 E_\pi[P\kappa]",)),
-            Formula((r"P D^3L[v_1v_1^\top] = P\nabla\lambda_1",)),
-        ),
-    )
-    checked = [
-        Hypothesis(step.question, str(step.verdict), Standing.SAMPLED)
-        for step in limit.evidence.steps
-    ]
-    assumed = [
-        Hypothesis("λ₁ does not meet λ₂ on the way", "runs of the limit end where it does"),
-        Hypothesis("the start lies in a neighbourhood that the rule attracts", "not checked"),
-    ]
-    rest = (*manifold_statements(limit), *_equation(limit))
-    sections = (
-        ("The update rule", tuple(_setting(limit))),
-        ("The fast cycle", (theorem,)),
-        ("The limit", tuple(rest)),
-    )
-    return Explanation(sections, (*checked, *assumed))
 
 
 def _setting(limit: Any) -> list[Statement]:

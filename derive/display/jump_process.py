@@ -29,7 +29,7 @@ def jump_statements(process: JumpProcess) -> list[Statement]:
             Statement(
                 f"jump {m}",
                 f"at rate {rate}: from W to the end of descent from {shown}",
-                (Formula((rf"\nu_{{{m}}} = ", rate)), Equality(f"T(W, z_{{{m}}})", landing)),
+                (Formula((rf"\nu_{{{m}}} = ", rate)), Equality(f"T(w, z_{{{m}}})", landing)),
             )
         )
     drift = process.drift

@@ -16,13 +16,17 @@ from typing import Any
 import sympy as sp
 from sympy.core.function import Application
 from sympy.printing.latex import LatexPrinter
+from sympy.printing.precedence import PRECEDENCE
 
+from ..symbolic.unknown_functions import Unknown
 from .notation import (
     Equality,
     Formula,
     Notation,
     Part,
+    Prose,
     Words,
+    capitalised,
     entries_of,
     is_longer,
     phrase,
@@ -44,17 +48,25 @@ PRINTED_NODES = 1500
 MATRIX_ROWS = 10
 """Rows up to which a matrix is printed as one."""
 
-PREAMBLE = r"""
-\usepackage{amsmath,amssymb}
-\usepackage[margin=25mm]{geometry}
+COMMANDS = r"""
+\usepackage{amsmath,amssymb,amsthm}
 \newcommand{\about}[1]{\par\smallskip\noindent\emph{#1:}}
+\newcommand{\remarked}[1]{\par{\footnotesize\raggedright\leftskip=1.5em\noindent[#1]\par}}
 \newcommand{\by}{\discretionary{\hbox{$\,\cdot$}}{}{}}
 \newcommand{\formula}[1]{\par{\raggedright\leftskip=1.5em\hangindent=1.5em\hangafter=1\noindent
   \lineskiplimit=3pt\lineskip=5pt $\displaystyle #1$\par}}
+""".strip()
+"""The packages and commands that statements are written with."""
+
+PREAMBLE = (
+    COMMANDS
+    + r"""
+\usepackage[margin=25mm]{geometry}
 \raggedright
 \setlength{\parindent}{0pt}
 \setlength{\parskip}{4pt plus 2pt}
-""".strip()
+""".rstrip()
+)
 """What a document needs in its preamble for the commands used here."""
 
 
@@ -79,7 +91,14 @@ class Page(Notation):
 
     def statement(self, label: str, parts: Iterable[Part]) -> str:
         """A statement as LaTeX paragraphs: words and short formulas run in, equations apart."""
-        text = rf"\about{{{phrase(label)}}}"
+        return rf"\about{{{phrase(capitalised(label))}}}" + self._run_in(parts)
+
+    def paragraph(self, parts: Iterable[Part]) -> str:
+        """Parts as one LaTeX paragraph: words and short formulas run in, equations apart."""
+        return self._run_in(parts).strip()
+
+    def _run_in(self, parts: Iterable[Part]) -> str:
+        text = ""
         previous: Part = Words("")
         for part in parts:
             if isinstance(part, Equality):
@@ -87,10 +106,23 @@ class Page(Notation):
             elif isinstance(part, Formula):
                 comma = "," if isinstance(previous, Formula) else ""
                 text += f"{comma} ${self.formula(part)}$"
+            elif isinstance(part, Prose):
+                tight = part.latex[:1] in ",.;:)"
+                text += part.latex if tight else f" {part.latex}"
             else:
                 text += f" {phrase(part.text)}"
             previous = part
         return text
+
+    def cell(self, parts: Iterable[Part]) -> str:
+        """Parts in one line of text, for a cell of a table."""
+        written = (self._in_line(part) for part in parts)
+        return " ".join(written)
+
+    def _in_line(self, part: Part) -> str:
+        if isinstance(part, Prose):
+            return part.latex
+        return phrase(part.text) if isinstance(part, Words) else f"${self.line((part,))}$"
 
     def equation(self, part: Equality) -> Iterator[str]:
         """An equation in one or more formulas."""
@@ -102,7 +134,7 @@ class Page(Notation):
             yield self._unprinted(part)
             return
         letters = {s: f"{self.letter}_{{{i}}}" for i, s in enumerate(definitions, start=1)}
-        printer = _Breakable({**self.names, **letters})
+        printer = _Breakable({"symbol_names": {**self.names, **letters}})
         yield from self._written(part, value, printer)
         for number, (symbol, expression) in enumerate(definitions.items()):
             where = r"\text{where }" if number == 0 else r"\phantom{\text{where }}"
@@ -119,7 +151,7 @@ class Page(Notation):
         if wide <= LINE and len(rows) <= MATRIX_ROWS:
             # \\[4pt] would be swallowed by the depth of a fraction.
             has_fractions = r"\frac" in "".join(map("".join, rows))
-            space = r"\noalign{\vskip 4pt}" if has_fractions else ""
+            space = r"\noalign{\vskip 7pt}" if has_fractions else ""
             body = rf" \\{space} ".join(" & ".join(row) for row in rows)
             body = body.replace(r"\frac", r"\dfrac")
             yield rf"{left}\begin{{pmatrix}}{body}\end{{pmatrix}}{part.right}"
@@ -175,15 +207,19 @@ def _abbreviated(value: Any) -> tuple[dict[sp.Symbol, sp.Expr], Any]:
 class _Breakable(LatexPrinter):
     """LaTeX in which every box is narrow and lines may be broken between all others."""
 
-    def __init__(self, names: Mapping[sp.Symbol, str]) -> None:
-        super().__init__({"symbol_names": dict(names), "mul_symbol": r" \by "})
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        super().__init__({**settings, "mul_symbol": r" \by "})
         self._settings["mul_symbol_latex_numbers"] = r" \cdot "
         self._known: dict[tuple[Any, ...], str] = {}
 
     def doprint(self, expr: Any) -> str:
         """LaTeX of an expression; without leave to break the line where it fits in one."""
         text = portable(super().doprint(expr))
-        return text.replace(r"\by ", "") if glyphs(text) <= LINE else text
+        # Derivatives of unknown functions stand apart, or it is not seen what is differentiated.
+        space = r"\, " if isinstance(expr, sp.Basic) and expr.has(Unknown) else ""
+        if glyphs(text) <= LINE:
+            return text.replace(r"\by ", space)
+        return text.replace(r"\by ", space + r"\by ") if space else text
 
     def _print(self, expr: Any, **options: Any) -> str:
         if not isinstance(expr, sp.Expr):
@@ -194,6 +230,9 @@ class _Breakable(LatexPrinter):
             fits = glyphs(text) <= LINE
             self._known[key] = text if fits else self._opened(expr, text, **options)
         return self._known[key]
+
+    def _print_Transpose(self, expr: Any) -> str:
+        return rf"{self.parenthesize(expr.arg, PRECEDENCE['Pow'])}^{{\top}}"
 
     def _opened(self, expr: sp.Expr, text: str, exp: str = "") -> str:
         """A wide expression, to the power `exp`, without boxes around its parts."""

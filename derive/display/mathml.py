@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from html import escape
 
 from latex2mathml.converter import convert
 
-from .notation import Notation, Part, Words
+from .notation import Notation, Part, Prose, Words
 from .statements import Statement
 
 
@@ -26,8 +27,34 @@ def statements_table(statements: Iterable[Statement]) -> str:
     return f"<table><tbody>{rows}</tbody></table>"
 
 
+def paragraph_html(parts: Iterable[Part]) -> str:
+    """Parts one after the other, as they are read."""
+    return " ".join(map(_part, parts))
+
+
+def prose_html(latex: str) -> str:
+    """A phrase in LaTeX, its formulas as MathML."""
+    pieces = _FORMULA.split(latex)
+    shown = [_plain(x) for x in pieces]
+    shown[1::3] = [convert(x, display="inline") if x else "" for x in pieces[1::3]]
+    shown[2::3] = [convert(x, display="block") if x else "" for x in pieces[2::3]]
+    return "".join(shown)
+
+
+def _plain(latex: str) -> str:
+    for command, tag in _TAGS.items():
+        latex = latex.replace(command, tag)
+    return latex
+
+
+_FORMULA = re.compile(r"\$(.*?)\$|\\\[(.*?)\\\]", re.DOTALL)
+_TAGS = {"---": "—", "--": "–", "~": " ", "``": "“", "''": "”", r"\'e": "é", r"\^o": "ô"}
+
+
 def _part(part: Part) -> str:
     """Words as text, so that narrow screens can break it; all else as MathML."""
     if isinstance(part, Words):
         return escape(part.text)
+    if isinstance(part, Prose):
+        return prose_html(part.latex)
     return str(convert(Notation().line((part,)), display="inline"))

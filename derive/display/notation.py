@@ -1,7 +1,7 @@
 """The parts of a statement, and how each is written in LaTeX.
 
-A statement is made of words, of formulas in the theory's letters, and of equations whose value is
-an expression. `Notation` writes them in one line, for a formula block;
+A statement is made of words, of formulas in the theory's letters, of prose in LaTeX, and of
+equations whose value is an expression. `Notation` writes them in one line, for a formula block;
 `derive.display.latex_layout` lays the same parts out on a page.
 """
 
@@ -53,7 +53,14 @@ class Equality:
     right: str = ""
 
 
-Part = Words | Formula | Equality
+@dataclass(frozen=True)
+class Prose:
+    """A phrase in LaTeX, with its formulas between dollar signs."""
+
+    latex: str
+
+
+Part = Words | Formula | Equality | Prose
 
 
 @dataclass(frozen=True)
@@ -83,6 +90,8 @@ class Notation:
     def _part(self, part: Part) -> str:
         if isinstance(part, Words):
             return rf"\text{{{phrase(part.text)}}}"
+        if isinstance(part, Prose):
+            return rf"\text{{{part.latex}}}"
         if isinstance(part, Formula):
             return self.formula(part)
         value = r"\ldots" if is_too_long(part.value) else self.tex(part.value)
@@ -119,8 +128,17 @@ def phrase(text: str) -> str:
     return portable(re.sub(r"\$ \$(?!\()", " ", " ".join(words)))
 
 
+def capitalised(text: str) -> str:
+    """A phrase that begins like a sentence, unless it begins with a formula."""
+    first = text.partition(" ")[0]
+    is_word = first.isascii() and first.isalpha() and len(first) > 1
+    return text[:1].upper() + text[1:] if is_word else text
+
+
 def letters(formula: str) -> str:
     """A formula typed in the theory's letters as LaTeX mathematics."""
+    formula = _ONE.sub("10^{\\1\\2}", formula)
+    formula = _POWER.sub(r"·10^{\1\2}", formula)
     formula = _RAISED.sub(lambda run: f"^{{{run[0].translate(_PLAIN)}}}", formula)
     formula = _LOWERED.sub(lambda run: f"_{{{run[0].translate(_PLAIN)}}}", formula)
     return _LETTER.sub(lambda letter: _LETTERS[letter[0]] + " ", formula).strip()
@@ -178,8 +196,20 @@ _LETTERS = {
     "ν": r"\nu",
     "σ": r"\sigma",
     "ξ": r"\xi",
+    "τ": r"\tau",
+    "Θ": r"\Theta",
+    "ℒ": r"\mathcal{L}",
+    "𝓜": r"\mathcal{M}",
+    "≡": r"\equiv",
+    "∈": r"\in",
+    "×": r"\times",
+    "~": r"\sim",
+    "⟨": r"\langle",
+    "⟩": r"\rangle",
     "…": r"\ldots",
 }
+_ONE = re.compile(r"(?<![\d.])1e(-?)0*(\d+)")
+_POWER = re.compile(r"(?<=\d)e(-?)0*(\d+)")
 _LETTER = re.compile("|".join(_LETTERS))
 _RAISED = re.compile("[⁻⁺⁰¹²³⁴⁵⁶⁷⁸⁹ᵀ]+")
 _LOWERED = re.compile("[₀₁₂₃₄₅₆₇₈₉₊]+")
@@ -188,7 +218,7 @@ _WORD = re.compile(r"[^\s(]+\([^()]*\)\S*|\S+")
 """A word; the blanks between arguments, as in L̂(w, 0), do not end it."""
 
 _FORMULA = re.compile(
-    r"[^\x00-\xFF]|[½±·²³¹]|^[-+=<>/]$|^-?[\d.]+(e-?\d+)?(/[\d.]+)?$|^[C-Zb-z]$|^[A-Z]\(|^Reg$"
+    r"[^\x00-\xFF]|[½±·²³¹]|^[-+=<>/~]$|^-?[\d.]+(e-?\d+)?(/[\d.]+)?$|^[C-Zb-z]$|^[A-Z]\(|^Reg$|^[HPQX]{2,4}$"
 )
 """What makes a word a formula: a letter of the theory, an operator, a number, a single letter."""
 

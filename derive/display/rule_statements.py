@@ -8,7 +8,6 @@ import sympy as sp
 
 from ..equation.limiting_equation import LimitingEquation
 from ..noise.classification import Outcome
-from .explanation import Explanation, Hypothesis, Standing
 from .notation import Equality, Formula, Part, Words
 from .statements import Statement, law_statement, manifold_statements, outcome_statements, text_of
 
@@ -32,38 +31,6 @@ def rule_equations(limit: LimitingEquation) -> list[Statement]:
     ]
 
 
-def explain_rule(limit: LimitingEquation) -> Explanation:
-    """Derivation in steps, with the hypotheses of the theorem for random maps."""
-    found = rule_equations(limit)
-    names = {"update", "noise", "memory at rest"}
-    first = tuple(s for s in found if s.label in names)
-    rest = tuple(s for s in found if s.label not in names)
-    theorem = Statement(
-        "theorem",
-        "J A_ξ = B_ξ J, R = (A − I)J⁺(B − I)⁻¹, P = I − RJ; Y − E B_ξYB_ξᵀ = JSJᵀ; "
-        "V_ξ = P A_ξ R, Z(I − B)ᵀ = PSJᵀ + E V_ξYB_ξᵀ; X = RYRᵀ + ZRᵀ + RZᵀ; "
-        "Θ = PSPᵀ + E V_ξYV_ξᵀ; drift P(b + ½D²T₀[X]) + ½R(I − B)⁻¹J D²T₀[Θ]",
-        (
-            Formula((r"P = I - R J,\; R = (A-I)J^+(B-I)^{-1}",)),
-            Formula((r"Y - E\,B_\xi Y B_\xi^\top = J S J^\top",)),
-            Formula((r"\Theta = P S P^\top + E\,V_\xi Y V_\xi^\top,\; V_\xi = P A_\xi R",)),
-            Formula(
-                (r"b = P(\bar b + \tfrac12 D^2T_0[X]) + \tfrac12 R(I-B)^{-1}J D^2T_0[\Theta]",)
-            ),
-        ),
-    )
-    checked = [
-        Hypothesis(step.question, str(step.verdict), Standing.SAMPLED)
-        for step in limit.evidence.steps[:3]
-    ]
-    assumed = [
-        Hypothesis("the start lies in a neighbourhood that the rule attracts to Γ", "not checked"),
-        Hypothesis("σ → 0 before α → 0", "the scaling regime"),
-    ]
-    sections = (("The update rule", first), ("The theorem", (theorem,)), ("The limit", rest))
-    return Explanation(sections, (*checked, *assumed))
-
-
 def _built(limit: Any) -> list[Statement]:
     """What is made of steps of the rule, where a step of the limit is more than one of them."""
     optimizer = limit.motion.optimizer
@@ -73,15 +40,18 @@ def _built(limit: Any) -> list[Statement]:
 
 
 def _setting(rule: Any) -> list[Statement]:
-    parts: list[Part] = [
-        Formula((s, " \\leftarrow ", u)) for s, u in zip(rule.state, rule.update, strict=True)
-    ]
+    step = sp.Matrix(rule.update)
+    state = [x for s in rule.state for x in (s, r",\, ")][:-1]
+    parts: list[Part] = [Formula(("z = (", *state, r"),\; z \leftarrow T")), Equality("T", step)]
     lines = [f"{s} ← {text_of(u)}" for s, u in zip(rule.state, rule.update, strict=True)]
     statements = [Statement("update", "\n".join(lines), tuple(parts))]
     if rule.memory:
         rest = zip(rule.memory, rule.rest, strict=True)
         text = ", ".join(f"{m} = {text_of(r)}" for m, r in rest)
-        statements.append(Statement("memory at rest", text, (Words(text),)))
+        equalities = tuple(
+            Formula((m, " = ", r)) for m, r in zip(rule.memory, rule.rest, strict=True)
+        )
+        statements.append(Statement("memory at rest", text, equalities))
     return [*statements, law_statement(rule.law)]
 
 

@@ -37,7 +37,7 @@ def _hypersurface(s: sp.Expr, step: sp.Expr) -> DriftForm:
     tex: tuple[str | sp.Expr, ...] = (r"\Delta L",)
     if step != 0:
         text = f"(ΔL / (1 − {step} ΔL/2))"
-        tex = (r"\frac{\Delta L}{1 - \tfrac{1}{2} ", step, r" \Delta L}")
+        tex = (r"\bigl(\Delta L / (1 - \tfrac{1}{2} ", step, r"\,\Delta L)\bigr)")
     formula = _times(-s / 4, r"P\nabla \log ", *tex)
     return DriftForm(f"−{_factor(s / 4)}P∇ log {text}", formula)
 

@@ -151,7 +151,7 @@ def _law_parts(law: Law) -> Iterator[Part]:
     if isinstance(law, Independent):
         for symbols, group in law.groups:
             commas = [x for s in symbols for x in (s, r",\, ")][:-1]
-            yield Formula(tuple(commas))
+            yield Formula((*commas, ":"))
             yield from _law_parts(group)
         return
     yield Words(law.description)
@@ -337,8 +337,8 @@ def _general_form(limit: LimitingEquation) -> Statement:
     tex: list[str | sp.Expr] = []
     if limit.equation.at(limit.equation.potential).has(*limit.problem.weights):
         by_reg = _flows_by_reg(limit)
-        texts.append("−P∇Reg" if by_reg else "−P∇V")
-        tex.append(r"-P\nabla\mathrm{Reg}" if by_reg else r"-P\nabla V")
+        texts.append("−P∇Reg" if by_reg else "−P∇U₀")
+        tex.append(r"-P\nabla\mathrm{Reg}" if by_reg else r"-P\nabla U_0")
     if limit.second_weight != 0:
         weight, weight_tex = _weight(limit.second_weight)
         name, name_tex = ("P r", "P r") if _flows_by_reg(limit) else ("P∇V₂", r"P\nabla V_2")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -18,7 +19,9 @@ from ..symbolic.effort import BUILT, READABLE, WEIGHTS, TooLong, product_operati
 from ..theory.jets import Jet, scalars
 from ..theory.katzenberger import (
     NormalFrame,
+    Relaxation,
     Splitting,
+    mixed_covariance,
     normal_term,
     second_derivative,
     stationary_covariance,
@@ -159,6 +162,90 @@ def fluctuations(terms: Terms) -> sp.Matrix | None:
         return _readable(terms, found)
     except TooLong:
         return None
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the drift is made of, each on Γ and None where it is too long to read.
+
+    Attributes
+    ----------
+    terms : Terms
+        The equation.
+    """
+
+    terms: Terms
+
+    @cached_property
+    def hessian(self) -> sp.Matrix | None:
+        """H, shape (N, N)."""
+        return self._short(lambda _: sp.Matrix(self.terms.manifold.jet.hessian()))
+
+    @cached_property
+    def covariance(self) -> sp.Matrix | None:
+        """Σ, shape (N, N)."""
+        return self._short(lambda _: _short_covariance(self.terms))
+
+    @cached_property
+    def mixed(self) -> sp.Matrix | None:
+        """2 sym(H⁺QΣP), shape (N, N), with momentum (H + γH²)⁺ for H⁺."""
+        return self._short(lambda frame: mixed_covariance(frame, self._spread, self._relaxation))
+
+    @cached_property
+    def stationary(self) -> sp.Matrix | None:
+        """X with ℒ(X) = QΣQ, shape (N, N)."""
+        return None if self.terms.equation.order else fluctuations(self.terms)
+
+    @cached_property
+    def slope_drift(self) -> sp.Matrix | None:
+        """−P v, shape (N, 1)."""
+        slope = sp.Matrix(self.terms.slope)
+        return self._short(lambda frame: -frame.tangential(slope))
+
+    @cached_property
+    def normal_drift(self) -> sp.Matrix | None:
+        """−q H⁺D³L[PΣP], shape (N, 1)."""
+        third = _Third(self.terms.manifold)
+        return self._scaled(lambda frame: _normal_term(self.terms, frame, third))
+
+    @cached_property
+    def mixed_drift(self) -> sp.Matrix | None:
+        """−2q P D³L[sym(H⁺QΣP)], shape (N, 1)."""
+        return self._tangential(self.mixed)
+
+    @cached_property
+    def stationary_drift(self) -> sp.Matrix | None:
+        """−q P D³L[X], shape (N, 1)."""
+        return self._tangential(self.stationary)
+
+    def _tangential(self, matrix: sp.Matrix | None) -> sp.Matrix | None:
+        if matrix is None:
+            return None
+        third = _Third(self.terms.manifold)
+        return self._scaled(lambda frame: -frame.tangential(sp.Matrix(third(matrix))))
+
+    def _scaled(self, made: Callable[[NormalFrame], sp.Matrix]) -> sp.Matrix | None:
+        return self._short(lambda frame: self.terms.ito_weight * made(frame))
+
+    @cached_property
+    def _spread(self) -> sp.Matrix:
+        covariance = _short_covariance(self.terms)
+        require(READABLE, covariance)
+        frame = _frame(self.terms)
+        _require_product(frame.hessian_inverse, covariance, frame.projector)
+        return covariance
+
+    @property
+    def _relaxation(self) -> Relaxation:
+        return self.terms.equation.relaxation
+
+    def _short(self, made: Callable[[NormalFrame], sp.Matrix]) -> sp.Matrix | None:
+        try:
+            frame = _frame(self.terms)
+            _require_small(self.terms, frame)
+            return _readable(self.terms, made(frame))
+        except TooLong:
+            return None
 
 
 def second_potential_on(manifold: Manifold, reg: sp.Expr, reg2: sp.Expr) -> sp.Expr | None:

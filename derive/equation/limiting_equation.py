@@ -24,7 +24,7 @@ from ..symbolic.effort import WRITTEN_OUT
 from ..symbols import alpha, sigma
 from ..theory.second_order import SecondOrder
 from . import closed_form
-from .closed_form import Terms
+from .closed_form import Parts, Terms
 from .coefficients import AT_REST, Equation, leading_equation
 from .scales import crossover, next_order, slower_scales
 from .special_forms import SpecialForm
@@ -97,6 +97,11 @@ class LimitingEquation:
     def terms(self) -> Terms:
         """What drift and diffusion are made of."""
         return Terms(self.manifold, self.moments, self.classification, self.equation)
+
+    @cached_property
+    def parts(self) -> Parts:
+        """H, Σ, ℒ⁻¹(QΣQ) and the terms of the drift, written out on Γ where they are short."""
+        return Parts(self.terms)
 
     @cached_property
     def special(self) -> SpecialForm | None:

@@ -34,7 +34,6 @@ import mpmath
 import sympy as sp
 
 from ..certify.checker import Claim
-from ..equation.limiting_equation import LimitingEquation
 from ..errors import NotCoveredError
 from ..manifold.manifold import Manifold
 from ..noise.classification import (
@@ -114,13 +113,21 @@ def certify_limit(
     return Certificate(tuple(findings), maker.document)
 
 
-def attempted_certificate(limit: LimitingEquation) -> Certificate:
-    """The certificate, or the verdicts as they are where none can be made, with the reason."""
-    try:
-        return certify_limit(limit.manifold, limit.moments, limit.classification)
-    except NotCoveredError as refusal:
-        findings = (Finding(step, str(refusal)) for step in limit.evidence.steps)
-        return Certificate(tuple(findings), {"points": [], "claims": [], "hypotheses": []})
+def attempted_certificate(limit: Any) -> Certificate:
+    """The `certificate()` of a limit, or its verdicts as they are where none is made.
+
+    A mean over samples is written out only for those who ask for its certificate.
+    """
+    reason = "a mean over samples is written out for its certificate alone"
+    if limit.problem.samples is None:
+        try:
+            found: Certificate = limit.certificate()
+        except NotCoveredError as refusal:
+            reason = str(refusal)
+        else:
+            return found
+    findings = (Finding(step, reason) for step in limit.evidence.steps)
+    return Certificate(tuple(findings), {"points": [], "claims": [], "hypotheses": []})
 
 
 class _Maker:

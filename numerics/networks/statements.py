@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from derive import Outcome, alpha, sigma
-from derive.display.explanation import Explanation, Hypothesis, Standing
 from derive.display.notation import Formula, Words
 from derive.display.statements import MEANINGS, Statement, question
+from derive.documents.deductions import Deduction, Explanation, Hypothesis, Standing
 
 from .geometry import Geometry
 from .network import Network
@@ -57,9 +57,9 @@ def explanation(limit: Any) -> Explanation:
     """The derivation in steps, with the hypotheses and the numbers that were found for them."""
     return Explanation(
         (
-            ("The network", tuple(_setting(limit.problem, limit.origin))),
-            ("Which theorem applies", tuple(_outcome(limit))),
-            ("The limit", (*_equation(limit), *_precision(limit))),
+            ("The network", tuple(map(Deduction, _setting(limit.problem, limit.origin)))),
+            ("Which theorem applies", tuple(map(Deduction, _outcome(limit)))),
+            ("The limit", tuple(map(Deduction, (*_equation(limit), *_precision(limit))))),
         ),
         tuple(_hypotheses(limit.problem, limit.origin)),
     )
@@ -120,7 +120,7 @@ def _hypotheses(network: Network, origin: Geometry) -> list[Hypothesis]:
     r, values = network.residual.doubles(origin.point), origin.values
     names = ", ".join(network.kinks())
     smooth = (
-        Hypothesis("the residuals are smooth", "no operation with a kink", Standing.CHECKED)
+        Hypothesis("the residuals are smooth", "no operation with a kink", Standing.PROVED)
         if not names
         else Hypothesis("no sample crosses a kink", f"{names}; runs count those crossed")
     )
@@ -129,7 +129,7 @@ def _hypotheses(network: Network, origin: Geometry) -> list[Hypothesis]:
         Hypothesis(
             "the network interpolates",
             f"residuals of {np.sqrt(np.mean(r**2)):.1e} in root mean square at the given point",
-            Standing.CHECKED,
+            Standing.SAMPLED,
         ),
         Hypothesis(
             "Γ is a manifold, J of constant rank",

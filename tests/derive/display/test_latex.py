@@ -20,9 +20,10 @@ from derive import (
     sigma,
 )
 from derive import __main__ as command
-from derive.display.latex_document import REFERENCES, bibtex, document
 from derive.display.latex_layout import LINE, PREAMBLE, Page, _abbreviated, glyphs
 from derive.display.notation import Equality, Notation, phrase, portable
+from derive.documents.document import bibtex, document
+from derive.documents.references import REFERENCES
 from derive.files.model_file import load_model
 from tests.truth.catalogue import CATALOGUE, PAIR_LOSS, PAIR_NOISY
 from tests.truth.fields import derived
@@ -102,31 +103,28 @@ def test_document_is_whole(name: str) -> None:
     environments = [re.findall(rf"\\{mark}\{{(\w+)", tex) for mark in ("begin", "end")]
     assert Counter(environments[0]) == Counter(environments[1])
     sections = re.findall(r"\\section\{(.*)\}", body)
-    assert sections == [
-        "The noise model",
-        r"The manifold of minimisers",
-        "Moments of the noise",
-        "Which theorem applies",
-        "The limiting equation",
+    assert [s for s in sections if s != "Remarks"] == [
+        "Setting",
         "Hypotheses",
-        "Slower scales",
+        "Result",
         "What was proved",
     ]
     cited = set(re.findall(r"\\cite\{(\w+)\}", body))
     assert cited == set(re.findall(r"\\bibitem\{(\w+)\}", body))
-    assert cited == {r.key for r in REFERENCES} == set(re.findall(r"@\w+\{(\w+),", entries))
+    assert cited
+    assert {r.key for r in REFERENCES} == set(re.findall(r"@\w+\{(\w+),", entries)) >= cited
     assert bibtex() in entries
 
 
 def test_document_says_what_the_limit_is() -> None:
     tex = document(ring())
     for statement in (
-        "deterministic: constrained flow",
-        r"t = k\,\alpha^{2} \sigma^{2}",
-        r"dW = \tfrac{1}{2}D^2\Phi[\Sigma]\,dt",
+        r"$P D^2\Phi[\Sigma] \not\equiv 0$ on $\Gamma$",
+        r"w_{\lfloor t / (\alpha^{2} \sigma^{2}) \rfloor} - W(t)",
+        r"dW = \tfrac{1}{2}D^2\Phi[\Sigma]\,dt, \qquad W(0) = \Phi(w_0).",
         r"V = \frac{\log{\left(2 \left(w_{1} + 2\right) \right)}}{4}",
         r"a = \begin{pmatrix}\dfrac{\sin{\left(\theta \right)}}",
-        "trivial: third scale",
+        r"\emph{third scale} nothing moves",
         r"\emph{assumed}",
     ):
         assert statement in tex, statement

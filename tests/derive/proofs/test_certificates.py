@@ -8,7 +8,7 @@ from flint import Ordering, fmpq_mpoly_ctx
 import derive
 from derive import Limit, NoisyGradientDescent, derive_limit
 from derive.certify import checker
-from derive.display.latex_document import document
+from derive.documents.document import document
 from derive.noise.classification import DRIFT
 from derive.proofs.cofactors import Basis, is_zero
 from derive.symbolic.zero_tests import Basis as Rests
@@ -143,7 +143,8 @@ def test_explanation_and_document_say_what_is_proved() -> None:
     shown = str(limit.explain())
     assert "on Γ? yes (proof: cofactors of the constraints" in shown
     assert "for all η? no (proved not: 4.86105130799977" in shown
-    assert "[sampled] Γ is made of minimisers of L" in shown
+    assert "[proved] Γ is made of minimisers of L" in shown
+    assert "[sampled] Γ is a manifold of dimension 1" in shown
     assert "[ASSUMED] the start lies" in shown
     appendix = document(limit).partition(r"\appendix")[2]
     assert appendix.count(r"\emph{proved}") == 1 + 4

@@ -66,7 +66,7 @@ def test_the_text_names_equation_evidence_and_hypotheses(network: Network) -> No
     assert "dW = ½ D²Φ[Σ] dt" in str(limit)
     assert "dW = ½ D²Φ_α[Σ] dt, α = 0.1" in str(limit.at_step(0.1))
     said = str(limit.explain())
-    assert "[checked] the network interpolates: residuals of" in said
+    assert "[sampled] the network interpolates: residuals of" in said
     assert f"α < {2 / limit.origin.values[-1]:.4g}" in said
     assert r"D^2\Phi(W)[\Sigma(W)]" in limit.latex()
     network_said = "Network(6 weights, 2 residuals, label noise)"

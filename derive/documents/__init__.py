@@ -1,0 +1,1 @@
+"""A derivation as data, and as documents: explanations, theorem statements, their proofs."""
