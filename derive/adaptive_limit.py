@@ -11,9 +11,11 @@ import mpmath
 import sympy as sp
 
 from .analysis.agreement import Field, pointwise
-from .display.adaptive_statements import adaptive_equations, explain_adaptive
-from .display.explanation import explain
+from .display.adaptive_statements import adaptive_equations
 from .display.statements import equations
+from .documents.adaptive import adaptive_article, explain_adaptive
+from .documents.derivation import explain
+from .documents.descent import article
 from .errors import NotCoveredError, ProblemError
 from .limit import Limit, derive_limit
 from .manifold.discovery import find_manifold
@@ -166,6 +168,7 @@ def _pointwise_adaptive(limit: AdaptiveLimit) -> Field:
 
 equations.register(AdaptiveLimit)(adaptive_equations)
 explain.register(AdaptiveLimit)(explain_adaptive)
+article.register(AdaptiveLimit)(adaptive_article)
 
 
 def derive_adaptive(problem: NoisyGradientDescent, assume: Outcome | None = None) -> AdaptiveLimit:

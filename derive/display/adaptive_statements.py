@@ -9,9 +9,8 @@ import sympy as sp
 
 from ..model.adaptive import AdamW, Window
 from ..rules.potentials import Potential
-from .explanation import Explanation, Hypothesis, Standing
 from .notation import Equality, Words
-from .rule_statements import explain_rule, rule_equations
+from .rule_statements import rule_equations
 from .statements import Statement, text_of
 
 WORDS = {
@@ -41,24 +40,6 @@ def adaptive_equations(limit: Any) -> list[Statement]:
     found = rule_equations(limit)
     place = next(i for i, s in enumerate(found) if s.label == "noise") + 1
     return [*found[:place], *_setting(limit), *found[place:], *_potential(limit)]
-
-
-def explain_adaptive(limit: Any) -> Explanation:
-    """Derivation in steps, with the hypotheses on the second moments."""
-    known = explain_rule(limit)
-    positive = Hypothesis(
-        "v > 0 in every coordinate, or ε > 0", "at the base point of Γ", Standing.SAMPLED
-    )
-    skew = limit.skewness
-    symmetric = (
-        Hypothesis("vanishing third moments of the noise", "by its law", Standing.CHECKED)
-        if skew == 0
-        else Hypothesis(
-            "δ²/(δ + αμ) ≪ α^(k−1)σ, for the noise is skewed", f"third moment {skew:.3g}"
-        )
-    )
-    window = Hypothesis(f"the window: {WORDS[limit.window]}", "`limit.run(alpha, sigma)` compares")
-    return Explanation(known.sections, (*known.hypotheses, positive, symmetric, window))
 
 
 def _setting(limit: Any) -> Iterator[Statement]:
