@@ -53,6 +53,7 @@ from .validation.comparison import (
     check_arrival,
     compare,
     expansion_order,
+    is_linear,
     iterations_of,
     iterations_per_time,
 )
@@ -110,7 +111,7 @@ def validate(
         Step sizes α; noise scales σ. A single σ is accompanied by σ/√2, so that the limit σ → 0
         can be extrapolated; of several, the two smallest are extrapolated. Noise that keeps its
         size is multiplied by σ, 1 for the noise itself, of which the limit in time kα²σ² is the
-        same.
+        same; take a tenth or so, with which bursts are short in slow time.
     time : float
         End of the runs in slow time.
     paths : int
@@ -366,5 +367,16 @@ def _measured_scaling(
         sigma=sigma,
         diffusive=diffusive,
         length=LENGTHS[outcome],
-        correction=(-1 if outcome.is_degenerate else 0, order),
+        correction=(_correction_in_alpha(comparison.limit), order),
     )
+
+
+def _correction_in_alpha(limit: Limit) -> int:
+    """Power of α beside σ^order in the relative correction of the speed.
+
+    A slower scale comes with σ²/α; noise that enters ∇_wL̂ linearly has none, and only fluctuates
+    about Γ at a distance of order √α σ.
+    """
+    if not limit.outcome.is_degenerate:
+        return 0
+    return 1 if is_linear(limit.problem) else -1

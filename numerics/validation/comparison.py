@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,11 @@ from derive import alpha as ALPHA
 from derive import sigma as SIGMA
 from derive.laws.scaled import Scaled
 from derive.laws.shrinking import ShrinkingLaw
+<<<<<<< HEAD
 from derive.optimizers import Window
+=======
+from derive.noise.moments import enters_linearly
+>>>>>>> 1d003d5 (Validation: noise that keeps its size is scaled down; where noise enters linearly the speed has no correction in σ²/α)
 
 from ..arguments import MAX_COUNT
 from ..codegen.functions import compile_function
@@ -97,6 +102,12 @@ def check_arrival(compiled: CompiledLimit, end: Array, way: str) -> None:
         )
 
 
+def is_linear(problem: Any) -> bool:
+    """Whether noise is seen to enter ∇_wL̂ linearly; of an update rule nothing is seen."""
+    stated = isinstance(problem, NoisyGradientDescent) and problem.traces is None
+    return stated and problem.optimizer is None and enters_linearly(problem)
+
+
 def expansion_order(limit: Limit) -> int:
     """Power of σ by which the recursion first differs from its limit.
 
@@ -108,7 +119,8 @@ def expansion_order(limit: Limit) -> int:
     parts = [part for _, part in law.groups] if isinstance(law, Independent) else [law]
     skew = any(
         (isinstance(p, ShrinkingLaw) and p.skewness != 0)
-        or (isinstance(p, Scaled) and not p.is_symmetric)
+        # Where it enters linearly, skewness counts by ασ, less than what is of order σ².
+        or (isinstance(p, Scaled) and not p.is_symmetric and not is_linear(limit.problem))
         for p in parts
     )
     return 1 if skew else 2

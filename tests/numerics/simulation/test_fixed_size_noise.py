@@ -107,7 +107,7 @@ def test_the_recursion_follows_the_limit_as_the_step_shrinks(
 def test_a_verdict_on_label_flips() -> None:
     limit = derive_limit(flips())
     start = compile_limit(limit).retract(np.array((2.2, 0.5)))
-    settings = {"alpha": 0.1, "sigma": 0.4, "time": 4.0, "paths": 400, "seed": 2}
+    settings = {"alpha": 0.1, "sigma": 0.15, "time": 2.0, "paths": 400, "seed": 2}
     report = validate(limit, start, **settings)
     assert report.passed, str(report)
     lost = replace(limit, equation=replace(limit.equation, ito_weight=sp.Rational(1, 4)))
