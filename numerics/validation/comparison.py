@@ -9,16 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from derive import AdaptiveLimit, Independent, Limit
+from derive import AdaptiveLimit, Independent, Limit, NoisyGradientDescent
 from derive import alpha as ALPHA
 from derive import sigma as SIGMA
 from derive.laws.scaled import Scaled
 from derive.laws.shrinking import ShrinkingLaw
-<<<<<<< HEAD
-from derive.optimizers import Window
-=======
 from derive.noise.moments import enters_linearly
->>>>>>> 1d003d5 (Validation: noise that keeps its size is scaled down; where noise enters linearly the speed has no correction in σ²/α)
+from derive.optimizers import Window
 
 from ..arguments import MAX_COUNT
 from ..codegen.functions import compile_function
