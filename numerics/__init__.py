@@ -14,6 +14,7 @@ from .simulation.descent import StepSizeWarning, simulate_descent
 from .simulation.ensembles import Ensemble, simulate_grid
 from .simulation.integrate import simulate_limit
 from .simulation.paths import Paths, Status
+from .simulation.schedules import Course, StepSchedule, follow_schedule
 from .validation.noise_geometry import (
     directional_alignment,
     effective_dimension,
@@ -29,11 +30,13 @@ __all__ = [
     "CompiledDescent",
     "CompiledFunction",
     "CompiledLimit",
+    "Course",
     "Ensemble",
     "EnsembleError",
     "NoiseError",
     "Paths",
     "Status",
+    "StepSchedule",
     "StepSizeWarning",
     "ValidationReport",
     "compile_descent",
@@ -41,6 +44,7 @@ __all__ = [
     "compile_limit",
     "directional_alignment",
     "effective_dimension",
+    "follow_schedule",
     "loss_alignment",
     "principal_alignments",
     "simulate_descent",
