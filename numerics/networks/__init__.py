@@ -19,8 +19,8 @@ from .estimators import (
 )
 from .fitted import fitted
 from .flow import simulate_network_limit
-from .geometry import train
 from .limit import NetworkLimit
+from .manifold import train
 from .mechanisms import (
     additive_noise,
     dropconnect,

@@ -12,14 +12,18 @@ from derive.noise.classification import Evidence, Step
 from derive.symbolic.zero_tests import Basis, Verdict, proved
 
 from .fluctuations import across, slope
-from .geometry import Geometry, rounding_of
+from .geometry import Geometry, Surface, rounding_of
 from .moments import Moments
 from .network import Network
+from .probes import label_noise_slope, probes_of
 from .programs import Doubles
 
 ZERO, CLEAR = 100.0, 100.0
 """A value below ZERO roundings of the projector is zero; one CLEAR times as large, and above √ε,
 is clearly not; between the two nothing is decided."""
+
+CONFIDENT = 5.0
+"""Standard errors at which what probes estimate is clearly not zero."""
 
 LETTER = {"float64": "double precision", "float32": "single precision"}
 
@@ -29,7 +33,7 @@ class Questions:
     """The zero tests of the classification, at points of Γ."""
 
     network: Network
-    points: tuple[Geometry, ...]
+    points: tuple[Surface, ...]
 
     @property
     def moments(self) -> Moments:
@@ -40,10 +44,12 @@ class Questions:
         """P∇Reg = 0."""
         if self.moments.vanishes and not self.network.optimizer.rho:
             return proved("Reg = 0 on Γ by its definition")
+        if self.network.probes is not None:
+            return estimated(self.moments.probed_gradient, self.points)
 
-        def size(here: Geometry) -> float:
+        def size(here: Surface) -> float:
             found = here.raised(self.moments.gradient(here))
-            scale = abs(self.moments.regularizer(here.point)) / _length(here)
+            scale = abs(self.moments.regularizer(here)) / _length(here)
             return _relative(here, found, scale)
 
         return decided(size, self.points)
@@ -53,7 +59,7 @@ class Questions:
         if self.moments.normal:
             return proved("the noise enters through the residuals, its gradients are normal to Γ")
 
-        def size(here: Geometry) -> float:
+        def size(here: Surface) -> float:
             covariance = self.moments.covariance(here)
             if covariance.along is None:
                 return 1.0
@@ -65,8 +71,13 @@ class Questions:
 
     def no_drift(self) -> Verdict:
         """½ P D²Φ[Σ] = 0."""
+        if self.network.probes is not None:
+            return estimated(
+                lambda here, u: label_noise_slope(here.network, here.point, u, 0.0), self.points
+            )
 
-        def size(here: Geometry) -> float:
+        def size(here: Surface) -> float:
+            assert isinstance(here, Geometry)
             covariance = self.moments.covariance(here)
             if np.trace(covariance.across) <= _gradient_rounding(here) ** 2:
                 return 0.0
@@ -82,10 +93,10 @@ class Questions:
         if network.noise is None:
             return proved("every residual vanishes, whichever samples are drawn")
 
-        def size(here: Geometry) -> float:
+        def size(here: Surface) -> float:
             eta = np.random.default_rng(0).uniform(0.2, 0.8, network.noise_size)
             found = here.raised(self.moments.stochastic_gradient(here.point, eta))
-            return float(np.linalg.norm(found)) / (float(here.values.sum()) * _length(here))
+            return float(np.linalg.norm(found)) / (here.trace * _length(here))
 
         return decided(size, self.points)
 
@@ -124,22 +135,22 @@ def classified(questions: Questions, assumed: Outcome | None = None) -> tuple[Ou
     return Outcome.FROZEN, Evidence(tuple(steps))
 
 
-def _relative(here: Geometry, vector: Doubles, scale: float) -> float:
+def _relative(here: Surface, vector: Doubles, scale: float) -> float:
     """|P v| relative to |v|, or to what v is a sum of."""
     largest = max(float(np.linalg.norm(vector)), scale)
     return float(np.linalg.norm(here.project(vector))) / largest if largest else 0.0
 
 
-def _gradient_rounding(here: Geometry) -> float:
+def _gradient_rounding(here: Surface) -> float:
     """Size below which a gradient of L̂ is zero: that of ∇L at a rounding's distance from Γ."""
     return ZERO * rounding_of(here.network) * float(here.values[-1]) * _length(here)
 
 
-def _length(here: Geometry) -> float:
+def _length(here: Surface) -> float:
     return float(np.linalg.norm(here.point))
 
 
-def decided(size: Callable[[Geometry], float], points: tuple[Geometry, ...]) -> Verdict:
+def decided(size: Callable[[Surface], float], points: tuple[Surface, ...]) -> Verdict:
     """Three-valued verdict on whether a quantity is zero, from its relative size at points of Γ."""
     network = points[0].network
     unit = rounding_of(network)
@@ -155,4 +166,50 @@ def decided(size: Callable[[Geometry], float], points: tuple[Geometry, ...]) -> 
         return Verdict(True, Basis.NUMERICAL, f"below {worst:.2g} at {tried}")
     return Verdict(
         None, Basis.UNDECIDED, f"relative size {largest:.2g}, rounding {worst:.2g} at {tried}"
+    )
+
+
+def estimated(slope: Callable[[Surface, Doubles], Doubles], points: tuple[Surface, ...]) -> Verdict:
+    """Three-valued verdict on whether the tangential part of a mean over probes is zero.
+
+    By the products of different probes, which have the mean |P v|²: clearly not zero where that is
+    above five of its standard errors, zero where every probe is within rounding.
+
+    Parameters
+    ----------
+    slope : callable
+        The vector v of some probes at a point of Γ.
+    points : tuple of Surface
+    """
+    furthest, largest, rounding = 0.0, 0.0, 0.0
+    for here in points:
+        network = here.network
+        found = [here.raised(slope(here, u[None])) for u in probes_of(network)]
+        tangential = np.array([here.project(v) for v in found])
+        scale = max(float(np.linalg.norm(v)) for v in found)
+        if not scale:
+            continue
+        products = np.triu(tangential @ tangential.T, 1)
+        count = len(found) * (len(found) - 1) / 2
+        spread = float(np.sqrt(np.sum(products**2))) / count
+        value, unit = float(products.sum()) / count, rounding_of(network)
+        rounding = max(rounding, ZERO * unit * float(np.sqrt(here.values[-1] / here.values[0])))
+        largest = max(largest, float(np.linalg.norm(tangential, axis=1).max()) / scale)
+        clear = largest > max(CLEAR * rounding, np.sqrt(unit))
+        if clear and value > CONFIDENT * spread:
+            size = np.sqrt(value) / scale
+            return Verdict(
+                False,
+                Basis.WITNESS,
+                f"relative size {size:.3g} at a point of Γ, its square {value / spread:.3g} "
+                f"standard errors from zero by {len(found)} probes",
+            )
+        furthest = max(furthest, value / spread if spread else 0.0)
+    tried = f"{len(points)} points of Γ by {points[0].network.probes} probes"
+    if largest <= rounding:
+        return Verdict(True, Basis.NUMERICAL, f"every probe below {rounding:.2g} at {tried}")
+    return Verdict(
+        None,
+        Basis.UNDECIDED,
+        f"its square {furthest:.2g} standard errors from zero at {tried}; take more of them",
     )

@@ -18,7 +18,8 @@ from derive.errors import SavedFileError
 from ..formats.archive import read_archive, write_archive
 from ..simulation.paths import Status, Unit
 from ..validation.statistics import Estimate, mean
-from .geometry import Geometry, geometry, retract
+from .geometry import Surface
+from .manifold import geometry, retract
 from .mechanisms import Tree
 from .moments import Moments
 from .network import Network
@@ -90,14 +91,14 @@ class Observer:
     Attributes
     ----------
     network : Network
-    origin : Geometry
+    origin : Surface
         Γ where the run begins.
     test : callable or None
         Test error at parameters.
     """
 
     network: Network
-    origin: Geometry
+    origin: Surface
     test: TestError | None = None
 
     @property
@@ -124,8 +125,8 @@ class Observer:
         here = geometry(network, near)
         values = [
             network.loss(w),
-            network.once(Moments).regularizer(near),
-            float(here.values.sum()),
+            network.once(Moments).regularizer(here),
+            here.trace,
             float(here.values[0]),
             float(here.values[-1]),
             float(np.linalg.norm(near - self.origin.point)),
@@ -192,4 +193,12 @@ def identity_of(network: Network) -> tuple[Any, ...]:
     if network.noise is not None:
         values += [network.noise.name, network.noise.law]
         values += [network.once(Moments).stochastic_gradient(w, eta)]
-    return (*values, network.batch_size, network.replacement, network.optimizer, network.precision)
+    return (
+        *values,
+        network.batch_size,
+        network.replacement,
+        network.optimizer,
+        network.precision,
+        network.probes,
+        network.seed,
+    )

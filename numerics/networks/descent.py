@@ -23,7 +23,7 @@ from ..simulation.descent import simulate_descent
 from ..simulation.paths import Status
 from ..simulation.runner import PROGRESS_DELAY
 from .course import Checkpoint, Course, Observer, TestError, identity_of
-from .geometry import geometry, retract
+from .manifold import geometry, retract
 from .mechanisms import Tree
 from .network import Network
 from .programs import Compiled, Doubles

@@ -7,24 +7,20 @@ needs a few sweeps per probe and nothing of size n × n.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
-from scipy.sparse.linalg import LinearOperator, cg
-
-from derive import NotCoveredError
 
 from ..arguments import check_counts
 from ..errors import ArgumentError
 from ..validation.statistics import Estimate, mean
+from .krylov import Krylov
 from .mechanisms import Tree
 from .moments import Moments
 from .network import Network
-from .optimizers import GradientDescent
+from .probes import drawn_probes, label_noise_slope, regularizer_slope
 from .programs import Derivative, Doubles
-
-SOLVE_ACCURACY = 1e-10
-"""Relative residual at which conjugate gradients stop."""
 
 
 def estimated_trace(network: Network, params: Tree, *, probes: int, seed: int) -> Estimate:
@@ -59,11 +55,9 @@ def estimated_regularizer_flow(
 
     For noise in the residuals that shrinks; arguments as for `estimated_trace`.
     """
-    w, noisy = network.flattened(params), _noise_jacobian(network)
-    slopes = (
-        noisy.curved(w, noisy.rmv(w, u)[None], u[None]) for u in _probes(network, probes, seed)
-    )
-    return mean(np.stack([-project(network, w, slope) for slope in slopes]))
+    _noise_jacobian(network)
+    here = Krylov(network, network.flattened(params))
+    return _flow(here, regularizer_slope, _probes(network, probes, seed))
 
 
 def estimated_label_noise_flow(
@@ -84,68 +78,18 @@ def estimated_label_noise_flow(
     NotCoveredError
         If Σ is no multiple of H, or the rule is not gradient descent.
     """
-    c, noise = network.curvatures, network.noise
-    plain = type(network.optimizer) is GradientDescent
-    if noise is None or noise.name != "label noise" or np.ptp(c) > 0 or not plain:
-        raise NotCoveredError(
-            "mechanism: expected label noise with all c_i equal under gradient descent, whose "
-            "covariance across Γ is a function of H; otherwise derive_limit(network) solves for it"
-        )
-    if network.batch_size is not None:
-        raise NotCoveredError("batch_size: expected all samples in each step")
-    w, jacobian = network.flattened(params), network.jacobian
-
-    def relaxed(u: Doubles) -> Doubles:
-        return u - 0.5 * alpha * c[0] * jacobian.mv(w, jacobian.rmv(w, u))
-
-    drifts = []
-    for u in _probes(network, probes, seed):
-        source = solved(relaxed, u) if alpha else u
-        t = 0.5 * c[0] * jacobian.rmv(w, source)
-        drifts.append(-project(network, w, jacobian.curved(w, t[None], u[None])))
-    return mean(np.stack(drifts))
+    here = Krylov(network, network.flattened(params))
+    return _flow(here, partial(label_noise_slope, alpha=alpha), _probes(network, probes, seed))
 
 
-def project(network: Network, w: Doubles, v: Doubles) -> Doubles:
-    """P v at a point of Γ, shape (N,), with J Jᵀ solved by conjugate gradients."""
-    jacobian = network.jacobian
-
-    def gram(u: Doubles) -> Doubles:
-        return jacobian.mv(w, jacobian.rmv(w, u))
-
-    return v - jacobian.rmv(w, solved(gram, jacobian.mv(w, v)))
+def _flow(here: Krylov, slope: Callable[..., Doubles], probes: Doubles) -> Estimate:
+    """Minus the projected mean of slopes over probes, each solved for by itself."""
+    return mean(np.stack([-here.project(slope(here.network, here.point, u[None])) for u in probes]))
 
 
-def solved(operator: Callable[[Doubles], Doubles], right: Doubles) -> Doubles:
-    """The solution x of A x = b, A symmetric and positive on the range that holds b.
-
-    Raises
-    ------
-    NotCoveredError
-        If conjugate gradients do not converge.
-    """
-    n = len(right)
-    x, failed = cg(
-        LinearOperator((n, n), matvec=operator, dtype=np.float64),
-        right,
-        rtol=SOLVE_ACCURACY,
-        maxiter=10 * n,
-    )
-    if failed:
-        raise NotCoveredError(
-            f"residuals: conjugate gradients on J Jᵀ do not converge in {10 * n} steps; samples "
-            "are nearly redundant, leave some out, or derive_limit(network), which takes their "
-            "rank from the spectrum"
-        )
-    return np.asarray(x)
-
-
-def _probes(network: Network, probes: int, seed: int) -> Iterator[Doubles]:
-    """Vectors C^{1/2} z of independent signs z."""
+def _probes(network: Network, probes: int, seed: int) -> Doubles:
     check_counts(probes=(probes, 2), seed=(seed, 0))
-    root = np.sqrt(network.curvatures)
-    for k in range(probes):
-        yield root * np.random.default_rng((seed, k)).choice((-1.0, 1.0), network.count)
+    return drawn_probes(network, probes, seed)
 
 
 def _noise_jacobian(network: Network) -> Derivative:

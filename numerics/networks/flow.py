@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 
 import numpy as np
@@ -19,8 +19,9 @@ from ..simulation.runner import PROGRESS_DELAY
 from ..simulation.sde import COLLAPSE
 from .course import Checkpoint, Course, Observer, TestError, identity_of
 from .descent import course
-from .geometry import Geometry, geometry, retract
+from .geometry import Surface
 from .limit import NetworkLimit
+from .manifold import geometry, retract
 from .mechanisms import Tree
 from .programs import Doubles
 
@@ -47,8 +48,9 @@ def simulate_network_limit(
     """Follow the limit along Γ; what `numerics.simulate_limit` does with a network's limit.
 
     A limit without noise by Runge–Kutta steps of order 5 with error control (scipy), each retracted
-    to Γ; its paths are all the same, and one is computed. A diffusion by Euler–Maruyama steps
-    of tangential noise and drift, each retracted.
+    to Γ; its paths are all the same, and one is computed, unless the network has probes: then each
+    has its own, the same all along, and their spread is what the estimates leave open. A diffusion
+    by Euler–Maruyama steps of tangential noise and drift, each retracted.
 
     Parameters
     ----------
@@ -99,9 +101,13 @@ def simulate_network_limit(
     w0, _ = retract(limit.origin, given)
     origin = limit.origin if w0 is limit.origin.point else geometry(network, w0)
     observer = Observer(network, origin, test)
-    runs = 1 if limit.deterministic else paths
+    runs = 1 if limit.deterministic and network.probes is None else paths
     every = []
     for p in range(runs):
+        if network.probes is not None:
+            limit = limit.probed(seed + p)
+            origin = origin.of(limit.problem)
+            observer = replace(observer, network=limit.problem, origin=origin)
         follower = (
             Flow(limit, origin, tolerance)
             if limit.deterministic
@@ -113,7 +119,7 @@ def simulate_network_limit(
         every.append(_follow(follower, observer, times, Checkpoint(place, identity)))
     records = np.stack([r for r, _ in every])
     end = np.stack([w for _, w in every])
-    if limit.deterministic:
+    if runs < paths:
         records, end = (np.repeat(x, paths, axis=0) for x in (records, end))
     return course(times, "slow time", observer.names, records, end)
 
@@ -138,13 +144,13 @@ class Flow:
     Attributes
     ----------
     limit : NetworkLimit
-    origin : Geometry
+    origin : Surface
         Where it begins.
     tolerance : float
     """
 
     limit: NetworkLimit
-    origin: Geometry
+    origin: Surface
     tolerance: float
 
     def steps(self, place: Place, end: float) -> Iterator[Place]:
@@ -179,7 +185,7 @@ class Diffusion:
     Attributes
     ----------
     limit : NetworkLimit
-    origin : Geometry
+    origin : Surface
         Where it begins.
     step : float
     seed : tuple of int
@@ -187,7 +193,7 @@ class Diffusion:
     """
 
     limit: NetworkLimit
-    origin: Geometry
+    origin: Surface
     step: float
     seed: tuple[int, int]
 

@@ -18,8 +18,9 @@ import numpy as np
 
 from derive import NotCoveredError
 
-from .geometry import Geometry
+from .geometry import Geometry, Surface
 from .moments import Covariance
+from .probes import label_noise_slope, probes_of
 from .programs import Doubles
 
 STEIN_ACCURACY = 1e-13
@@ -30,7 +31,7 @@ ZERO = np.zeros(1)
 """The eigenvalue of H along Γ."""
 
 
-def slope(here: Geometry, covariance: Covariance, alpha: float) -> Doubles:
+def slope(here: Surface, covariance: Covariance, alpha: float) -> Doubles:
     """A vector v, shape (N,), with P ½ D²Φ_α[Σ] = −P v, along what the rule makes of gradients.
 
     Parameters
@@ -42,6 +43,8 @@ def slope(here: Geometry, covariance: Covariance, alpha: float) -> Doubles:
         Step size; 0 for the limit α → 0.
     """
     network = here.network
+    if not isinstance(here, Geometry):
+        return label_noise_slope(network, here.point, probes_of(network), alpha)
     bend = Bend(here)
     total = np.zeros(network.dimension)
     factor = here.vectors * np.sqrt(network.curvatures)[:, None]

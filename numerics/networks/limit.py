@@ -23,7 +23,8 @@ from ..models.compiled_limit import CompiledLimit, compile_limit
 from ..simulation.compiled_descent import CompiledDescent, compile_descent
 from .classification import Questions, classified, decided
 from .fluctuations import across, slope
-from .geometry import Geometry, geometry, neighbours, on_manifold, retract
+from .geometry import Geometry, Surface
+from .manifold import geometry, neighbours, on_manifold, retract
 from .mechanisms import Tree
 from .moments import Covariance, Moments
 from .network import Network
@@ -65,7 +66,7 @@ class NetworkLimit:
     ----------
     problem : Network
         What was asked, at a point of Γ.
-    origin : Geometry
+    origin : Surface
         Γ at that point.
     outcome : Outcome
         Which of the five kinds of limit this is.
@@ -76,7 +77,7 @@ class NetworkLimit:
     """
 
     problem: Network
-    origin: Geometry
+    origin: Surface
     outcome: Outcome
     evidence: Evidence
     equation: Weights
@@ -101,21 +102,21 @@ class NetworkLimit:
         """Reg and Σ."""
         return self.problem.once(Moments)
 
-    def at(self, params: Tree) -> Geometry:
+    def at(self, params: Tree) -> Surface:
         """Γ at parameters on it."""
         w = self.problem.flattened(params)
         return geometry(self.problem, w, keep=True)
 
     def regularizer(self, params: Tree) -> float:
         """Reg on Γ."""
-        return self.moments.regularizer(self.problem.flattened(params))
+        return self.moments.regularizer(self.at(params))
 
     def trace(self, params: Tree) -> float:
         """Tr H on Γ, which label noise lowers where all c_i are equal."""
-        return float(self.at(params).values.sum())
+        return self.at(params).trace
 
     def spectrum(self, params: Tree) -> Doubles:
-        """Positive eigenvalues of H on Γ, increasing."""
+        """Positive eigenvalues of H on Γ, increasing; with probes, the first and the last."""
         return self.at(params).values
 
     def drift(self, params: Tree) -> Tree:
@@ -125,11 +126,11 @@ class NetworkLimit:
         """
         return self.problem.unflattened(self.velocity(self.at(params)))
 
-    def velocity(self, here: Geometry) -> Doubles:
+    def velocity(self, here: Surface) -> Doubles:
         """The drift as a vector of shape (N,), at a point of Γ."""
         return self._velocity(here, self.covariance(here) if self.equation.ito else None)
 
-    def _velocity(self, here: Geometry, covariance: Covariance | None) -> Doubles:
+    def _velocity(self, here: Surface, covariance: Covariance | None) -> Doubles:
         equation = self.equation
         total = np.zeros(self.problem.dimension)
         if equation.regularizer:
@@ -138,7 +139,11 @@ class NetworkLimit:
             total -= 2 * equation.ito * slope(here, covariance, equation.step)
         return here.project(total)
 
-    def covariance(self, here: Geometry) -> Covariance:
+    def probed(self, seed: int) -> NetworkLimit:
+        """The same limit, estimated with other probes."""
+        return replace(self, problem=self.problem.probed(seed))
+
+    def covariance(self, here: Surface) -> Covariance:
         """Σ at a point of Γ."""
         return self.moments.covariance(here)
 
@@ -155,13 +160,13 @@ class NetworkLimit:
         """Whether the limit is a flow."""
         return self.equation.noise == 0.0 or self.moments.normal
 
-    def increment(self, here: Geometry, span: float, xi: Doubles) -> Doubles:
+    def increment(self, here: Surface, span: float, xi: Doubles) -> Doubles:
         """The step b Δt + s √Δt ξ at a point of Γ, shape (N,), of ξ of shape (d,)."""
         covariance = self.covariance(here)
         drift = self._velocity(here, covariance if self.equation.ito else None)
         return drift * span + np.sqrt(span) * self._kick(here, covariance, xi)
 
-    def _kick(self, here: Geometry, covariance: Covariance, xi: Doubles) -> Doubles:
+    def _kick(self, here: Surface, covariance: Covariance, xi: Doubles) -> Doubles:
         along = covariance.along
         if along is None:
             return self.equation.noise * here.project(here.raised(xi))
@@ -211,13 +216,23 @@ class NetworkLimit:
                 f"{values[-1]:.4g}, and the fastest mode across Γ grows by {radius:.3g} in each "
                 f"step; expected less than {optimizer.bound(values[-1]):.4g}"
             )
-        if self.problem.batch_size is not None:
+        if not isinstance(self.origin, Geometry):
+            self._require_estimates()
+        elif self.problem.batch_size is not None:
             across(self.origin, np.eye(self.origin.rank), size)
         equation = replace(self.equation, step=size)
         if self.outcome is Outcome.NON_DEGENERATE:
             effective = optimizer.effective(size)
             equation = replace(equation, ito=effective / 2, noise=float(np.sqrt(effective)))
         return replace(self, equation=equation)
+
+    def _require_estimates(self) -> None:
+        if self.outcome is Outcome.NON_DEGENERATE or self.problem.batch_size is not None:
+            raise NotCoveredError(
+                "step: with probes the limit at a step is that of label noise on all samples, "
+                "whose fluctuations are a function of H; derive_limit(network) without probes has "
+                "that of any other noise"
+            )
 
     def rounding(self) -> float:
         """What single precision changes the drift by, relative to it, at the network's parameters.
@@ -248,7 +263,7 @@ class NetworkLimit:
             )
         network = self.problem
 
-        def size(here: Geometry) -> float:
+        def size(here: Surface) -> float:
             found = self.velocity(here)
             given = network.flattened(drift(network.unflattened(here.point)))
             scale = max(np.linalg.norm(found), np.linalg.norm(given))
@@ -277,7 +292,7 @@ class NetworkLimit:
         return lines(statements(self))
 
 
-def _neighbours(here: Geometry) -> list[Geometry]:
+def _neighbours(here: Surface) -> list[Surface]:
     return neighbours(here, POINTS, DISTANCE)
 
 
@@ -315,7 +330,7 @@ def derive_network_limit(problem: Network, *, assume: Outcome | str | None = Non
         )
     origin = on_manifold(problem)
     found = problem.at(origin.point)
-    origin = replace(origin, network=found)
+    origin = origin.of(found)
     questions = Questions(found, (origin, *_neighbours(origin)))
     outcome, evidence = classified(questions, assumed)
     equation = {

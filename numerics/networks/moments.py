@@ -18,9 +18,10 @@ import numpy as np
 
 from derive import NotCoveredError
 
-from .geometry import Geometry
+from .geometry import Geometry, Surface
 from .network import Network
-from .programs import BLOCK_BYTES, Compiled, Doubles
+from .probes import probes_of, regularizer_slope
+from .programs import BLOCK_BYTES, Compiled, Derivative, Doubles
 
 
 @dataclass(frozen=True)
@@ -60,10 +61,14 @@ class Moments:
         """Whether Reg = 0 by definition."""
         return self.network.noise is None or self.network.noise.additive
 
-    def regularizer(self, w: Doubles) -> float:
-        """Reg at weights of shape (N,), as it is on Γ."""
+    def regularizer(self, here: Surface) -> float:
+        """Reg at a point of Γ."""
+        w = here.point
         if self.vanishes:
             return 0.0
+        if not isinstance(here, Geometry):
+            pushed = self._probed.combined(w, probes_of(here.network))
+            return 0.5 * self._probed.squares(pushed) / len(pushed)
         if self.normal:
             return 0.5 * sum(
                 float(np.sum(u * self.network.noise_jacobian.products(w, block)[: len(u)]))
@@ -71,7 +76,7 @@ class Moments:
             )
         return sum(float(self._summed(w, z)) for z in self._unit_noise())
 
-    def gradient(self, here: Geometry) -> Doubles:
+    def gradient(self, here: Surface) -> Doubles:
         """∇Reg at a point of Γ, up to a normal vector, shape (N,).
 
         With gradients taken uphill, at w + ρ∇L̂(w, η), the mean of second order of the last one:
@@ -87,6 +92,8 @@ class Moments:
         noise, c = network.noise, network.curvatures
         if noise is None or (noise.additive and not rho):
             return total
+        if not isinstance(here, Geometry):
+            return self.probed_gradient(here, probes_of(here.network))
         if rho and (noise.jumps or network.batch_size is not None):
             raise NotCoveredError(
                 f"optimizer: {network.optimizer} is covered with all samples and noise that "
@@ -115,8 +122,26 @@ class Moments:
                 total += rho * self._uphill.doubles(w, z, block)
         return total
 
-    def covariance(self, here: Geometry) -> Covariance:
+    def probed_gradient(self, here: Surface, probes: Doubles) -> Doubles:
+        """The same, a mean over probes, for noise in the residuals that shrinks."""
+        assert self._probed is not None
+        return regularizer_slope(self.network, here.point, probes)
+
+    @property
+    def _probed(self) -> Derivative:
+        if self.network.noise is None or not self.normal or self.network.optimizer.rho:
+            raise NotCoveredError(
+                "probes: expected noise in the residuals with a law that shrinks, and no "
+                "sharpness-aware steps; Reg of other noise is a sum over the noises, which "
+                "derive_limit(network) takes without probes"
+            )
+        return self.network.noise_jacobian
+
+    def covariance(self, here: Surface) -> Covariance:
         """Σ at a point of Γ."""
+        if not isinstance(here, Geometry):
+            assert self._probed is not None
+            return Covariance(np.zeros((0, 0)))
         noise = self.network.noise
         if noise is None:
             return Covariance(np.zeros((here.rank, here.rank)))

@@ -59,6 +59,11 @@ class Network:
         The update rule.
     precision : {"float64", "float32"}
         In which the network is evaluated; linear algebra of n × n is in double precision.
+    probes : int, optional
+        Random probes to estimate traces with, beside conjugate gradients, where n is more than
+        about a thousand; without, everything is exact, by matrices of n × n.
+    seed : int
+        Seed of the probes.
     memory : int
         Bytes that the Jacobian (n × N) may take; beyond, it is made in blocks each time.
 
@@ -77,6 +82,8 @@ class Network:
     replacement: bool = False
     optimizer: GradientDescent = field(default_factory=GradientDescent)
     precision: Precision = "float64"
+    probes: int | None = None
+    seed: int = 0
     memory: int = 2**31
 
     def __post_init__(self) -> None:
@@ -99,6 +106,8 @@ class Network:
                     f"batch_size: expected at most the {self.samples} samples, the first axis of "
                     f"the residuals, got {self.batch_size}"
                 )
+        if self.probes is not None:
+            check_counts(probes=(self.probes, 2), seed=(self.seed, 0))
         self._check_noise()
         self._check_optimizer()
 
@@ -106,6 +115,12 @@ class Network:
         """The same network at other weights, shape (N,), with what has been compiled for it."""
         other = copy(self)
         object.__setattr__(other, "params", self.unflattened(weights))
+        return other
+
+    def probed(self, seed: int) -> Network:
+        """The same network with other probes, and what has been compiled for it."""
+        other = copy(self)
+        object.__setattr__(other, "seed", seed)
         return other
 
     def once(self, make: Callable[[Network], Made]) -> Made:

@@ -14,7 +14,7 @@ from derive.display.notation import Formula, Words
 from derive.display.statements import MEANINGS, Statement, question
 from derive.documents.deductions import Deduction, Explanation, Hypothesis, Standing
 
-from .geometry import Geometry
+from .geometry import Surface
 from .network import Network
 
 EQUATIONS = {
@@ -69,16 +69,17 @@ def _said(label: str, text: str) -> Statement:
     return Statement(label, text, (Words(text),))
 
 
-def _setting(network: Network, origin: Geometry) -> list[Statement]:
+def _setting(network: Network, origin: Surface) -> list[Statement]:
     values, noise = origin.values, network.noise
     drawn = "none" if noise is None else f"{noise.name}, {noise.law}"
     batch = "" if network.batch_size is None else f", batches of {network.batch_size}"
-    free = network.dimension - len(values)
+    free = network.dimension - origin.rank
     return [
         _said("network", f"{network.dimension} weights, {network.count} residuals"),
         _said("noise", drawn + batch),
         _said("rule", str(network.optimizer)),
         _said("Γ", f"dimension {free} in R^{network.dimension}"),
+        *([_said("probes", str(network.probes))] if network.probes is not None else []),
         _said("H", f"positive eigenvalues {values[0]:.4g} … {values[-1]:.4g}"),
     ]
 
@@ -116,7 +117,7 @@ def _precision(limit: Any) -> list[Statement]:
     return [_said("precision", f"float32, which changes the drift by {limit.rounding():.1e}")]
 
 
-def _hypotheses(network: Network, origin: Geometry) -> list[Hypothesis]:
+def _hypotheses(network: Network, origin: Surface) -> list[Hypothesis]:
     r, values = network.residual.doubles(origin.point), origin.values
     names = ", ".join(network.kinks())
     smooth = (

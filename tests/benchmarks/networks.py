@@ -19,8 +19,8 @@ import numpy as np
 from derive import derive_limit
 from numerics import compile_limit, simulate_descent, simulate_limit
 from numerics.networks import Network, label_noise, train
-from numerics.networks.geometry import geometry
 from numerics.networks.limit import NetworkLimit, Weights
+from numerics.networks.manifold import geometry
 from tests.truth import catalogue
 from tests.truth.networks import RESIDUALS, network_of
 

@@ -11,15 +11,24 @@ import pytest
 jax = pytest.importorskip("jax")
 jnp = jax.numpy
 
-from derive import Gaussian, NotCoveredError, derive_limit  # noqa: E402
-from numerics.networks import Network, dropout, label_noise, train  # noqa: E402
+from derive import (  # noqa: E402
+    Bernoulli,
+    Gaussian,
+    ManifoldError,
+    NotCoveredError,
+    Outcome,
+    UndecidedError,
+    derive_limit,
+)
+from numerics import simulate_limit  # noqa: E402
+from numerics.networks import Network, dropout, label_noise, parameter_noise, train  # noqa: E402
 from numerics.networks.estimators import (  # noqa: E402
     estimated_label_noise_flow,
     estimated_regularizer,
     estimated_regularizer_flow,
     estimated_trace,
-    project,
 )
+from numerics.networks.krylov import Krylov  # noqa: E402
 from numerics.validation.statistics import Estimate  # noqa: E402
 
 SAMPLES, UNITS, PROBES = 6, 8, 64
@@ -77,10 +86,64 @@ def test_drifts(network: Network) -> None:
 def test_projection_by_conjugate_gradients(network: Network) -> None:
     limit = derive_limit(network)
     w, v = limit.origin.point, np.random.default_rng(0).normal(size=network.dimension)
-    np.testing.assert_allclose(project(network, w, v), limit.origin.project(v), atol=1e-7)
+    np.testing.assert_allclose(Krylov(network, w).project(v), limit.origin.project(v), atol=1e-7)
 
 
 def test_noise_that_is_no_function_of_the_hessian_is_refused(network: Network) -> None:
     uneven = replace(network, weights=np.arange(1.0, SAMPLES + 1))
     with pytest.raises(NotCoveredError, match="all c_i equal"):
         estimated_label_noise_flow(uneven, network.start, probes=2, seed=0)
+
+
+# Limits that are estimated -----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def probed(network: Network) -> Network:
+    return replace(network, probes=PROBES)
+
+
+def test_the_ends_of_the_spectrum_and_the_trace(probed: Network) -> None:
+    exact, here = derive_limit(replace(probed, probes=None)), Krylov(probed, probed.start)
+    np.testing.assert_allclose(here.values, exact.origin.values[[0, -1]], rtol=1e-2)
+    trace, spread = exact.origin.trace, estimated_trace(probed, probed.start, probes=64, seed=0)
+    assert abs(here.trace - trace) < 5 * spread.error
+    assert here.norm == pytest.approx(exact.origin.norm, rel=0.5)
+
+
+def test_an_estimated_limit_is_decided_with_its_errors(probed: Network) -> None:
+    labels = derive_limit(probed)
+    assert labels.outcome is Outcome.DETERMINISTIC
+    assert "standard errors from zero by 64 probes" in str(labels)
+    masks = dropout(outputs, np.ones(UNITS), Gaussian())
+    noisy = derive_limit(replace(probed, mechanism=masks))
+    assert noisy.outcome is Outcome.NON_DEGENERATE
+    with pytest.raises(NotCoveredError, match="at a step is that of label noise"):
+        noisy.at_step(0.1)
+    with pytest.raises(UndecidedError, match=r"standard errors .* by 2 probes; take more"):
+        derive_limit(replace(probed, probes=2, mechanism=masks))
+    with pytest.raises(NotCoveredError, match="noise in the residuals"):
+        derive_limit(replace(probed, mechanism=parameter_noise(Bernoulli())))
+
+
+def test_the_estimated_flow_is_the_exact_one_within_its_errors(probed: Network) -> None:
+    exact = derive_limit(replace(probed, probes=None))
+    alpha = 0.5 / exact.origin.values[-1]
+    ways = {"time": 0.5, "record": 2, "alpha": alpha, "tolerance": 1e-3}
+    expected = simulate_limit(exact, **ways)["distance"][0, -1]
+    found = simulate_limit(derive_limit(probed), paths=5, **ways).mean("distance")[-1]
+    assert abs(float(found.value) - expected) < 5 * float(found.error)
+    assert float(found.error) < 0.2 * expected
+
+
+def test_training_by_conjugate_gradients_ends_on_the_manifold(probed: Network) -> None:
+    away = probed.at(probed.start + 0.3)
+    assert train(away).loss(train(away).start) < 1e-25
+
+
+def test_redundant_samples_are_refused_where_they_cannot_be_counted(probed: Network) -> None:
+    def twice(params: Any) -> Any:
+        return jnp.concatenate([outputs(params), outputs(params)[:1]])
+
+    with pytest.raises((ManifoldError, NotCoveredError), match="redundant"):
+        derive_limit(replace(probed, residuals=twice))

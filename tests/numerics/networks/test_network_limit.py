@@ -186,7 +186,6 @@ CASES = [
         for name, optimizer, batch in (
             ("label noise", GradientDescent(), 2),
             ("label noise", Nesterov(0.6), 2),
-            ("a noisy loss", HeavyBall(0.3), 2),
             *(
                 (name, SharpnessAware(0.1), None)
                 for name in ("dropout", "parameter noise", "a noisy loss", "additive noise")
