@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
+from numbers import Real
 from typing import Any, TypeVar, get_args
 
 import jax
@@ -407,6 +408,6 @@ class Network:
 
 def _as_weights(given: Any) -> Doubles | None:
     """A vector of numbers, if it is one."""
-    if isinstance(given, (np.ndarray, Sequence)) and all(np.ndim(x) == 0 for x in given):
+    if isinstance(given, np.ndarray | Sequence) and all(isinstance(x, Real) for x in given):
         return np.asarray(given, dtype=np.float64)
     return None

@@ -21,7 +21,11 @@ Doubles = NDArray[np.float64]
 Precision = Literal["float64", "float32"]
 
 BLOCK_BYTES = 2**25
-"""Size of a block of rows."""
+"""Largest size of a block of rows, if it has more than one."""
+SMALLEST_BYTES = 2**19
+"""Size up to which rows are one block, since each has its price."""
+PARTS = 8
+"""Blocks of a matrix between these sizes."""
 
 
 @dataclass(frozen=True)
@@ -136,8 +140,10 @@ class Derivative:
 
     @property
     def block(self) -> int:
-        """Rows in a block."""
-        return int(min(self.rows, max(1, BLOCK_BYTES // (8 * self.columns))))
+        """Rows in a block: a few parts of the whole, so that work on one adds little to it."""
+        row = 8 * max(1, self.columns)
+        size = np.clip(row * self.rows // PARTS, SMALLEST_BYTES, BLOCK_BYTES)
+        return int(np.clip(size // row, 1, self.rows))
 
     @cached_property
     def _mv(self) -> Compiled:

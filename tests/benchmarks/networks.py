@@ -6,6 +6,7 @@ For Linux; needs JAX. Each memory is that of a program of its own.
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import time
@@ -17,12 +18,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from derive import derive_limit
-from numerics import compile_limit, simulate_descent, simulate_limit
+from numerics import simulate_descent, simulate_limit
 from numerics.networks import Network, label_noise, train
 from numerics.networks.limit import NetworkLimit, Weights
 from numerics.networks.manifold import geometry
 from tests.truth import catalogue
-from tests.truth.networks import RESIDUALS, network_of
+from tests.truth.networks import RESIDUALS, Exact, network_of, place
 
 MEGABYTE = 2.0**20
 
@@ -52,53 +53,68 @@ def tanh_network(widths: Sequence[int], samples: int, seed: int = 0, **fields: A
     return Network(residuals, params, label_noise(), **fields)
 
 
-def drift_cost(widths: Sequence[int], samples: int, store: bool) -> None:
-    """Print weights, processor seconds of one drift at a step, and MB that it took at most."""
-    network = tanh_network(widths, samples, memory=2**40 if store else 0)
+WAYS = ("stored", "in blocks", "16 probes")
+"""How J is kept: whole, made in blocks of rows each time, or not at all."""
+SIZES = (
+    ((64, 120, 70, 40), 32, WAYS),
+    ((64, 800, 800, 380), 64, WAYS),
+    ((64, 120, 70, 40), 4096, WAYS[2:]),
+)
+"""Widths, samples, and the ways in which the drift is evaluated."""
+
+
+def drift_cost(widths: Sequence[int], samples: int, way: str) -> None:
+    """Print weights, processor seconds of one drift, and MB that it takes at most, warm."""
+    fields = {"stored": {"memory": 2**40}, "in blocks": {"memory": 0}}.get(way, {"probes": 16})
+    network = tanh_network(widths, samples, **fields)
     w = network.start
-    network.residual(w)
-    before, here = peak_memory(), geometry(network, w)
-    limit = NetworkLimit(
-        network,
-        here,
-        None,
-        None,
-        Weights(ito=0.5, step=0.5 / here.values[-1]),  # type: ignore[arg-type]
-    )
-    del here
-    limit.velocity(geometry(network, w, keep=True))
-    first = peak_memory() - before
-    began = time.process_time()
-    limit.velocity(geometry(network, w, keep=True))
-    print(network.dimension, time.process_time() - began, first)
+    largest = geometry(network, w).values[-1]
+    equation = Weights(ito=0.5, step=0.5 / largest)
+    limit = NetworkLimit(network, None, None, None, equation)  # type: ignore[arg-type]
+    for _ in range(2):
+        before, began = watched_memory(), time.process_time()
+        limit.velocity(geometry(network, w, keep=True))
+        spent = time.process_time() - began
+    print(network.dimension, spent, status("VmHWM") - before)
 
 
-def peak_memory() -> float:
-    """MB that this program has used at most."""
-    peak = next(x for x in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in x)
-    return int(peak.split()[1]) / 1024
+def watched_memory() -> float:
+    """MB that this program uses; what it uses at most is counted from here on."""
+    Path("/proc/self/clear_refs").write_text("5")
+    return status("VmRSS")
+
+
+def status(name: str) -> float:
+    """MB of this program, as the kernel counts them."""
+    line = next(x for x in Path("/proc/self/status").read_text().splitlines() if name in x)
+    return int(line.split()[1]) / 1024
 
 
 def cost_table() -> None:
-    """Drift evaluations of a million weights, stored and in blocks."""
-    print("one evaluation of the drift under label noise, at a fixed step")
+    """Drift evaluations of up to a million weights, and of thousands of samples."""
+    print("one evaluation of the drift under label noise, at a fixed step, compiled before")
     print(f"{'weights':>10}{'samples':>9}{'J':>12}{'seconds':>10}{'MB':>8}{'MB / MB of J':>14}")
-    for widths, samples in (((64, 120, 70, 40), 32), ((64, 800, 800, 380), 64)):
-        for store in (True, False):
-            arguments = ["--drift", *map(str, widths), "--samples", str(samples)]
-            weights, seconds, memory = in_new_process(*arguments, *["--store"] * store)
+    for widths, samples, ways in SIZES:
+        for way in ways:
+            weights, seconds, memory = in_new_process(
+                "--drift", *map(str, widths), "--samples", str(samples), "--way", way
+            )
             jacobian = weights * samples * 8 / MEGABYTE
             print(
-                f"{weights:10.0f}{samples:9}{'stored' if store else 'in blocks':>12}{seconds:10.3f}"
+                f"{weights:10.0f}{samples:9}{way:>12}{seconds:10.3f}"
                 f"{memory:8.0f}{memory / jacobian:14.2f}",
                 flush=True,
             )
 
 
 def in_new_process(*arguments: str) -> list[float]:
-    """Numbers that another run of this program prints."""
+    """Numbers that another run of this program prints.
+
+    Memory is given back as soon as it is free, so that what one evaluation takes can be seen.
+    """
     command = [sys.executable, "-m", "tests.benchmarks.networks", *arguments]
-    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    ways = os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
+    printed = subprocess.run(command, capture_output=True, text=True, check=True, env=ways).stdout
     return [float(x) for x in printed.split()]
 
 
@@ -108,14 +124,14 @@ def agreement() -> None:
     entries = [entry for entry in catalogue.CATALOGUE if entry.name in RESIDUALS]
     for entry in entries:
         symbolic = derive_limit(entry.problem)
-        for step in (None, entry.alpha):
-            compiled = compile_limit(symbolic if step is None else symbolic.at_step(step))
-            w = compiled.retract(np.array([entry.guesses[0]]))[0]
-            limit = derive_limit(network_of(entry, w))
-            found = (limit if step is None else limit.at_step(step)).drift(w)
-            expected = compiled.projector(w[None])[0] @ compiled.drift(w[None])[0]
-            size = 1.0 + np.linalg.norm(compiled.spectrum(w[None]))
-            if (gap := float(np.abs(found - expected).max() / size)) > worst:
+        point, *_ = Exact(symbolic).points(1)
+        w = place(point)
+        limit = derive_limit(network_of(entry, w))
+        pairs = ((limit, symbolic), (limit.at_step(entry.alpha), symbolic.at_step(entry.alpha)))
+        for found, expected in pairs:
+            size = 1.0 + limit.trace(w)
+            gap = float(np.abs(found.drift(w) - Exact(expected).drift(point)).max() / size)
+            if gap > worst:
                 worst, name = gap, entry.name
     print(
         f"\n{len(entries)} models of the catalogue: drifts differ by at most {worst:.1e} ({name})"
@@ -166,10 +182,10 @@ def main() -> None:
     parser.add_argument("--paths", type=int, default=4, help="of each training")
     parser.add_argument("--drift", type=int, nargs="+", metavar="WIDTH", help=argparse.SUPPRESS)
     parser.add_argument("--samples", type=int, help=argparse.SUPPRESS)
-    parser.add_argument("--store", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.drift:
-        drift_cost(arguments.drift, arguments.samples, arguments.store)
+        drift_cost(arguments.drift, arguments.samples, arguments.way)
         return
     cost_table()
     agreement()

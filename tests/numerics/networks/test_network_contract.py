@@ -71,3 +71,10 @@ def test_the_text_names_equation_evidence_and_hypotheses(network: Network) -> No
     assert r"D^2\Phi(W)[\Sigma(W)]" in limit.latex()
     network_said = "Network(6 weights, 2 residuals, label noise)"
     assert repr(limit) == f"NetworkLimit({network_said}, deterministic)"
+
+
+def test_a_list_of_layers_is_not_taken_for_weights() -> None:
+    layers = [{"a": np.ones(3)}, {"b": np.array([1.0, 0.5, 2.0])}]
+    net = Network(lambda p: outputs({"a": p[0]["a"], "b": p[1]["b"]}), layers)
+    assert net.start.shape == (6,)
+    assert net.flattened([1.0, 2.0, 3.0, 4.0, 5.0, 6.0]).tolist() == [1, 2, 3, 4, 5, 6]
