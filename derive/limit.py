@@ -234,10 +234,7 @@ class Limit(LimitingEquation):
     @classmethod
     def restored(cls, parts: Mapping[str, Any]) -> Limit:
         """The limit of the parts that `derive.files.limit_file` has read."""
-        results = parts["results"]
-        limit = cls(**{name: part for name, part in parts.items() if name != "results"})
-        vars(limit).update(results)
-        return limit
+        return restore_limit(parts["problem"], parts)
 
     def explain(self) -> Explanation:
         """The derivation step by step, with proofs of its verdicts and with its hypotheses."""
@@ -318,6 +315,14 @@ class Limit(LimitingEquation):
 
     def __str__(self) -> str:
         return as_text(self)
+
+
+@singledispatch
+def restore_limit(problem: NoisyGradientDescent, parts: Mapping[str, Any]) -> Limit:
+    """The limit of a problem of the parts that `derive.files.limit_file` has read."""
+    limit = Limit(**{name: part for name, part in parts.items() if name != "results"})
+    vars(limit).update(parts["results"])
+    return limit
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from os import PathLike
 from typing import Any
 
 import sympy as sp
@@ -21,7 +20,7 @@ from .documents.rule_article import rule_article
 from .documents.rules import explain_rule
 from .errors import NotCoveredError, ProblemError
 from .export.program import closed_program, program_of
-from .limit import Limit, derive_limit
+from .limit import Limit, derive_limit, restore_limit
 from .manifold.manifold import Manifold
 from .model.local_rounds import LocalRounds
 from .model.optimized import BuiltRule, rule_of
@@ -159,13 +158,6 @@ class RuleLimit(Limit):
             )
         return RuleFluctuations(self.motion, self.step)
 
-    def save(self, path: str | PathLike[str]) -> None:
-        """Not covered: the format of saved limits has no word for update rules."""
-        raise NotCoveredError(
-            "save: the limit of an update rule cannot be written to a file; keep the rule, and "
-            "derive the limit again"
-        )
-
     def scales(self) -> tuple[RuleLimit, ...]:
         """No slower scale is derived for update rules; empty where none can act."""
         if self.outcome in (Outcome.NON_DEGENERATE, Outcome.FROZEN):
@@ -190,6 +182,13 @@ program_of.register(RuleLimit)(closed_program)
 equations.register(RuleLimit)(rule_equations)
 explain.register(RuleLimit)(explain_rule)
 article.register(RuleLimit)(rule_article)
+
+
+@restore_limit.register
+def _restored(problem: UpdateRule, parts: Mapping[str, Any]) -> RuleLimit:  # type: ignore[misc]
+    limit = RuleLimit.of(problem, parts["derivation"])
+    vars(limit._closed).update(parts["results"])
+    return limit
 
 
 derive_descent_limit = derive_limit.dispatch(object)

@@ -33,6 +33,7 @@ from ..manifold.traces import TraceManifold, small_problem
 from ..matrices.objective import MatrixNoise, TraceObjective
 from ..model.chart import Chart
 from ..model.problem import NoisyGradientDescent
+from ..model.update_rule import UpdateRule
 from ..noise.averaged_moments import AveragedMoments
 from ..noise.classification import Classification, Evidence, Outcome, Step
 from ..noise.moments import NoiseMoments
@@ -41,6 +42,7 @@ from ..symbolic.means import Samples
 from ..symbolic.zero_tests import Basis, Verdict
 from .atomic_write import write_atomically
 from .codec import Decoder, Encoder
+from .rule_file import rule_content, rule_parts, rule_types
 
 FORMAT = "singular-limit limit"
 VERSION = 2
@@ -97,20 +99,10 @@ def load(path: str | PathLike[str]) -> dict[str, Any]:
 
 def to_json(limit: LimitingEquation) -> dict[str, Any]:
     """A limit as a JSON document."""
-    encoder = Encoder(TYPES | known_laws())
+    encoder = Encoder(_types())
     problem = encoder.encode(limit.problem)  # first, to refuse it before any work is done
-    m = limit.manifold
-    content = {
-        "squares": m.probe.squares,
-        "constraints": m.few.constraints,
-        "samples": (m.rows, m.rank) if isinstance(m, SampledManifold) else None,
-        "base": m.base,
-        "projector": m.projector,
-        "moments": _stated(limit.moments),
-        "classification": limit.classification,
-        "equation": limit.equation,
-        **{name: getattr(limit, name) for name in RESULTS},
-    }
+    of_rule = isinstance(limit.problem, UpdateRule)
+    content = rule_content(limit) if of_rule else _content(limit)
     encoded = {name: encoder.encode(value) for name, value in content.items()}
     encoded["problem"] = problem
     document = {
@@ -123,11 +115,33 @@ def to_json(limit: LimitingEquation) -> dict[str, Any]:
     return document | {"sha256": digest_of(document)}
 
 
+def _types() -> dict[str, Any]:
+    return TYPES | rule_types() | known_laws()
+
+
+def _content(limit: LimitingEquation) -> dict[str, Any]:
+    """The parts of the limit of a noise model."""
+    m = limit.manifold
+    return {
+        "squares": m.probe.squares,
+        "constraints": m.few.constraints,
+        "samples": (m.rows, m.rank) if isinstance(m, SampledManifold) else None,
+        "base": m.base,
+        "projector": m.projector,
+        "moments": _stated(limit.moments),
+        "classification": limit.classification,
+        "equation": limit.equation,
+        **{name: getattr(limit, name) for name in RESULTS},
+    }
+
+
 def from_json(document: Mapping[str, Any]) -> dict[str, Any]:
     """The parts of a limit: the fields of `Limit`, and under "results" what is known of it."""
     _check(document)
-    decoder = Decoder(TYPES | known_laws(), document["expressions"])
+    decoder = Decoder(_types(), document["expressions"])
     given = {name: decoder.decode(value) for name, value in document["content"].items()}
+    if isinstance(given["problem"], UpdateRule):
+        return rule_parts(given["problem"], given)
     problem = _of_type(NoisyGradientDescent, given["problem"])
     return {
         "problem": problem,

@@ -2,8 +2,9 @@
 
 The keys of a TOML file are listed in `derive.files.schema` (`describe_schema()` prints them), the
 expressions are those of `derive.files.expressions`, and `starter` writes a file to begin with. A
-Python file defines `model`, a `NoisyGradientDescent`, and may define `start`, `alpha`, `sigma`,
-`time`, `paths` and `seed`; **loading it runs it**, so load only Python that you trust.
+Python file defines `model`, a `NoisyGradientDescent` or an `UpdateRule`, and may define `start`,
+`alpha`, `sigma`, `time`, `paths` and `seed`; **loading it runs it**, so load only Python that you
+trust.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import dataclasses
 import re
 import runpy
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -24,11 +25,13 @@ from ..errors import ModelFileError
 from ..mechanisms import MECHANISMS
 from ..model.penalty import split_penalty
 from ..model.problem import NoisyGradientDescent
+from ..model.update_rule import UpdateRule
 from ..symbolic.effort import expanded_terms
-from ..symbols import ScaleSymbol, alpha, sigma
+from ..symbols import ScaleSymbol
 from .fields import Field, Literal, located
 from .law_fields import read_law
 from .mechanism_fields import Mechanism, read_mechanism
+from .optimizer_fields import SCALES, read_optimizer
 from .schema import SCHEMA, describe_schema, starter
 from .tokens import shorten
 from .values import Entry, Value
@@ -50,6 +53,16 @@ MAX_PARTS = 32
 
 MAX_TERMS = 2000
 """Terms that L̂(w, 0) − L(w) may have, multiplied out to prove it zero."""
+
+
+BESIDE = ("penalty", "optimizer")
+"""What a mechanism knows nothing of."""
+
+OF_RULES = {
+    *("weights", "memory", "noise", "parameters", "data", "let", "update", "rest"),
+    *("loss", "constraints", "law", "near", "run"),
+}
+"""Keys of a model that is an update rule."""
 
 
 @dataclass(frozen=True)
@@ -82,13 +95,13 @@ class ModelFile:
 
     Attributes
     ----------
-    problem : NoisyGradientDescent
-        The noise model.
+    problem : NoisyGradientDescent or UpdateRule
+        The noise model, or the recursion.
     run : RunSettings or None
         What to simulate, if the file says.
     """
 
-    problem: NoisyGradientDescent
+    problem: NoisyGradientDescent | UpdateRule
     run: RunSettings | None = None
 
 
@@ -114,7 +127,9 @@ def load_model(path: str | Path, mechanisms: Mapping[str, Mechanism] = MECHANISM
         return _load_python(path)
     if path.suffix != ".toml":
         raise ModelFileError("expected a file whose name ends in .toml or .py", str(path))
-    return _read_model(Field(str(path), "", _read_toml(path)), mechanisms)
+    top = Field(str(path), "", _read_toml(path))
+    keys = top.fields("")
+    return _read_rule(top, keys) if "update" in keys else _read_model(top, keys, mechanisms)
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -158,14 +173,17 @@ def _check_readable(path: Path) -> None:
     raise ModelFileError(reason, str(path))
 
 
-def _read_model(top: Field, mechanisms: Mapping[str, Mechanism]) -> ModelFile:
+def _read_model(
+    top: Field, keys: Mapping[str, Field], mechanisms: Mapping[str, Mechanism]
+) -> ModelFile:
     """Read the keys in the order in which they build on each other."""
-    keys = top.fields("")
     names: dict[str, Entry] = {}
     given: dict[str, Any] = {}
     for key in ("weights",) if "mechanism" in keys else ("weights", "noise", "loss", "noisy_loss"):
         if key not in keys:
             top.missing(key)
+    for key in keys.keys() & {"memory", "rest"}:
+        keys[key].fail("belongs to an update rule; give `update` too, or leave it out")
     for key in ("weights", "noise", "parameters"):
         if key in keys:
             given[key] = _declare(keys[key], names)
@@ -175,18 +193,43 @@ def _read_model(top: Field, mechanisms: Mapping[str, Mechanism]) -> ModelFile:
         names["loss"], given["loss"] = loss, loss.expr
     if "noisy_loss" in keys:
         given["noisy_loss"] = keys["noisy_loss"].expression(names).expr
-    if "law" in keys:
-        given["law"] = read_law(keys["law"], names)
-    if "constraints" in keys:
-        given["constraints"] = _exprs(keys["constraints"].vector(names))
-    if "chart" in keys:
-        given["chart"] = _chart(keys["chart"], names)
-    if "penalty" in keys:
-        given["penalty"] = _penalty(keys["penalty"], names)
+    given |= {key: read(keys[key], names) for key, read in _READERS.items() if key in keys}
     if "near" in keys:
         given["near"] = _exprs(keys["near"].vector(names, given["weights"]))
     run = _run(keys["run"].fields("run"), given["weights"]) if "run" in keys else None
     return ModelFile(_problem(top, keys, given, names, mechanisms), run)
+
+
+def _read_rule(top: Field, keys: Mapping[str, Field]) -> ModelFile:
+    """A recursion as it is, with its memory."""
+    keys["update"].elements("a list of expressions")
+    for key in keys.keys() - OF_RULES:
+        keys[key].fail(
+            "says nothing about an update rule, whose `update` holds the noise and the optimizer"
+        )
+    for key in ("weights",) if "loss" in keys else ("weights", "constraints"):
+        if key not in keys:
+            top.missing(key)
+    names: dict[str, Entry] = {}
+    given: dict[str, Any] = {"noise": ()}
+    for key in ("weights", "memory", "noise", "parameters"):
+        if key in keys:
+            given[key] = _declare(keys[key], names)
+    _define(keys, names)
+    if "loss" in keys:
+        loss = keys["loss"].expression(names)
+        names["loss"], given["loss"] = loss, loss.expr
+    if "law" in keys:
+        given["law"] = read_law(keys["law"], names)
+    for key in ("constraints", "rest"):
+        if key in keys:
+            given[key] = _exprs(keys[key].vector(names))
+    given["update"] = _exprs(keys["update"].vector({**SCALES, **names}))
+    if "near" in keys:
+        given["near"] = _exprs(keys["near"].vector(names, given["weights"]))
+    run = _run(keys["run"].fields("run"), given["weights"]) if "run" in keys else None
+    with located(keys["update"]):
+        return ModelFile(UpdateRule(**given), run)
 
 
 def _declare(field: Field, names: dict[str, Entry]) -> tuple[sp.Symbol, ...]:
@@ -225,8 +268,7 @@ def _chart(field: Field, names: Mapping[str, Entry]) -> tuple[tuple[sp.Expr, ...
 
 
 def _penalty(field: Field, names: Mapping[str, Entry]) -> sp.Expr:
-    scales = {"alpha": Value(alpha), "sigma": Value(sigma)}
-    penalty = field.expression({**scales, **names}).expr
+    penalty = field.expression({**SCALES, **names}).expr
     with located(field):
         split_penalty(penalty)
     return penalty
@@ -248,6 +290,14 @@ def _run(keys: Mapping[str, Field], weights: Iterable[sp.Symbol]) -> RunSettings
 
 _LEAST = {"paths": 1, "seed": 0}
 
+_READERS: dict[str, Callable[[Field, Mapping[str, Entry]], Any]] = {
+    "law": read_law,
+    "constraints": lambda field, names: _exprs(field.vector(names)),
+    "chart": _chart,
+    "penalty": _penalty,
+    "optimizer": read_optimizer,
+}
+
 
 def _problem(
     top: Field,
@@ -259,11 +309,11 @@ def _problem(
     if "mechanism" in keys:
         if "noisy_loss" in keys:
             keys["mechanism"].fail("expected either `mechanism` or `noisy_loss`, got both")
-        penalty = {key: given[key] for key in given if key == "penalty"}
-        rest = {key: given[key] for key in given if key != "penalty"}
+        beside = {key: given[key] for key in given if key in BESIDE}
+        rest = {key: given[key] for key in given if key not in BESIDE}
         problem = read_mechanism(keys["mechanism"], rest, names, mechanisms)
         with located(top):
-            return dataclasses.replace(problem, **penalty)
+            return dataclasses.replace(problem, **beside)
     try:
         noiseless = given["noisy_loss"].xreplace(dict.fromkeys(given["noise"], sp.S.Zero))
     except (ArithmeticError, TypeError, ValueError):  # what sympy says of complex numbers
@@ -284,8 +334,10 @@ def _load_python(path: Path) -> ModelFile:
         reason = f"running it raised {type(error).__name__}: {shorten(str(error), 200)}"
         raise ModelFileError(reason, str(path)) from error
     problem = attributes.get("model")
-    if not isinstance(problem, NoisyGradientDescent):
-        raise ModelFileError("expected it to define `model`, a NoisyGradientDescent", str(path))
+    if not isinstance(problem, NoisyGradientDescent | UpdateRule):
+        raise ModelFileError(
+            "expected it to define `model`, a NoisyGradientDescent or an UpdateRule", str(path)
+        )
     keys = {
         field.name: Field(str(path), field.name, attributes[field.name])
         for field in dataclasses.fields(RunSettings)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from inspect import isabstract
 from itertools import combinations
 from math import comb
 from typing import Any, ClassVar, Self
@@ -70,6 +71,22 @@ class Optimizer(ABC):
         given = {f.name: getattr(self, f.name) for f in fields(self)}
         bound = {name: x.subs(values) for name, x in given.items() if hasattr(x, "subs")}
         return replace(self, **bound)
+
+
+def known_optimizers() -> dict[str, type[Optimizer]]:
+    """All optimizers that can be made, those that users define too, by name, in its order.
+
+    An optimizer is a frozen dataclass derived from `Optimizer`; saving it and stating it in a model
+    file need nothing else.
+    """
+    found: dict[str, type[Optimizer]] = {}
+    open_classes = Optimizer.__subclasses__()
+    while open_classes:
+        kind = open_classes.pop()
+        open_classes += kind.__subclasses__()
+        if "__dataclass_params__" in vars(kind) and not isabstract(kind):
+            found.setdefault(kind.__name__, kind)
+    return dict(sorted(found.items()))
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,8 @@ class Burst:
         Φ_α(w_steps) − Φ_α(w_0), with w_0 the point, or an iterate after relaxation.
     resolution : float
         Length that Φ_α and round-off leave unknown.
+    longer : ndarray, shape (paths, N), optional
+        Displacements after twice the steps, where there is no Φ_α.
     """
 
     point: Array
@@ -61,6 +63,18 @@ class Burst:
     time: float
     displacements: Array
     resolution: float
+    longer: Array | None = None
+
+    def growth(self, form: Callable[[Array], Array]) -> Estimate:
+        """Mean growth, in `steps` iterations, of a quadratic form of the centred displacements.
+
+        Points next to iterates differ from a slow coordinate by a stationary fluctuation, which
+        drops out of the difference of two lengths.
+        """
+        values = form(self.displacements - self.displacements.mean(axis=0))
+        if self.longer is not None:
+            values = form(self.longer - self.longer.mean(axis=0)) - values
+        return mean(values).scaled(len(values) / max(1, len(values) - 1))
 
     @property
     def significance(self) -> float:
@@ -80,7 +94,10 @@ def burst(experiment: Experiment, point: Array, *, alpha: float, sigma: float, s
     compiled = experiment.compiled
     slowest, _ = compiled.rates(point, alpha)
     first = 0 if compiled.is_projected else math.ceil(SETTLING / slowest)
-    ends = experiment.run(point, alpha=alpha, sigma=sigma, record=[first, first + steps])[1]
+    marks = [first, first + steps]
+    if not compiled.is_projected:
+        marks.append(first + 2 * steps)
+    ends = experiment.run(point, alpha=alpha, sigma=sigma, record=marks)[1]
     return Burst(
         point,
         alpha,
@@ -89,6 +106,7 @@ def burst(experiment: Experiment, point: Array, *, alpha: float, sigma: float, s
         steps / iterations_per_time(compiled.limit, alpha, sigma),
         ends[:, 1] - ends[:, 0],
         float(resolution(largest_norm(ends[:, 1]), steps)),
+        None if compiled.is_projected else ends[:, 2] - ends[:, 0],
     )
 
 
@@ -184,12 +202,10 @@ def _speed(experiment: Experiment, first: Burst, diffusive: bool) -> Callable[[B
     direction /= np.linalg.norm(direction) or 1.0
 
     def speed(b: Burst) -> Estimate:
-        moved = b.displacements
         if diffusive:
-            centred = moved - moved.mean(axis=0)
-            rate = mean(np.sum(centred @ along * moved, axis=1))
+            rate = b.growth(lambda moved: np.sum(moved @ along * moved, axis=1))
         else:
-            rate = mean(moved @ direction)
+            rate = mean(b.displacements @ direction)
         return rate.scaled(1 / b.steps)
 
     return speed

@@ -142,9 +142,12 @@ def local_covariance(compiled: CompiledLimit, bursts: Sequence[tuple[Burst, Burs
 
     def compare_at(coarse: Burst, fine: Burst, basis: Array) -> _Local:
         upper = np.triu_indices(len(basis))
-        spreads = [
-            covariance(b.displacements @ basis)[upper].scaled(1 / b.time) for b in (coarse, fine)
-        ]
+
+        def products(moved: Array) -> Array:
+            along = moved @ basis
+            return along[:, upper[0]] * along[:, upper[1]]
+
+        spreads = [b.growth(products).scaled(1 / b.time) for b in (coarse, fine)]
         s = basis.T @ compiled.diffusion(coarse.point)
         spread = np.sqrt(np.mean(np.sum(fine.displacements**2, axis=1)))
         blur = fine.resolution * (2 * spread + fine.resolution) / fine.time

@@ -131,7 +131,6 @@ REFUSED: dict[tuple[str, str], str] = {
     **{("invariant_density", kind): "no diffusion" for kind in PROBLEMS},
     ("crossover", "a mean with noise that all share"): "non-degenerate",
     **{(verb, kind): "update rule|gradient descent only" for verb in OF_REG for kind in RULES},
-    **{("save and load", kind): "cannot be written" for kind in RULES},
     **{("fluctuations", kind): "at a fixed step" for kind in RULES},
     **{
         (verb, kind): "no closed form|too long to read"

@@ -26,12 +26,14 @@ from derive import (
 from derive.errors import SavedFileError
 from derive.files.codec import FUNCTIONS, Decoder, Encoder
 from derive.files.limit_file import digest_of
+from derive.optimizers import HeavyBall, LookAhead, RandomCoordinates, SharpnessAware
 from numerics import Paths, Status, ValidationReport, compile_limit
 from numerics.reports.report import Settings, weight_observables
 from numerics.validation.bursts import FastPhase, Scaling
 from numerics.validation.checks import Check
 from numerics.validation.comparison import Comparison
 from numerics.validation.statistics import Estimate, PowerLaw
+from tests.derive.rules.test_update_rules import each
 from tests.truth.catalogue import CATALOGUE, RINGS
 from tests.truth.fields import derived
 
@@ -52,6 +54,44 @@ def assert_same(loaded: Limit, limit: Limit) -> None:
     assert loaded.latex() == limit.latex()
     assert (loaded.drift, loaded.diffusion) == (limit.drift, limit.diffusion)
     assert loaded.manifold.projector == limit.manifold.projector
+
+
+LOOK_AHEAD = LookAhead(2, sp.Rational(1, 2), HeavyBall(sp.Rational(3, 5)))
+OPTIMIZERS = {
+    "look-ahead": LOOK_AHEAD,
+    "sharpness-aware": SharpnessAware(sp.Rational(1, 5)),
+    "masks": RandomCoordinates(1),
+}
+
+
+@pytest.mark.parametrize("optimizer", each(OPTIMIZERS))
+def test_limits_of_rules_survive(optimizer, tmp_path: Path) -> None:
+    problem = NAMED["linear scalar noise on the uneven ring"]
+    limit = derive_limit(replace(problem, optimizer=optimizer))
+    for asked in (limit, limit.at_step(sp.Rational(1, 10))):
+        loaded = again(asked, tmp_path)
+        assert loaded == asked
+        assert type(loaded) is type(asked)
+        assert str(loaded) == str(asked)
+        assert (loaded.drift, loaded.diffusion) == (asked.drift, asked.diffusion)
+        assert loaded.built == asked.built
+        with mpmath.workdps(30):
+            g = next(asked.manifold.local())
+            assert loaded.at_points.drift(g) == asked.at_points.drift(g)
+
+
+def test_a_rule_in_a_file_is_of_its_type(tmp_path: Path) -> None:
+    limit = derive_limit(
+        replace(NAMED["linear scalar noise on the uneven ring"], optimizer=LOOK_AHEAD)
+    )
+    path = tmp_path / "limit.json"
+    limit.save(path)
+    document = json.loads(path.read_text(encoding="utf-8"))
+    document["content"]["equation"] = document["content"]["classification"]
+    del document["sha256"]
+    path.write_text(json.dumps(document | {"sha256": digest_of(document)}), encoding="utf-8")
+    with pytest.raises(SavedFileError, match="equation to be of the type RuleEquation"):
+        Limit.load(path)
 
 
 @pytest.mark.parametrize("entry", RINGS[::3], ids=str)

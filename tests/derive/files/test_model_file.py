@@ -17,12 +17,22 @@ from derive import (
     NoisyGradientDescent,
     Rademacher,
     Uniform,
+    UpdateRule,
     alpha,
     sigma,
 )
 from derive.errors import ModelFileError
 from derive.files.model_file import SCHEMA, RunSettings, describe_schema, load_model, starter
 from derive.mechanisms import MECHANISMS, dropconnect, label_noise
+from derive.model.optimized import rule_of
+from derive.optimizers import (
+    Extragradient,
+    HeavyBall,
+    LookAhead,
+    Nesterov,
+    Preconditioned,
+    ZerothOrder,
+)
 
 w1, w2, eta, xi, a = sp.symbols("w1 w2 eta xi a", real=True)
 RING = (w1**2 + w2**2 - 1) ** 2 / 4
@@ -517,6 +527,101 @@ eta = sp.Symbol("eta", real=True)
 loss = (w[0]**2 + w[1]**2 - 1)**2/4
 model = NoisyGradientDescent(loss, loss + eta*w[0], w, eta)
 """
+
+
+OPTIMIZED = """
+weights = ["w1", "w2"]
+noise = ["eta"]
+parameters = ["b"]
+loss = "(w1*w2 - 1)**2 / 2"
+noisy_loss = "(w1*w2 - 1 - eta)**2 / 2"
+optimizer = OPTIMIZER
+"""
+OPTIMIZERS = {
+    '"Extragradient"': Extragradient(),
+    '{ name = "HeavyBall", beta = "b" }': HeavyBall(sp.Symbol("b", real=True)),
+    '{ name = "HeavyBall", beta = "1 - 2*sqrt(alpha)" }': HeavyBall(1 - 2 * sp.sqrt(alpha)),
+    '{ name = "Preconditioned", matrix = [["2 + w2", 0.5], [0, 1]] }': Preconditioned(
+        [[2 + sp.Symbol("w2", real=True), sp.Rational(1, 2)], [0, 1]]
+    ),
+    '{ name = "ZerothOrder", directions = "Rademacher" }': ZerothOrder(Rademacher()),
+    '{ name = "LookAhead", steps = 5, weight = 0.5, inner = { name = "HeavyBall", beta = 0.9 } }': (
+        LookAhead(5, sp.Rational(1, 2), HeavyBall(sp.Rational(9, 10)))
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "optimizer"), OPTIMIZERS.items())
+def test_optimizers(load, text, optimizer):
+    assert load(OPTIMIZED.replace("OPTIMIZER", text)).problem.optimizer == optimizer
+
+
+WRONG_OPTIMIZERS = {
+    '"Heavyball"': "expected one of ",
+    '{ name = "HeavyBall" }': "'beta' is missing, which HeavyBall needs",
+    '{ name = "HeavyBall", beta = 1 }': r"beta: expected a number in \[0, 1\)",
+    '{ name = "HeavyBall", beta = 0.9, rho = 1 }': "HeavyBall takes no 'rho'",
+    '{ name = "LocalSteps", steps = 0 }': "expected an integer from 1",
+    '{ name = "Preconditioned", matrix = [[1, 2]] }': "expected a square matrix",
+    "3": "expected the name of an optimizer, or a table",
+}
+
+
+@pytest.mark.parametrize(("text", "reason"), WRONG_OPTIMIZERS.items())
+def test_optimizers_refused(load, text, reason):
+    with pytest.raises(ModelFileError, match=reason):
+        load(OPTIMIZED.replace("OPTIMIZER", text))
+
+
+def test_an_optimizer_beside_a_mechanism(load):
+    text = """
+weights = ["w1", "w2"]
+loss = "(w1**2 + w2**2 - 1)**2 / 4"
+mechanism = "parameter_noise"
+optimizer = { name = "Nesterov", beta = 0.5 }
+"""
+    assert load(text).problem.optimizer == Nesterov(sp.Rational(1, 2))
+
+
+RULE = """
+weights = ["w1", "w2"]
+memory = ["m1", "m2"]
+noise = ["eta"]
+loss = "(w1*w2 - 1)**2 / 2"
+near = [1, 1]
+let = { g1 = "w2*(w1*w2 - 1 - eta)", g2 = "w1*(w1*w2 - 1 - eta)" }
+update = ["w1 - alpha*(m1/2 + g1)", "w2 - alpha*(m2/2 + g2)", "m1/2 + g1", "m2/2 + g2"]
+"""
+
+
+def test_an_update_rule(load):
+    rule = load(RULE + "[run]\nstart = [1, 1]\nalpha = 0.1\n").problem
+    assert isinstance(rule, UpdateRule)
+    problem = load(OPTIMIZED.replace("OPTIMIZER", '{ name = "HeavyBall", beta = 0.5 }')).problem
+    by_name = dict(zip(rule_of(problem).memory, rule.memory, strict=True))
+    for entry, expected in zip(rule.update, rule_of(problem).update, strict=True):
+        assert sp.expand(entry - expected.xreplace(by_name)) == 0
+
+
+WRONG_RULES = {
+    'weights = ["w1", "w2"]': ("", "'weights' is missing"),
+    'loss = "(w1*w2 - 1)**2 / 2"': ("", "'constraints' is missing"),
+    '"m2/2 + g2"]': ("]", "update: expected 4 expressions"),
+    "near = [1, 1]": ('noisy_loss = "w1"', "says nothing about an update rule"),
+}
+
+
+@pytest.mark.parametrize(("old", "change"), WRONG_RULES.items())
+def test_update_rules_refused(load, old, change):
+    new, reason = change
+    with pytest.raises(ModelFileError, match=reason):
+        load(RULE.replace(old, new))
+
+
+def test_memory_belongs_to_a_rule(load):
+    text = OPTIMIZED.replace("optimizer = OPTIMIZER", 'memory = ["m"]')
+    with pytest.raises(ModelFileError, match="belongs to an update rule"):
+        load(text)
 
 
 def test_a_python_file_defines_model(load):

@@ -373,7 +373,7 @@ def test_malformed_rules_get_one_clear_error(make, message):
 
 def test_questions_of_descent_are_not_answered_for_rules():
     limit = derived(descent(RADIAL))
-    for ask in (lambda: limit.regularizer, limit.effective, lambda: limit.save("x")):
+    for ask in (lambda: limit.regularizer, limit.effective):
         with pytest.raises(NotCoveredError, match="update rule"):
             ask()
 
