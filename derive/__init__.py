@@ -17,6 +17,7 @@ from .errors import (
     UndecidedError,
 )
 from .files.model_file import load_model
+from .general.statements import GeneralLimit, general_limit
 from .laws.choice import Choice
 from .laws.independent import Independent
 from .laws.minibatch import Minibatch
@@ -42,6 +43,7 @@ __all__ = [
     "DeriveWarning",
     "Equilibrium",
     "Gaussian",
+    "GeneralLimit",
     "Independent",
     "Limit",
     "ManifoldError",
@@ -66,6 +68,7 @@ __all__ = [
     "derive_limit",
     "document",
     "equilibria",
+    "general_limit",
     "invariant_density",
     "load_model",
     "mechanisms",

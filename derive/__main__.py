@@ -10,6 +10,7 @@ from . import command
 from .documents.document import document
 from .files.atomic_write import check_writable, write_atomically
 from .files.model_file import describe_schema, load_model, starter
+from .general.table import FORMATS, table
 from .limit import derive_limit
 
 MODEL_HELP = "a .toml model, which is only read, or a .py file defining `model`, which is executed"
@@ -21,10 +22,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("model", nargs="?", help=MODEL_HELP)
     parser.add_argument("--latex", metavar="FILE", help="write a LaTeX document, too")
     parser.add_argument("--new", metavar="NAME", help="write a commented starter model NAME.toml")
+    parser.add_argument(
+        "--table",
+        choices=tuple(FORMATS),
+        help="the general table: every mechanism, for any loss, under each optimizer",
+    )
     parser.add_argument("--schema", action="store_true", help="list the keys of a model file")
     options = parser.parse_args(arguments)
-    if sum((options.model is not None, options.new is not None, options.schema)) != 1:
-        parser.error("give a model file, or --new NAME, or --schema")
+    asked = (options.model is not None, options.new is not None, options.table, options.schema)
+    if sum(map(bool, asked)) != 1:
+        parser.error("give a model file, or --new NAME, or --table FORM, or --schema")
+    if options.table is not None:
+        print(table(options.table))
+        return 0
     if options.schema:
         print(describe_schema())
         return 0

@@ -1,0 +1,240 @@
+"""What a general limit says: its equation, time scale and degeneracy, also under optimizers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import sympy as sp
+
+from ..noise.classification import Outcome
+from .limit import GeneralDerivation, derive_general
+from .tensors import DELTA, Factor, Tensor
+from .words import Words
+
+PRECONDITIONER = "Omega"
+
+
+@dataclass(frozen=True)
+class Statements:
+    """A general limit in words, as text or as LaTeX.
+
+    With a constant preconditioner Ω the weights are w = Ω^{1/2} v, and v follows gradient descent
+    on L(Ω^{1/2} v), to which the theorems apply: hence P_Ω Ω for P, ΩΣΩ for Σ, Ω:H for ΔL.
+
+    Attributes
+    ----------
+    limit : GeneralLimit
+        What is said.
+    tex : bool
+        Whether to write LaTeX.
+    """
+
+    limit: GeneralDerivation
+    tex: bool = False
+
+    @property
+    def words(self) -> Words:
+        """How tensors are written."""
+        return Words(self.limit.weights, self.limit.free[0].size, self.tex)
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """Reg, Σ, class, time scale, limit, those of optimizers, and where it degenerates."""
+        return (
+            self._mathematics(self.words(self.limit.regularizer)),
+            self._mathematics(self.words(self.limit.covariance)),
+            self.limit.outcome.value,
+            self._mathematics(self.time_scale(False)),
+            self._mathematics(self.equation),
+            self._mathematics(self._under(self.equation, self.time_scale(True))),
+            self._mathematics(self._under(self.preconditioned, self.time_scale(False))),
+            self._mathematics(self.degeneracy),
+        )
+
+    def time_scale(self, momentum: bool) -> str:
+        """Iterations per unit of slow time, with a heavy ball's α/(1 − β) for α."""
+        power = {Outcome.NON_DEGENERATE: 1}.get(self.limit.outcome, 2)
+        if self.limit.time_scale is None:
+            return "none" if not self.tex else r"\text{none}"
+        step = r"\alpha" if self.tex else "α"
+        if momentum:
+            step = r"\left(\frac{\alpha}{1-\beta}\right)" if self.tex else "(α/(1 − β))"
+        raised = ("^{2}" if self.tex else "²") if power == 2 else ""
+        noise = r"\sigma^{2}" if self.tex else "σ²"
+        return rf"1/({step}{raised} {noise})" if self.tex else f"1/({step}{raised}{noise})"
+
+    @property
+    def equation(self) -> str:
+        """The limit of gradient descent."""
+        return self._equation(_DESCENT)
+
+    @property
+    def preconditioned(self) -> str:
+        """The limit with a constant preconditioner."""
+        return self._equation(_PRECONDITIONED)
+
+    def _equation(self, letters: _Letters) -> str:
+        limit, outcome = self.limit, self.limit.outcome
+        if outcome is Outcome.NON_DEGENERATE:
+            return self._put(f"dW = −{letters.projector}∇( ") + self._flow(limit.regularizer)
+        if outcome is Outcome.DETERMINISTIC and limit.hessian_multiple is not None:
+            trace = limit.contracted(letters.trace(limit)).scaled(limit.hessian_multiple / 4)
+            return self._put(f"dW = −{letters.projector}∇( ") + self._flow(trace)
+        if outcome is Outcome.DIFFUSIVE and limit.isotropy == 1 and letters is _DESCENT:
+            return self._put("dW = P ∘ dB − ¼ P∇ log det₊H dt")
+        if outcome.is_degenerate:
+            noise = "" if outcome is Outcome.DETERMINISTIC else f"{letters.projector}S dB + "
+            return self._put(f"dW = {noise}½ D²{letters.flow}[{letters.covariance}] dt")
+        return self._put("dW = 0")
+
+    def _flow(self, potential: Tensor) -> str:
+        return self.words(potential) + self._put(" ) dt")
+
+    @property
+    def degeneracy(self) -> str:
+        """The equation on Γ under which the outcome is another one."""
+        outcome = self.limit.outcome
+        if outcome is Outcome.NON_DEGENERATE:
+            return self._put("P∇Reg = 0 on all of Γ")
+        if outcome is Outcome.DIFFUSIVE:
+            return self._put("PΣP = 0 on all of Γ")
+        if outcome is Outcome.DETERMINISTIC and self.limit.hessian_multiple is not None:
+            return self._put("P∇ΔL = 0 on all of Γ")
+        return self._put("never")
+
+    def _under(self, equation: str, scale: str) -> str:
+        if self.limit.time_scale is None:
+            return equation
+        return equation + (r",\; " if self.tex else ", ") + scale
+
+    def _put(self, text: str) -> str:
+        if not self.tex:
+            return text
+        for letter, command in _COMMANDS.items():
+            text = text.replace(letter, command)
+        return text
+
+    def _mathematics(self, text: str) -> str:
+        return f"${text}$" if self.tex else text
+
+
+@dataclass(frozen=True)
+class _Letters:
+    """What stands for P, Φ and Σ."""
+
+    projector: str
+    flow: str
+    covariance: str
+    matrix: str
+
+    def trace(self, limit: GeneralDerivation) -> Factor:
+        """What H is contracted with."""
+        return Factor(self.matrix, tuple(sorted(limit.free)))
+
+
+_DESCENT = _Letters("P", "Φ", "Σ", DELTA)
+_PRECONDITIONED = _Letters("P_Ω Ω", "Φ_Ω", "ΩΣΩ", PRECONDITIONER)
+
+_COMMANDS = {
+    "on all of Γ": r"\text{ on all of } Γ",
+    "never": r"\text{never}",
+    "P_Ω Ω": r"P_{\Omega}Ω ",
+    "Φ_Ω": r"\Phi_{\Omega}",
+    "D²": r"D^2",
+    "det₊": r"\det\nolimits_+",
+    "log": r"\log ",
+    "Reg": r"\,\mathrm{Reg}",
+    "∇": r"\nabla ",
+    "∘": r"\circ ",
+    "−": "-",
+    "½": r"\tfrac12 ",
+    "¼": r"\tfrac14 ",
+    "Δ": r"\Delta ",
+    "Γ": r"\Gamma",
+    "Φ": r"\Phi",
+    "Σ": r"\Sigma ",
+    "Ω": r"\Omega ",
+    " dt": r"\, dt",
+    " dB": r"\, dB",
+}
+
+LABELS = (
+    *("Reg on Γ", "Σ_kl on Γ", "class", "time scale", "limit"),
+    *("heavy ball", "preconditioner Ω", "degenerates where"),
+)
+"""What `Statements.cells` says."""
+
+
+class GeneralLimit(GeneralDerivation):
+    """A general limit as users meet it: as text, LaTeX or a notebook's mathematics.
+
+    What it holds is said in `GeneralDerivation`.
+    """
+
+    def latex(self) -> str:
+        """Everything it says as a LaTeX array, to be set in mathematics mode."""
+        cells = Statements(self, tex=True).cells
+        rows = (
+            rf"\text{{{WORDS.get(label, label)}}} & {_bare(cell)}"
+            for label, cell in zip(LABELS, cells, strict=True)
+        )
+        return "\\begin{array}{ll}\n" + " \\\\\n".join(rows) + "\n\\end{array}"
+
+    def _repr_latex_(self) -> str:
+        return f"$\\displaystyle {self.latex()}$"
+
+    def __str__(self) -> str:
+        width = max(map(len, LABELS))
+        pairs = zip(LABELS, Statements(self).cells, strict=True)
+        return "\n".join(f"{label:<{width}}  {cell}" for label, cell in pairs)
+
+
+WORDS = {
+    "L̂(w, η)": r"$\hat L(w, \eta)$",
+    "Reg on Γ": r"$\mathrm{Reg}$ on $\Gamma$",
+    "Σ_kl on Γ": r"$\Sigma_{kl}$ on $\Gamma$",
+    "preconditioner Ω": r"preconditioner $\Omega$",
+}
+
+
+def _bare(cell: str) -> str:
+    """A cell inside mathematics mode."""
+    return cell.strip("$") if cell.startswith("$") else rf"\text{{{cell}}}"
+
+
+def general_limit(
+    loss: sp.Expr,
+    noisy_loss: sp.Expr,
+    weights: sp.IndexedBase | sp.MatrixSymbol,
+    noise: Any,
+    covariance: Mapping[Any, sp.Lambda] | None = None,
+) -> GeneralLimit:
+    """Derive the limit for every loss of a kind, with dimensions that stay symbolic.
+
+    Parameters
+    ----------
+    loss : Expr
+        ``L(w)``; a mean ``Sum(l(s, w), (s, 1, n)) / n`` of losses ≥ 0; or one of squares of
+        residuals ``h(s, w) - y[s]``.
+    noisy_loss : Expr
+        L̂(w, η), which is the loss at η = 0: what is noisy are arguments and factors.
+    weights : IndexedBase with a shape, or MatrixSymbol of one column
+        w.
+    noise : IndexedBase, MatrixSymbol, or a sequence of these
+        Independent arrays of noise whose size σ shrinks.
+    covariance : mapping of array to Lambda, optional
+        E η_i η_j per σ², as ``Lambda((i, j), C[i, j])``, of a matrix of noise with four indices;
+        independent entries of variance one if not given.
+
+    Returns
+    -------
+    GeneralLimit
+
+    Raises
+    ------
+    ProblemError
+        If something is not understood, by name, or L̂(w, 0) ≠ L(w).
+    """
+    return GeneralLimit(**vars(derive_general(loss, noisy_loss, weights, noise, covariance)))

@@ -1,0 +1,423 @@
+"""General limits against instance derivations: every mechanism with concrete losses and sizes."""
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+import sympy as sp
+
+from derive import (
+    Gaussian,
+    Limit,
+    Minibatch,
+    NoisyGradientDescent,
+    Outcome,
+    derive_limit,
+    general_limit,
+)
+from derive.errors import ProblemError
+from derive.general.instances import Instance
+from derive.general.statements import GeneralLimit
+from derive.general.table import MECHANISMS, B, N, d, n
+from derive.optimizers import HeavyBall, Preconditioned
+from tests.truth.catalogue import CATALOGUE
+from tests.truth.fields import derived
+
+W = sp.symbols("w1:4", real=True)
+E = sp.symbols("e1:8", real=True)
+CALLED = {m.name: m for m in MECHANISMS}
+ENTRIES = {e.name: e for e in CATALOGUE}
+HALF = sp.Rational(1, 2)
+POINT = 1e-12
+"""Error of a formula of a few hundred operations at a point that is rounded to a double."""
+
+Vector = Sequence[sp.Expr]
+
+
+def oval(w: Vector) -> sp.Expr:
+    return (w[0] ** 2 + 2 * w[1] ** 2 - 1) ** 2 * (2 + w[0]) / 4
+
+
+def valley(w: Vector) -> sp.Expr:
+    return (w[2] - w[0] ** 2 + w[0] * w[1] / 2) ** 2 / 2
+
+
+def amplitude(i: int, w: Vector) -> sp.Expr:
+    return 1 + w[i] * w[(i + 1) % len(w)] / 2
+
+
+def height(w: Vector) -> sp.Expr:
+    return 2 + w[0] * w[1]
+
+
+def labels(s: int, w: Vector) -> sp.Expr:
+    return [w[0] ** 2 + w[1] * w[2], w[0] + w[1] ** 2 + w[2] ** 2][s]
+
+
+def of_inputs(x: Vector, w: Vector) -> sp.Expr:
+    return x[0] * w[0] * w[1] + x[1] ** 2 * w[2] + x[0] * x[1] * w[0]
+
+
+TARGETS, INPUTS = (1, 2), ((1, 2), (HALF, -1))
+COVARIANCE = ((2, HALF, 0), (HALF, 1, 0), (0, 0, 3))
+
+
+def mean(terms: Sequence[sp.Expr]) -> sp.Expr:
+    return sp.Add(*terms) / len(terms)
+
+
+def turned(w: Vector, e: Vector) -> Vector:
+    """Exp(A) w up to second order, for the antisymmetric A of its entries above the diagonal."""
+    size = len(w)
+    matrix, entries = sp.zeros(size), iter(e)
+    for i, j in itertools.combinations(range(size), 2):
+        matrix[i, j] = next(entries)
+        matrix[j, i] = -matrix[i, j]
+    return list((sp.eye(size) + matrix + matrix**2 / 2) * sp.Matrix(w))
+
+
+@dataclass(frozen=True)
+class Case:
+    """A mechanism by components: what a user would write without symbolic dimensions."""
+
+    size: int
+    loss: sp.Expr
+    noisy: sp.Expr
+    noise: int
+    law: Any = field(default_factory=Gaussian)
+    samples: int = 1
+
+    @property
+    def problem(self) -> NoisyGradientDescent:
+        return NoisyGradientDescent(
+            self.loss, self.noisy, W[: self.size], E[: self.noise], law=self.law
+        )
+
+    @property
+    def instance(self) -> Instance:
+        loss = {2: oval, 3: valley}[self.size]
+        return Instance(
+            {N: self.size, n: self.samples, d: 2, B: 1},
+            {"w": W[: self.size], "y": TARGETS, "x": INPUTS, "C": COVARIANCE},
+            {
+                "L": loss,
+                "a": lambda *given: amplitude(*given) if len(given) == 2 else height(*given),
+                "h": lambda s, w: labels(s, w) if isinstance(s, int) else of_inputs(s, w),
+                "ell": lambda s, w: (labels(s, w) - TARGETS[s]) ** 2,
+            },
+        )
+
+
+def moved(size: int, component: Callable[[int, Vector], sp.Expr], count: int, law: Any) -> Case:
+    w, loss = W[:size], {2: oval, 3: valley}[size]
+    return Case(size, loss(w), loss([component(i, w) for i in range(size)]), count, law)
+
+
+def cases(size: int) -> dict[str, Case]:
+    """The mechanisms with an unknown L, in 2 or 3 dimensions."""
+    w, loss = W[:size], {2: oval, 3: valley}[size]
+    covariance = sp.Matrix(COVARIANCE)[:size, :size]
+    free = Gaussian()
+    e, x = E[:size], E[size : 2 * size]
+    added = loss(w) + sum(a * b for a, b in zip(e, w, strict=True))
+    both = loss([a * (1 + b) for a, b in zip(w, e, strict=True)])
+    both += sum(a * b for a, b in zip(x, w, strict=True))
+    turns = size * (size - 1) // 2
+    return {
+        "parameter noise": moved(size, lambda i, w: w[i] + E[i], size, free),
+        "correlated parameter noise": moved(
+            size, lambda i, w: w[i] + E[i], size, Gaussian(covariance)
+        ),
+        "DropConnect, Gaussian": moved(size, lambda i, w: w[i] * (1 + E[i]), size, free),
+        "noise of given amplitudes": moved(
+            size, lambda i, w: w[i] + E[i] * amplitude(i, w), size, free
+        ),
+        "random rotation": Case(size, loss(w), loss(turned(w, E)), turns),
+        "additive noise": Case(size, loss(w), added, size),
+        "a linear amplitude": Case(size, loss(w), loss(w) + height(w) * E[0], 1),
+        "a quadratic amplitude": Case(size, loss(w), loss(w) + height(w) * E[0] ** 2 / 2, 1),
+        "DropConnect and additive noise": Case(size, loss(w), both, 2 * size),
+    }
+
+
+def of_samples() -> dict[str, Case]:
+    """The mechanisms with samples, in 3 dimensions."""
+    fits = [labels(s, W) - TARGETS[s] for s in range(2)]
+    inputs = [of_inputs(x, W) - y for x, y in zip(INPUTS, TARGETS, strict=True)]
+    shifts = [(E[0], E[1]), (E[2], E[3])]
+    noisy = [
+        of_inputs([a + b for a, b in zip(x, s, strict=True)], W) - y
+        for x, s, y in zip(INPUTS, shifts, TARGETS, strict=True)
+    ]
+    square = [r**2 for r in fits]
+    return {
+        "input noise": Case(
+            3, mean([r**2 for r in inputs]) / 2, mean([r**2 for r in noisy]) / 2, 4, samples=2
+        ),
+        "label noise": Case(
+            3, mean(square), mean([(r - e) ** 2 for r, e in zip(fits, E, strict=False)]), 2,
+            samples=2,
+        ),
+        "minibatches": Case(
+            3, mean(square), mean([(1 + e) * q for q, e in zip(square, E, strict=False)]), 2,
+            Minibatch(2, 1, replacement=True), samples=2,
+        ),
+    }  # fmt: skip
+
+
+ALL = {
+    **{
+        f"{name} in {size} dimensions": case
+        for size in (2, 3)
+        for name, case in cases(size).items()
+    },
+    **of_samples(),
+}
+
+
+LONG = {f"{name} in 3 dimensions" for name in CALLED} - {
+    "correlated parameter noise in 3 dimensions"
+}
+"""Those that take longer than a second."""
+
+
+def mechanism(name: str) -> GeneralLimit:
+    return CALLED[name.partition(" in ")[0]].derive()
+
+
+def on_manifold(limit: Limit, expression: sp.Expr) -> list[complex]:
+    return [
+        complex(sp.sympify(expression).subs(limit.manifold.named(g.point)).evalf(30))
+        for g in itertools.islice(limit.manifold.local(), 3)
+    ]
+
+
+def drift_of(general: GeneralLimit, limit: Limit, instance: Instance) -> sp.Matrix | None:
+    """The drift that the general limit states, for the instance."""
+    weights = limit.problem.weights
+    if general.outcome is Outcome.NON_DEGENERATE:
+        potential = instance.value(general.regularizer)
+    elif general.hessian_multiple is not None:
+        quarter = (general.hessian_multiple / 4).subs(instance.sizes)
+        potential = quarter * instance.value(general.laplacian)
+    else:
+        return None
+    slope = sp.Matrix([potential.diff(w) for w in weights])
+    return -limit.projector * slope
+
+
+def assert_agrees(general: GeneralLimit, limit: Limit, instance: Instance) -> None:
+    size = limit.problem.dimension
+    found = instance.value(general.regularizer)
+    expected = limit.regularizer
+    np.testing.assert_allclose(on_manifold(limit, found - expected), 0, atol=POINT)
+    k, m = general.free
+    for a, b in itertools.product(range(size), repeat=2):
+        entry = instance.value(general.covariance, {k: a, m: b})
+        gap = entry - limit.moments.covariance[a, b]
+        np.testing.assert_allclose(on_manifold(limit, gap), 0, atol=POINT)
+    drift = drift_of(general, limit, instance)
+    if drift is not None:
+        assert limit.check(drift).value is True
+        assert limit.check(2 * drift).value is False
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in LONG else []) for name in ALL]
+)
+def test_a_row_agrees_with_the_derivation_of_an_instance(name: str) -> None:
+    general, case = mechanism(name), ALL[name]
+    limit = derive_limit(case.problem)
+    assert limit.outcome is general.outcome
+    assert_agrees(general, limit, case.instance)
+
+
+FROM_CATALOGUE = {
+    "parameter noise on the uneven ring": "parameter noise",
+    "Gaussian DropConnect on the round ring": "DropConnect, Gaussian",
+    "scalar multiplicative noise": "a quadratic amplitude",
+    "additive noise on an ellipse": "additive noise",
+    "additive noise on a surface": "additive noise",
+    "label noise on a diagonal net": "label noise",
+    "minibatches on a diagonal net": "minibatches",
+}
+
+
+def called(expression: sp.Expr, weights: Vector) -> Callable[..., sp.Expr]:
+    """An expression in the weights as a function of them, whatever comes before."""
+    return lambda *given: expression.xreplace(dict(zip(weights, given[-1], strict=True)))
+
+
+def net(s: int) -> sp.Expr:
+    """The residuals of the diagonal net."""
+    w1, w2, w3, w4 = sp.symbols("w1:5", real=True)
+    return [
+        w1**2 + 2 * w2**2 - w3**2 - 2 * w4**2 - 1,
+        2 * w1**2 - w2**2 - 2 * w3**2 + w4**2 - 3,
+    ][s]
+
+
+@pytest.mark.parametrize("entry", FROM_CATALOGUE)
+def test_rows_agree_with_the_catalogue(entry: str) -> None:
+    general, limit = mechanism(FROM_CATALOGUE[entry]), derived(ENTRIES[entry].problem)
+    w = limit.problem.weights
+    scalar = 1 - sp.Rational(7, 10) * sp.cos(2 * w[0])
+    instance = Instance(
+        {N: len(w), n: 2, B: 1},
+        {"w": w, "y": (0, 0)},
+        {
+            "L": called(limit.problem.loss, w),
+            "a": called(scalar, w),
+            "h": lambda s, given: called(net(s), w)(given),
+            "ell": lambda s, given: called(net(s) ** 2, w)(given),
+        },
+    )
+    assert limit.outcome is general.outcome
+    assert_agrees(general, limit, instance)
+
+
+EXCEPTIONS = {
+    "parameter noise on the round ring": "parameter noise",
+    "Gaussian DropConnect on the hyperbola": "DropConnect, Gaussian",
+}
+
+
+@pytest.mark.parametrize("entry", EXCEPTIONS)
+def test_exceptional_losses_satisfy_the_condition_that_is_stated(entry: str) -> None:
+    general, limit = mechanism(EXCEPTIONS[entry]), derived(ENTRIES[entry].problem)
+    assert (general.outcome, limit.outcome.is_degenerate or limit.outcome is Outcome.TRIVIAL) == (
+        Outcome.NON_DEGENERATE,
+        True,
+    )
+    w = limit.problem.weights
+    instance = Instance({N: 2}, {"w": w}, {"L": called(limit.problem.loss, w)})
+    assert limit.manifold.constant_along(instance.value(general.regularizer)).value is True
+
+
+def test_a_circle_is_at_rest_under_rotations_of_it() -> None:
+    """Rotations of the plane leave the loss of a ring alone: Reg is constant on it."""
+    general = mechanism("random rotation")
+    u = W[:2]
+    loss = (u[0] ** 2 + u[1] ** 2 - 1) ** 2 * (2 + u[0]) / 4
+    limit = derive_limit(
+        Case(2, loss, loss.xreplace(dict(zip(u, turned(u, E), strict=True))), 1).problem
+    )
+    instance = Instance({N: 2}, {"w": u}, {"L": called(loss, u)})
+    assert limit.outcome is Outcome.TRIVIAL
+    assert limit.manifold.constant_along(instance.value(general.regularizer)).value is True
+
+
+# Under an optimizer ----------------------------------------------------------------------------
+
+UNDER = ("parameter noise in 2 dimensions", "label noise on a curve")
+CURVE = Case(2, (W[1] - W[0] ** 2) ** 2, (W[1] - W[0] ** 2 - E[0]) ** 2, 1)
+
+
+def optimized(name: str) -> tuple[GeneralLimit, Case, Instance]:
+    if name in ALL:
+        return mechanism(name), ALL[name], ALL[name].instance
+    instance = Instance({N: 2, n: 1}, {"w": W[:2], "y": (0,)}, {"h": lambda s, w: w[1] - w[0] ** 2})
+    return CALLED["label noise"].derive(), CURVE, instance
+
+
+@pytest.mark.parametrize("name", UNDER)
+def test_with_a_preconditioner(name: str) -> None:
+    general, case, instance = optimized(name)
+    matrix = sp.Matrix([[2, HALF], [HALF, 1]])
+    problem = case.problem
+    limit = derive_limit(
+        NoisyGradientDescent(
+            problem.loss, problem.noisy_loss, problem.weights, problem.noise,
+            optimizer=Preconditioned(matrix),
+        )
+    )  # fmt: skip
+    if general.outcome is Outcome.NON_DEGENERATE:
+        potential = instance.value(general.regularizer)
+    else:
+        k, m = general.free
+        entries = itertools.product(range(2), repeat=2)
+        trace = sum(
+            matrix[a, b] * instance.value(general.hessian, {k: a, m: b}) for a, b in entries
+        )
+        potential = (general.hessian_multiple / 4).subs(instance.sizes) * trace
+    (constraint,) = limit.manifold.constraints
+    j = sp.Matrix([constraint]).jacobian(problem.weights)
+    oblique = sp.eye(2) - matrix * j.T * (j * matrix * j.T).inv() * j
+    slope = sp.Matrix([potential.diff(w) for w in problem.weights])
+    assert limit.check(-oblique * matrix * slope).value is True
+    assert limit.check(-oblique * slope).value is False
+
+
+@pytest.mark.parametrize("name", UNDER)
+def test_with_a_heavy_ball(name: str) -> None:
+    """The same limit in the time of α/(1 − β)."""
+    general, case, instance = optimized(name)
+    problem, beta = case.problem, HALF
+    limit = derive_limit(
+        NoisyGradientDescent(
+            problem.loss, problem.noisy_loss, problem.weights, problem.noise,
+            optimizer=HeavyBall(beta),
+        )
+    )  # fmt: skip
+    descent = derive_limit(problem)
+    power = 1 if general.outcome is Outcome.NON_DEGENERATE else 2
+    drift = drift_of(general, descent, instance)
+    assert limit.check(drift / (1 - beta) ** power).value is True
+    assert limit.check(drift).value is False
+
+
+# What is read, and what is not -----------------------------------------------------------------
+
+w, e = sp.IndexedBase("w", shape=(N,)), sp.IndexedBase("eta", shape=(N,))
+i, j = sp.symbols("i j", integer=True)
+L, a = sp.Function("L"), sp.Function("a")
+
+
+def test_matrices_of_one_column_are_vectors() -> None:
+    u, v = sp.MatrixSymbol("w", N, 1), sp.MatrixSymbol("eta", N, 1)
+    found = general_limit(L(u), L(u + sp.HadamardProduct(u, v)), u, v)
+    assert found.regularizer == CALLED["DropConnect, Gaussian"].derive().regularizer
+
+
+def test_a_composition_that_nobody_listed() -> None:
+    """L(w e^{η ∘ a}) + a·η: amplitudes in an exponential, and the same noise once more."""
+    argument = sp.Lambda(i, w[i] * sp.exp(e[i] * a(i, w)))
+    noisy = L(argument) + sp.Sum(e[i] * w[i] ** 2, (i, 1, N)) / 2
+    general = general_limit(L(w), noisy, w, e)
+    u = W[:2]
+    shifted = [x * sp.exp(E[k] * amplitude(k, u)) for k, x in enumerate(u)]
+    added = sum(E[k] * x**2 for k, x in enumerate(u)) / 2
+    case = Case(2, oval(u), oval(shifted) + added, 2)
+    assert_agrees(general, derive_limit(case.problem), case.instance)
+
+
+REFUSED = {
+    "is no vector as it stands": lambda: general_limit(
+        L(w), L(sp.Lambda(i, 2 * w[i] + e[i])), w, e
+    ),
+    "must equal L": lambda: general_limit(L(w), 2 * L(sp.Lambda(i, w[i] + e[i])), w, e),
+    "does not say what Γ is": lambda: general_limit(L(w) * a(w), L(w) * a(w), w, e),
+    "unknown size": lambda: general_limit(
+        L(sp.IndexedBase("w")), L(sp.IndexedBase("w")), sp.IndexedBase("w"), e
+    ),
+    "no sum and no Lambda binds": lambda: general_limit(L(w), L(w) + e[i], w, e),
+    "Integral is not understood": lambda: general_limit(
+        L(w), L(w) + sp.Integral(e[1] * a(w), (j, 0, 1)), w, e
+    ),
+    "neither an index nor a vector": lambda: general_limit(
+        L(w), L(w) + sp.Sum(e[i] * a(w[i]), (i, 1, N)), w, e
+    ),
+    "undefined function of the weights": lambda: general_limit(
+        L(w), L(w) + sp.Sum(e[i] * sp.sin(w[i]), (i, 1, N)), w, e
+    ),
+    "expected an IndexedBase": lambda: general_limit(L(w), L(w), w, W),
+}
+
+
+@pytest.mark.parametrize("reason", REFUSED)
+def test_what_is_not_understood_is_refused_by_name(reason: str) -> None:
+    with pytest.raises(ProblemError, match=reason):
+        REFUSED[reason]()
