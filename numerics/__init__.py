@@ -2,8 +2,13 @@
 
 import derive  # noqa: F401 (first, since it hears Ctrl-C during the rest)
 
-from .codegen.functions import CompiledFunction, compile_function
-from .errors import ArgumentError, CacheError, CodeGenerationError, EnsembleError, NoiseError
+from .errors import (  # noqa: F401 (`numerics.errors` has the kinds of errors in full)
+    ArgumentError,
+    CacheError,
+    CodeGenerationError,
+    EnsembleError,
+    NoiseError,
+)
 from .models import adaptive_limit, cycle_limit  # noqa: F401 (compile_limit learns of them)
 from .models.compiled_limit import CompiledLimit, compile_limit
 from .models.numpy_export import write_numpy
@@ -14,42 +19,27 @@ from .simulation.descent import StepSizeWarning, simulate_descent
 from .simulation.ensembles import Ensemble, simulate_grid
 from .simulation.integrate import simulate_limit
 from .simulation.paths import Paths, Status
-from .simulation.schedules import Course, StepSchedule, follow_schedule
-from .validation.noise_geometry import (
-    directional_alignment,
-    effective_dimension,
-    loss_alignment,
-    principal_alignments,
-)
+from .simulation.schedules import StepSchedule, follow_schedule
+from .validation.comparison import compare_with_limit, survey
 from .validator import validate
 
 __all__ = [
-    "ArgumentError",
-    "CacheError",
-    "CodeGenerationError",
     "CompiledDescent",
-    "CompiledFunction",
     "CompiledLimit",
-    "Course",
     "Ensemble",
-    "EnsembleError",
-    "NoiseError",
     "Paths",
     "Status",
     "StepSchedule",
     "StepSizeWarning",
     "ValidationReport",
+    "compare_with_limit",
     "compile_descent",
-    "compile_function",
     "compile_limit",
-    "directional_alignment",
-    "effective_dimension",
     "follow_schedule",
-    "loss_alignment",
-    "principal_alignments",
     "simulate_descent",
     "simulate_grid",
     "simulate_limit",
+    "survey",
     "validate",
     "write_numpy",
 ]

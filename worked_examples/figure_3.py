@@ -13,9 +13,7 @@ import sympy as sp
 from pictures import save
 
 from derive import NoisyGradientDescent, derive_limit
-from numerics import plots
-from numerics.models.compiled_limit import compile_limit
-from numerics.validation.comparison import compare_with_limit, survey
+from numerics import compare_with_limit, compile_limit, plots, survey
 
 w1, w2, eta = sp.symbols("w1 w2 eta", real=True)
 L = (w1**2 + w2**2 - 1) ** 2 * (2 + w1) / 4

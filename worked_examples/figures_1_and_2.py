@@ -16,8 +16,7 @@ import sympy as sp
 from pictures import save
 
 from derive import NoisyGradientDescent, derive_limit
-from numerics import compile_limit, plots, simulate_descent
-from numerics.validation.comparison import compare_with_limit, survey
+from numerics import compare_with_limit, compile_limit, plots, simulate_descent, survey
 
 w1, w2, n1, n2 = sp.symbols("w1 w2 eta1 eta2", real=True)
 L = (w1 - w2**2 / 2) ** 2 / 2

@@ -8,8 +8,7 @@ from diagonal_net import model, start
 from pictures import save
 
 from derive import derive_limit
-from numerics import plots
-from numerics.validation.comparison import compare_with_limit
+from numerics import compare_with_limit, plots
 
 limit = derive_limit(model)
 print(limit)

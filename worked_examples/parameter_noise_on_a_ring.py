@@ -7,9 +7,7 @@ import sympy as sp
 from pictures import save
 
 from derive import NoisyGradientDescent, derive_limit
-from numerics import plots
-from numerics.models.compiled_limit import compile_limit
-from numerics.validation.comparison import compare_with_limit, survey
+from numerics import compare_with_limit, compile_limit, plots, survey
 
 w1, w2, n1, n2 = sp.symbols("w1 w2 eta1 eta2", real=True)
 L = (w1**2 + w2**2 - 1) ** 2 * (2 + w1) / 4

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike
 
-from derive import AdaptiveLimit
+from derive.adaptive_limit import AdaptiveLimit
 from derive.errors import NotCoveredError
 from derive.optimizers import Window
 from derive.rules.second_moments import HeldMotion

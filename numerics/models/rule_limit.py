@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from derive import RuleLimit, derive_limit
+from derive import derive_limit
 from derive.errors import NotCoveredError
+from derive.rule_limit import RuleLimit
 from derive.rules.randomness import Mixture as Expressions
 from derive.symbols import alpha as ALPHA
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from derive import AdaptiveLimit, RuleLimit
+from derive.adaptive_limit import AdaptiveLimit
+from derive.rule_limit import RuleLimit
 
 from ..models.adaptive_limit import CompiledHeldLimit
 from ..models.compiled_limit import CompiledLimit

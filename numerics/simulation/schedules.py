@@ -20,9 +20,8 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy.integrate import solve_ivp
-from scipy.interpolate import BarycentricInterpolator
 
 import derive
 from derive import Limit, NotCoveredError, Outcome
@@ -176,7 +175,7 @@ def follow_schedule(
         step = np.interp(k, middles, schedule.alphas)
         return np.interp(k, middles, schedule.noise) ** 2 * motion(step, w)
 
-    solution = solve_ivp(
+    solution = scipy.integrate.solve_ivp(
         slope,
         (0.0, float(len(schedule))),
         begin,
@@ -219,7 +218,7 @@ class _Field:
     def __call__(self, step: float, w: Array) -> Array:
         """Displacement in one iteration, shape (N,)."""
         drifts = np.stack([c.drift(w) for c in self.compiled])
-        between = BarycentricInterpolator(self.nodes, drifts, axis=0)
+        between = scipy.interpolate.BarycentricInterpolator(self.nodes, drifts, axis=0)
         return np.asarray(between(step) * self.unit(step))
 
     @cached_property

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from derive import AdaptiveLimit, Independent, Limit, NoisyGradientDescent
+from derive import Independent, Limit, NoisyGradientDescent
 from derive import alpha as ALPHA
 from derive import sigma as SIGMA
+from derive.adaptive_limit import AdaptiveLimit
 from derive.laws.scaled import Scaled
 from derive.laws.shrinking import ShrinkingLaw
 from derive.noise.moments import enters_linearly

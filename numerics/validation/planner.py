@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from derive import AdaptiveLimit, Limit, Outcome
+from derive import Limit, Outcome
+from derive.adaptive_limit import AdaptiveLimit
 from derive.rules.windows import WindowPlan
 
 from ..arguments import check_counts, number, positive, starting_points

@@ -5,7 +5,8 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable
 
-from derive import AdaptiveLimit, Limit
+from derive import Limit
+from derive.adaptive_limit import AdaptiveLimit
 from derive.errors import DeriveWarning, NotCoveredError
 from derive.optimizers import Window
 from derive.symbols import sigma

@@ -17,8 +17,9 @@ from derive import NoisyGradientDescent, derive_limit
 from derive import __main__ as derive_command
 from derive.files import model_file
 from numerics import __main__ as numerics_command
-from numerics import compile_function, compile_limit, simulate_descent, simulate_limit
+from numerics import compile_limit, simulate_descent, simulate_limit
 from numerics.codegen.deferred_sigint import compiling_to_the_end
+from numerics.codegen.functions import compile_function
 
 RING = Path(__file__).parent.parent.parent / "worked_examples" / "ring.toml"
 

@@ -21,10 +21,9 @@ from derive import (
     alpha,
     derive_limit,
     document,
-    equilibria,
-    invariant_density,
 )
 from derive.analysis.exceptional_values import exceptional_values
+from derive.analysis.longtime import equilibria, invariant_density
 from derive.analysis.phases import terms
 from derive.optimizers import Nesterov
 from numerics import (

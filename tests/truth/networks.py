@@ -12,8 +12,9 @@ import mpmath
 import numpy as np
 import sympy as sp
 
-from derive import Gaussian, Limit, RuleLimit
+from derive import Gaussian, Limit
 from derive.analysis.agreement import pointwise
+from derive.rule_limit import RuleLimit
 from derive.symbolic.roots import WORKING_DIGITS
 from numerics.networks import Network, noisy_loss
 from tests.truth import catalogue

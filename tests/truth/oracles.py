@@ -16,8 +16,9 @@ import sympy as sp
 from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
 
-from derive import Bernoulli, Choice, Gaussian, Independent, Minibatch, Rademacher, Scaled, Uniform
+from derive import Bernoulli, Choice, Gaussian, Independent, Minibatch, Rademacher, Uniform
 from derive.laws.law import Law
+from derive.laws.scaled import Scaled
 
 Array = NDArray[np.float64]
 Flow = Callable[[Array], Array]

@@ -19,14 +19,8 @@ import sympy as sp
 
 from derive import Bernoulli, Gaussian, Limit, NoisyGradientDescent, derive_limit
 from derive import alpha as ALPHA
-from numerics import (
-    CompiledLimit,
-    ValidationReport,
-    compile_function,
-    compile_limit,
-    validate,
-    validator,
-)
+from numerics import CompiledLimit, ValidationReport, compile_limit, validate, validator
+from numerics.codegen.functions import compile_function
 from tests.truth.catalogue import CATALOGUE
 
 

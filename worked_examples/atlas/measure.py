@@ -16,11 +16,12 @@ import mpmath
 import numpy as np
 import sympy as sp
 
-from derive import Limit, NotCoveredError, Outcome, RuleLimit, UpdateRule, alpha, sigma
+from derive import Limit, NotCoveredError, Outcome, UpdateRule, alpha, sigma
 from derive.analysis.agreement import pointwise
 from derive.cycle_limit import CycleLimit
 from derive.model.optimized import rule_of
 from derive.optimizers import GradientDescent, LocalSteps, LookAhead, Optimizer
+from derive.rule_limit import RuleLimit
 from numerics.random.samplers import sampler_for
 
 Array = np.ndarray

@@ -11,12 +11,12 @@ from derive import (
     Limit,
     NoisyGradientDescent,
     NotCoveredError,
-    RuleLimit,
     alpha,
     derive_limit,
     sigma,
 )
 from derive.optimizers import HeavyBall
+from derive.rule_limit import RuleLimit
 from derive.symbols import GENERIC
 from tests.truth.catalogue import CATALOGUE
 from tests.truth.fields import derived

@@ -23,14 +23,13 @@ from derive import (
     NoisyGradientDescent,
     ProblemError,
     Rademacher,
-    Scaled,
     alpha,
     derive_limit,
     mechanisms,
     sigma,
 )
 from derive.errors import NotCoveredError
-from derive.laws.scaled import keeps_its_size, scaled
+from derive.laws.scaled import Scaled, keeps_its_size, scaled
 from tests.conftest import BruteForce, brute_force
 from tests.derive.equation.test_catalogue import close
 from tests.truth.fields import at_fifty_digits, derived

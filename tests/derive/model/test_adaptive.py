@@ -13,7 +13,6 @@ import pytest
 import sympy as sp
 
 from derive import (
-    AdaptiveLimit,
     Bernoulli,
     NoisyGradientDescent,
     NotCoveredError,
@@ -25,6 +24,7 @@ from derive import (
     plan_window,
     sigma,
 )
+from derive.adaptive_limit import AdaptiveLimit
 from derive.optimizers import (
     Adam,
     AdamW,

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[3]
 PROGRAM = """
 import numpy as np
 import sympy as sp
-from numerics import compile_function
+from numerics.codegen.functions import compile_function
 from numerics.geometry.projections import distance
 x = sp.Symbol("x", real=True)
 print(distance(np.array([3.0, 4.0]), np.zeros(2)), compile_function((x,), x + 1, "f")([1.0]))

@@ -24,9 +24,9 @@ from derive import (
 )
 from derive.laws.law import Law
 from derive.optimizers import HeavyBall
-from numerics import CodeGenerationError, compile_function
+from numerics import CodeGenerationError
 from numerics.codegen.cache import CACHE_VARIABLE, cache_directory
-from numerics.codegen.functions import content_of
+from numerics.codegen.functions import compile_function, content_of
 from numerics.codegen.printing import assignments, readable_names
 from numerics.random import elementary_functions
 

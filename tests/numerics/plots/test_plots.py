@@ -6,9 +6,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from derive import derive_limit
-from numerics import compile_limit, plots, validate
+from numerics import compare_with_limit, compile_limit, plots, survey, validate
 from numerics.validation.clouds import cloud
-from numerics.validation.comparison import compare_with_limit, survey
 from numerics.validation.experiment import Experiment
 from tests.truth.catalogue import CATALOGUE
 

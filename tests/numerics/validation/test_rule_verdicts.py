@@ -9,8 +9,9 @@ import pytest
 import sympy as sp
 from numpy.typing import ArrayLike
 
-from derive import Limit, NoisyGradientDescent, RuleLimit, derive_limit
+from derive import Limit, NoisyGradientDescent, derive_limit
 from derive.optimizers import HeavyBall, LocalSteps, LookAhead, Preconditioned, WeightAverage
+from derive.rule_limit import RuleLimit
 from derive.theory.map_jets import MapJet
 from numerics import CompiledLimit, ValidationReport, compile_limit, validate, validator
 from numerics.geometry.slow_motion import Mixture, SlowMotion
