@@ -1,9 +1,15 @@
 """An atlas of published limits: each stated, derived anew, compared, and measured where affordable.
 
-Run `python -m worked_examples.atlas` from the folder above for the page; see `entry.Entry` for what
+Run `python -m worked_examples.atlas` in the repository's root for the page; `entry.Entry` says what
 an entry holds.
 """
 
-from . import gradient_noise, optimizers, sharpness
+from . import adaptive, gradient_noise, optimizers, sharpness, tilts
 
-ENTRIES = (*gradient_noise.ENTRIES, *optimizers.ENTRIES, *sharpness.ENTRIES)
+ENTRIES = (
+    *gradient_noise.ENTRIES,
+    *optimizers.ENTRIES,
+    *adaptive.ENTRIES,
+    *sharpness.ENTRIES,
+    *tilts.ENTRIES,
+)
