@@ -126,6 +126,7 @@ def test_an_estimated_limit_is_decided_with_its_errors(probed: Network) -> None:
         derive_limit(replace(probed, mechanism=parameter_noise(Bernoulli())))
 
 
+@pytest.mark.slow
 def test_the_estimated_flow_is_the_exact_one_within_its_errors(probed: Network) -> None:
     exact = derive_limit(replace(probed, probes=None))
     alpha = 0.5 / exact.origin.values[-1]

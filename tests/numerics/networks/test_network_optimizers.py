@@ -191,7 +191,7 @@ def test_sharpness_aware_steps_are_refused_on_batches_and_with_jumps(network: Ne
 
 
 RUNS: dict[str, tuple[GradientDescent, dict[str, float]]] = {
-    "label noise, uphill": (SharpnessAware(0.1), {"sigma": 0.05, "time": 1.0}),
+    "label noise, uphill": (SharpnessAware(0.1), {"sigma": 0.05, "time": 3.0}),
     "label noise, preconditioned": (Preconditioned(smaller), {"sigma": 0.1, "time": 5.0}),
     "label noise, momentum on batches": (HeavyBall(0.5), {"sigma": 0.1, "time": 5.0}),
 }
@@ -206,7 +206,7 @@ def test_training_by_a_rule_follows_its_limit_and_no_other(network: Network, cas
     alpha = 0.3 * optimizer.bound(limit.origin.values[-1])
     assert (limit.outcome is Outcome.NON_DEGENERATE) == bool(optimizer.rho)
     equation = limit.equation
-    wrong = replace(equation, regularizer=1.3 * equation.regularizer, ito=1.3 * equation.ito)
+    wrong = replace(equation, regularizer=2.0 * equation.regularizer, ito=2.0 * equation.ito)
     runs = {"alpha": alpha, "paths": 8, "seed": 3, **ways}
     report = validate(limit, **runs)
     assert report.passed, str(report)

@@ -24,6 +24,8 @@ from numerics.networks import (  # noqa: E402
     label_noise,
     train,
 )
+from numerics.networks.comparison import RECORDED, _followed  # noqa: E402
+from numerics.validation.checks import judge  # noqa: E402
 
 INPUTS = np.array([[0.7, -0.4], [-0.2, 1.1], [0.9, 0.5]])
 TARGETS = np.array([1.0, -1.0, 0.5])
@@ -131,7 +133,22 @@ def wrong(limit: NetworkLimit, factor: float) -> NetworkLimit:
     )
 
 
-@pytest.mark.parametrize("name", [pytest.param("label noise", marks=pytest.mark.slow), "dropout"])
+def test_a_comparison_tells_a_limit_from_one_that_is_half_as_fast(network: Network) -> None:
+    masks = dropout(outputs, np.ones(UNITS), Gaussian())
+    limit = derive_limit(replace(network, mechanism=masks))
+    ways = {"alpha": ALPHA, "sigma": 0.05, "time": 1.0, "paths": 8, "seed": 1}
+    report = validate(limit, **ways)
+    assert report.passed, str(report)
+    halved = [
+        _followed(name, *report.runs, half, 1.0)
+        for half in [simulate_limit(wrong(limit, 0.5).at_step(ALPHA), time=1.0, record=RECORDED)]
+        for name in ("trace", "regularizer")
+    ]
+    assert not all(check.passed for check in judge(halved, 0.01))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["label noise", "dropout"])
 def test_training_follows_its_limit_and_no_other(
     network: Network, labels: NetworkLimit, name: str
 ) -> None:
