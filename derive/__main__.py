@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from . import command
-from .documents.document import document
+from .documents.document import PARTS, document
 from .files.atomic_write import check_writable, write_atomically
 from .files.model_file import describe_schema, load_model, starter
 from .general.table import FORMATS, table
@@ -21,6 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m derive", description=__doc__)
     parser.add_argument("model", nargs="?", help=MODEL_HELP)
     parser.add_argument("--latex", metavar="FILE", help="write a LaTeX document, too")
+    parser.add_argument("--part", choices=PARTS, help="write that fragment of it alone")
     parser.add_argument("--new", metavar="NAME", help="write a commented starter model NAME.toml")
     parser.add_argument(
         "--table",
@@ -40,16 +41,18 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     if options.new is not None:
         return command.run(lambda: _write_starter(options.new))
-    return command.run(lambda: _derive(Path(options.model), options.latex))
+    if options.part is not None and options.latex is None:
+        parser.error("--part: give the file to write it to by --latex FILE")
+    return command.run(lambda: _derive(Path(options.model), options.latex, options.part))
 
 
-def _derive(model: Path, latex: str | None) -> int:
+def _derive(model: Path, latex: str | None, part: str | None) -> int:
     if latex is not None:
         check_writable(latex)
     limit = derive_limit(load_model(model).problem)
     print(limit)
     if latex is not None:
-        text = document(limit)
+        text = document(limit, part=part)
         write_atomically(latex, lambda file: file.write(text.encode("ascii")))
         print(f"LaTeX: {latex}")
     return 0

@@ -34,20 +34,24 @@ def paragraph_html(parts: Iterable[Part]) -> str:
 
 def prose_html(latex: str) -> str:
     """A phrase in LaTeX, its formulas as MathML."""
-    pieces = _FORMULA.split(latex)
-    shown = [_plain(x) for x in pieces]
-    shown[1::3] = [convert(x, display="inline") if x else "" for x in pieces[1::3]]
-    shown[2::3] = [convert(x, display="block") if x else "" for x in pieces[2::3]]
-    return "".join(shown)
+    shown, end = [], 0
+    for formula in _FORMULA.finditer(latex):
+        shown.append(_plain(latex[end : formula.start()]))
+        inline, apart = formula.groups()
+        shown.append(str(convert(inline or apart, display="inline" if inline else "block")))
+        end = formula.end()
+    return "".join([*shown, _plain(latex[end:])])
 
 
 def _plain(latex: str) -> str:
+    latex = _EMPHASIS.sub(r"<em>\1</em>", escape(latex, quote=False))
     for command, tag in _TAGS.items():
         latex = latex.replace(command, tag)
     return latex
 
 
 _FORMULA = re.compile(r"\$(.*?)\$|\\\[(.*?)\\\]", re.DOTALL)
+_EMPHASIS = re.compile(r"\\emph\{([^{}]*)\}")
 _TAGS = {"---": "—", "--": "–", "~": " ", "``": "“", "''": "”", r"\'e": "é", r"\^o": "ô"}
 
 

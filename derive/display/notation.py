@@ -137,6 +137,7 @@ def capitalised(text: str) -> str:
 
 def letters(formula: str) -> str:
     """A formula typed in the theory's letters as LaTeX mathematics."""
+    formula = _INDEX.sub(r"_{\\mathrm{\1}}", formula)
     formula = _ONE.sub("10^{\\1\\2}", formula)
     formula = _POWER.sub(r"·10^{\1\2}", formula)
     formula = _RAISED.sub(lambda run: f"^{{{run[0].translate(_PLAIN)}}}", formula)
@@ -165,6 +166,7 @@ def _command(character: str) -> str:
 _LETTERS = {
     "L̂": r"\hat L",
     "Reg": r"\mathrm{Reg}",
+    "sym": r"\mathrm{sym}",
     "log": r"\log",
     "det": r"\det",
     "½": r"\tfrac{1}{2}",
@@ -205,9 +207,15 @@ _LETTERS = {
     "×": r"\times",
     "~": r"\sim",
     "⟨": r"\langle",
+    "≪": r"\ll",
+    "Ω": r"\Omega",
+    "μ": r"\mu",
+    "δ": r"\delta",
+    "ε": r"\varepsilon",
     "⟩": r"\rangle",
     "…": r"\ldots",
 }
+_INDEX = re.compile(r"_([A-Z][a-z]{2,})")
 _ONE = re.compile(r"(?<![\d.])1e(-?)0*(\d+)")
 _POWER = re.compile(r"(?<=\d)e(-?)0*(\d+)")
 _LETTER = re.compile("|".join(_LETTERS))

@@ -9,6 +9,7 @@ from ..display.adaptive_statements import WORDS, adaptive_equations
 from ..display.notation import Prose
 from .article import Article
 from .deductions import Deduction, Explanation, Hypothesis, Standing
+from .glossary import OF_ADAPTIVE
 from .rule_article import rule_article
 from .rules import explain_rule
 
@@ -57,6 +58,7 @@ def adaptive_article(limit: Any) -> Article:
         known,
         title="The slow limit of an adaptive optimizer",
         setting=(*known.setting, *window),
+        letters=OF_ADAPTIVE,
         hypotheses=explanation.hypotheses,
         steps=steps,
     )

@@ -202,7 +202,9 @@ class _Derivation:
 
 
 def _factor(weight: sp.Expr) -> str:
-    return "½ " if weight == sp.Rational(1, 2) else f"({weight}) "
+    if weight == sp.Rational(1, 2):
+        return "½ "
+    return f"({weight}) ".replace("alpha", "α").replace("sigma", "σ")
 
 
 def _definitions(limit: LimitingEquation) -> Iterator[Deduction]:

@@ -27,6 +27,9 @@ from .hypotheses import size_is_of_no_account
 SHOWN_WEIGHTS = 6
 """Weights up to which a point is given by its coordinates."""
 
+NEGLIGIBLE = 1e-30
+"""Size below which the coordinate of a point is zero but for rounding."""
+
 OUTCOMES = {
     Outcome.NON_DEGENERATE: "non-degenerate",
     Outcome.DIFFUSIVE: "degenerate, diffusive",
@@ -350,7 +353,7 @@ class _Descent:
         if name.startswith("crossover"):
             return r"as $\alpha \to 0$ and $\sigma^2/\alpha$ tends to the limit that is stated"
         if size_is_of_no_account(limit.problem):
-            return r"as $\alpha \to 0$, whatever the size of the noise,"
+            return r"as $\alpha \to 0$, whatever the size of the noise"
         return r"as $\alpha \to 0$ and $\sigma^2/\alpha \to 0$"
 
     def _convergence(self) -> Paragraph:
@@ -412,15 +415,15 @@ class _Descent:
     def _coefficients(self) -> Iterator[Paragraph]:
         """B and s, the potential and the chart."""
         limit = self._limit
-        parts: list[Part] = []
         noisy = limit.noise_weight != 0
-        if limit.drift is not None and not is_too_long(limit.drift):
-            written = r"$dW = b(W)\,dt" + (r" + s(W)\,dB$" if noisy else "$")
-            parts += [Prose(rf"In coordinates this is {written} with"), Equality("b", limit.drift)]
-            if noisy and limit.diffusion is not None:
-                parts += [Equality("s", limit.diffusion)]
-        if parts:
-            yield tuple(parts)
+        written = r"$dW = b(W)\,dt" + (r" + s(W)\,dB$" if noisy else "$")
+        drift = limit.drift is not None and not is_too_long(limit.drift)
+        parts: list[Part] = [Prose(f"In coordinates this is {written}{' with' if drift else '.'}")]
+        if drift:
+            parts.append(Equality("b", limit.drift))
+        if drift and noisy and limit.diffusion is not None:
+            parts.append(Equality("s", limit.diffusion))
+        yield tuple(parts)
         pull = limit.equation.at(limit.equation.potential)
         if "U_0" in self._equation and not is_too_long(pull):
             yield (Prose("The penalty acts through"), Equality("U_0", pull))
@@ -524,13 +527,15 @@ class _Descent:
                 r" $\sigma \to 0$ is $dW = [-P\nabla\mathrm{Reg} + \tfrac{\alpha}{2}"
                 r" D^2\Phi_\alpha[\Sigma]]\,dt + \sqrt{\alpha}\, P S\,dB$, where $\Phi_\alpha$"
                 r" has the"
-                r" second derivative of $\Phi$ with $HX + XH - \alpha HXH = Q\Sigma Q$ in place of"
-                r" $HX + XH = Q\Sigma Q$."
+                r" second derivative of $\Phi$ with $H X + X H - \alpha H X H = Q\Sigma Q$ in"
+                r" place of"
+                r" $H X + X H = Q\Sigma Q$."
             )
         return prose(
             r"At a fixed step size $\alpha$ with $\alpha\lambda < 2$ the same holds as"
             r" $\sigma \to 0$, with $\Phi_\alpha$ in place of $\Phi$: its second derivative has"
-            r" $HX + XH - \alpha HXH = Q\Sigma Q$ in place of $HX + XH = Q\Sigma Q$. The relative"
+            r" $H X + X H - \alpha H X H = Q\Sigma Q$ in place of $H X + X H = Q\Sigma Q$. The"
+            r" relative"
             r" difference is of the order $\alpha\lambda/2$."
         )
 
@@ -621,5 +626,5 @@ def _coefficient(beta: sp.Expr) -> str:
     return _tex(beta)
 
 
-def _decimal(value: object) -> str:
-    return str(mpmath.nstr(value, 4))
+def _decimal(value: Any) -> str:
+    return str(mpmath.nstr(value if abs(value) > NEGLIGIBLE else 0, 4))

@@ -107,7 +107,7 @@ COMMON = (
         r"$(C, \nu)$ is the L\'evy pair of the noise: $E f(\eta) = f(0) + \sigma^2"
         r" \bigl(\tfrac{1}{2}"
         r" C : \nabla^2 f(0) + \int [f(z) - f(0) - z \cdot \nabla f(0)]\,\nu(dz)\bigr) +"
-        r" o(\sigma^2)$, with $A : B = \sum_{ij} A_{ij} B_{ij}$",
+        r" o(\sigma^2)$, with $A : F = \sum_{ij} A_{ij} F_{ij}$ for matrices $A$ and $F$",
     ),
     Letter(
         ("Reg",),
@@ -258,6 +258,29 @@ OF_CYCLES = (
     ),
 )
 """Letters of the theorem for optimizers that cycle."""
+
+
+OF_ADAPTIVE = (
+    *OF_RULES,
+    next(letter for letter in COMMON if letter.tokens == ("H",)),
+    Letter(
+        ("Omega", "v", "varepsilon"),
+        r"\\Omega|(?<![A-Za-z\\])v(?![A-Za-z])",
+        r"$\Omega = \Omega(v)$ is the preconditioner, the diagonal matrix that the second moments"
+        r" $v$ of the gradients and the constant $\varepsilon$ make",
+    ),
+    Letter(
+        ("delta", "beta", "2"),
+        r"\\beta|\\delta",
+        r"$\delta = 1 - \beta_2$ is the weight of the newest gradient in $v$",
+    ),
+    Letter(
+        ("mu",),
+        r"\\mu",
+        r"$\mu$ stands for the eigenvalues of $\Omega H$ across $\Gamma$",
+    ),
+)
+"""Letters of the theorem for adaptive optimizers."""
 
 
 def definitions(formulas: str, letters: Sequence[Letter] = COMMON) -> tuple[Letter, ...]:

@@ -147,7 +147,7 @@ def classify_traces(
     noise = moments.noise
     proofs = {
         0: noise.slope == 0 and "Reg is constant where the residuals vanish",
-        1: noise.power > 0 and "each column of G is a combination of the ∂h/∂W",
+        1: noise.power > 0 and "each column of G is a combination of the gradients of the model",
     }
     steps = []
     for k, step in enumerate(found.evidence.steps):

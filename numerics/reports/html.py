@@ -13,6 +13,7 @@ import numpy as np
 
 from derive.display.mathml import statement_html
 from derive.display.statements import Statement, equations
+from derive.documents.html import statement_of
 from derive.files.atomic_write import write_atomically
 
 from .. import plots
@@ -40,6 +41,8 @@ PAGE = Template("""<!doctype html>
 <p class="verdict $word">$conclusion</p>
 <h2>Model and limit</h2>
 <dl>$derivation</dl>
+<h2>What is stated</h2>
+$statement
 <h2>Evidence for the outcome</h2>
 <ul>$evidence</ul>
 <h2>Checks</h2>
@@ -122,6 +125,7 @@ def as_html(report: ValidationReport, command: str) -> str:
         word=verdict,
         conclusion=escape(report.conclusion),
         derivation="\n".join(_statement(s) for s in equations(report.limit)),
+        statement=statement_of(report.limit),
         evidence="".join(
             f"<li>{escape(step.question)}: {escape(str(step.verdict))}</li>"
             for step in report.limit.evidence.steps
