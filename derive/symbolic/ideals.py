@@ -103,8 +103,34 @@ class Ideal:
         return remainder
 
     def _without_constraints(self, expression: sp.Expr) -> sp.Expr:
-        """The expression with 0 for constraints as they stand, so that cos g is 1 where g = 0."""
-        return Substitution(self._zeros)(expression) if self._zeros else expression
+        """The expression with 0 for constraints as they stand, so that cos g is 1 where g = 0.
+
+        What stands inside functions is divided by the constraints: exp(a b) is 9 where a b = log 9.
+        """
+        if self._zeros:
+            expression = Substitution(self._zeros)(expression)
+        if not self._has_polynomials:
+            return expression
+        weights = {*self.weights}
+        found = {f for f in expression.atoms(sp.Function) if f.free_symbols & weights}
+        known = {f: f.func(*map(self._divided_inside, f.args)) for f in found}
+        return (
+            Substitution(known)(expression) if any(f != g for f, g in known.items()) else expression
+        )
+
+    def _divided_inside(self, argument: sp.Expr) -> sp.Expr:
+        if not argument.is_polynomial(*self.weights) or not within(REDUCED, argument):
+            return argument
+        remainder = self.remainder(argument)
+        if remainder is None:
+            return argument
+        constant = not remainder.free_symbols & {*self.weights}
+        return remainder if constant or operations(remainder) < operations(argument) else argument
+
+    @cached_property
+    def _has_polynomials(self) -> bool:
+        """Whether a constraint is a polynomial, which is all that divides one."""
+        return any(b.is_polynomial(*self.weights) for b in self._basis)
 
     @cached_property
     def _zeros(self) -> dict[sp.Expr, sp.Expr]:

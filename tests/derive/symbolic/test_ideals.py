@@ -60,3 +60,12 @@ def test_a_division_that_grows_is_given_up(monkeypatch: pytest.MonkeyPatch) -> N
     assert sp.expand(found - basis.reduce(dividend)[1]) == 0
     monkeypatch.setattr(ideals, "DIVISION", 100)
     assert ideal.remainder(dividend) is None
+
+
+def test_what_stands_inside_functions_is_divided_too() -> None:
+    """On x y = log 9 exp(2 x y) is 81."""
+    ideal = Ideal((x * y - sp.log(9),), (x, y))
+    assert ideal.shortest(y**2 * sp.exp(x * y) / (1 + sp.exp(x * y)) ** 2) == 9 * y**2 / 100
+    assert ideal.contains(sp.exp(2 * x * y) - 81)
+    assert not ideal.contains(sp.exp(2 * x * y) - 9)
+    assert ideal.shortest(sp.exp(x)) == sp.exp(x)
