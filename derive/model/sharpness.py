@@ -23,10 +23,13 @@ class CyclingOptimizer(Optimizer):
         eigenvector of λ₁.
     time_scale : Expr
         Steps per unit of slow time; without σ where the step size itself is the small scale.
+    cycle : str
+        Where the iterates are across Γ, v₁ being the unit eigenvector of λ₁.
     """
 
     regularizer: ClassVar[sp.Expr]
     time_scale: ClassVar[sp.Expr]
+    cycle: ClassVar[str]
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class NormalizedSharpnessAware(CyclingOptimizer):
 
     regularizer: ClassVar[sp.Expr] = SHARPNESS_AWARE
     time_scale: ClassVar[sp.Expr] = 1 / (alpha * sigma**2)
+    cycle: ClassVar[str] = "± αλ₁σ/(2 − αλ₁) v₁"
 
     def update(self, weights: Vector, memory: Vector, draw: Draw) -> tuple[Vector, Vector]:
         """The gradient at a fixed distance uphill."""
@@ -53,6 +57,7 @@ class NormalizedDescent(CyclingOptimizer):
 
     regularizer: ClassVar[sp.Expr] = NORMALIZED
     time_scale: ClassVar[sp.Expr] = 1 / alpha**2
+    cycle: ClassVar[str] = "y v₁ and (y − α) v₁, with 0 < y < α that depends on the start"
 
     def update(self, weights: Vector, memory: Vector, draw: Draw) -> tuple[Vector, Vector]:
         """A step downhill of length α."""
@@ -65,6 +70,7 @@ class RootDescent(CyclingOptimizer):
 
     regularizer: ClassVar[sp.Expr] = ROOT
     time_scale: ClassVar[sp.Expr] = 1 / alpha**2
+    cycle: ClassVar[str] = "y v₁ and (y − α√(λ₁/2)) v₁, with y that depends on the start"
 
     def update(self, weights: Vector, memory: Vector, draw: Draw) -> tuple[Vector, Vector]:
         """∇√L = ∇L/(2√L)."""

@@ -81,6 +81,12 @@ class CompiledCycleLimit(CompiledLimit):
         """The smaller of the smallest non-zero eigenvalue of H and λ₁ − λ₂, shape (...)."""
         return np.minimum(super().regularity(w), self.gap(w))
 
+    def across(self, w: ArrayLike) -> tuple[Array, Array]:
+        """Refused: across Γ the iterates cycle."""
+        raise NotCoveredError(
+            "fluctuations: across Γ the iterates cycle; limit.explain() has the amplitude"
+        )
+
     @property
     def is_noisy(self) -> bool:
         """False."""

@@ -54,6 +54,8 @@ def test_compiled_as_it_is_written() -> None:
     assert compiled.gap(point) == pytest.approx(5.2)
     with pytest.raises(NotCoveredError, match="simulate_descent"):
         compiled.require_bursts()
+    with pytest.raises(NotCoveredError, match="cycle"):
+        compiled.fluctuations(point)
     with pytest.raises(ArgumentError, match="alpha"):
         compile_limit(derive_limit(ON_RING).at_step())
 
