@@ -140,7 +140,7 @@ class HeavyBall(Optimizer):
 
 
 @dataclass(frozen=True)
-class Nesterov(Optimizer):
+class Nesterov(HeavyBall):
     """Momentum with the gradient ahead: m' = βm + ∇L̂(w − αβm, η), w' = w − αm'.
 
     Parameters
@@ -148,12 +148,6 @@ class Nesterov(Optimizer):
     beta : number or Expr
         β in [0, 1).
     """
-
-    beta: sp.Expr
-    copies: ClassVar[int] = 1
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "beta", _fraction("beta", self.beta))
 
     def update(self, weights: Vector, memory: Vector, draw: Draw) -> tuple[Vector, Vector]:
         """The gradient where the memory alone would lead."""

@@ -10,8 +10,8 @@ import sympy as sp
 
 from ..errors import ManifoldError, ProblemError
 from ..laws.scaled import keeps_its_size
-from ..manifold.discovery import show_point
 from ..manifold.manifold import Manifold
+from ..manifold.points import show_point
 from ..model.problem import NoisyGradientDescent
 from ..symbolic.calculus import gradient
 from ..symbolic.linear import independent_rows

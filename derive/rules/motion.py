@@ -21,8 +21,6 @@ from ..theory.map_jets import MapJet
 from .expansion import RuleExpansion
 from .randomness import Mixture
 
-Scalars = Callable[[Point], Iterator[Any]]
-
 
 @dataclass(frozen=True)
 class RuleMotion(WithoutCaches):

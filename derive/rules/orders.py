@@ -16,8 +16,8 @@ import mpmath
 import sympy as sp
 
 from ..errors import NotCoveredError, UndecidedError
-from ..manifold.discovery import show_point
 from ..manifold.manifold import LocalGeometry
+from ..manifold.points import show_point
 from ..noise.classification import Evidence, Outcome, Step
 from ..symbolic.matrices import spectral_radius
 from ..symbolic.zero_tests import Basis, Verdict

@@ -12,8 +12,8 @@ import sympy as sp
 
 from ..errors import NotCoveredError
 from ..laws.shrinking import ShrinkingLaw
-from ..manifold.discovery import show_point
 from ..manifold.manifold import LocalGeometry, Manifold
+from ..manifold.points import show_point
 from ..model.adaptive import Window
 from ..symbolic.calculus import INFINITE, jacobian
 from ..symbolic.calculus import Substitution as Put
