@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import sympy as sp
 
@@ -93,7 +93,10 @@ class Tensor:
         return collected([((tuple(summed), factors), sp.Integer(1))])
 
     def __add__(self, other: Tensor) -> Tensor:
-        return collected([*self.terms.items(), *other.terms.items()])
+        total = dict(self.terms)
+        for monomial, coefficient in other.terms.items():
+            total[monomial] = total.get(monomial, sp.Integer(0)) + coefficient
+        return _cleared(total)
 
     def __mul__(self, other: Tensor) -> Tensor:
         """The product; the summed indices of the two stay apart."""
@@ -105,7 +108,7 @@ class Tensor:
 
     def scaled(self, by: sp.Expr) -> Tensor:
         """Every coefficient times a number."""
-        return collected((m, c * by) for m, c in self.terms.items())
+        return _cleared({m: c * by for m, c in self.terms.items()})
 
     def summed(self, index: Index) -> Tensor:
         """The sum over a free index."""
@@ -143,7 +146,12 @@ def collected(items: Iterable[tuple[Monomial, sp.Expr]]) -> Tensor:
     for monomial, coefficient in items:
         normal, factor = normal_form(monomial)
         total[normal] = total.get(normal, sp.Integer(0)) + coefficient * factor
-    cancelled = {m: sp.cancel(c) for m, c in total.items()}
+    return _cleared(total)
+
+
+def _cleared(terms: Mapping[Monomial, sp.Expr]) -> Tensor:
+    """Terms in normal form, those that cancel left out."""
+    cancelled = {m: c if c.is_number else sp.cancel(c) for m, c in terms.items()}
     return Tensor({m: c for m, c in cancelled.items() if c != 0})
 
 
@@ -166,8 +174,11 @@ def normal_form(monomial: Monomial) -> tuple[Monomial, sp.Expr]:
     return (best[1], best[2]), coefficient
 
 
-def _key(factor: Factor) -> str:
-    return repr(factor)
+def _key(factor: Factor) -> tuple[Any, ...]:
+    """What factors are ordered by: names only, without the sizes, whose order costs much."""
+    slopes = tuple(tuple(i.name for i in slot) for slot in factor.slopes)
+    own = tuple(i.name for i in factor.indices)
+    return factor.name, own, tuple(map(_key, factor.points)), slopes
 
 
 def _contracted(
