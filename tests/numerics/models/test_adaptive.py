@@ -41,7 +41,7 @@ def ring(optimizer: Adaptive) -> NoisyGradientDescent:
 
 @functools.cache
 def limit_of(optimizer: Adaptive) -> AdaptiveLimit:
-    return limit_of(optimizer)
+    return derive_limit(ring(optimizer))
 
 
 @functools.cache
