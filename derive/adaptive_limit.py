@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from os import PathLike
 from typing import Any
 
 import mpmath
@@ -122,6 +123,13 @@ class AdaptiveLimit(RuleLimit):
                 drift = self._leading(g)
         numbers = {"alpha": alpha, "sigma": sigma, "delta": delta}
         return self.on_gamma.plan(drift, power or 0, numbers, self.skewness, g)
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Not covered: the format of saved limits has no word for second moments."""
+        raise NotCoveredError(
+            "save: the limit of an adaptive optimizer cannot be written to a file; keep the model, "
+            "and derive the limit again"
+        )
 
     def subs(self, values: Mapping[sp.Symbol, Any]) -> AdaptiveLimit:
         """The limit with some or all parameters bound to numbers, derived again."""

@@ -84,8 +84,13 @@ def _count(field: Field, names: Mapping[str, Entry]) -> int:
     return field.integer(1)
 
 
+def _word(field: Field, names: Mapping[str, Entry]) -> str:
+    return field.text("a word")
+
+
 _ARGUMENTS: dict[str, Callable[[Field, Mapping[str, Entry]], Any]] = {
     "matrix": _rows,
+    "window": _word,
     "count": _count,
     "steps": _count,
     "workers": _count,

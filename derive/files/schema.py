@@ -65,7 +65,12 @@ SCHEMA = (
     Key("optimizer", "name or table", "how a stochastic gradient becomes a step"),
     Key("optimizer.name", "name", "HeavyBall, Nesterov, SharpnessAware, Preconditioned, LookAhead, "
         "…; its arguments stand beside it in the table"),
-    Key("optimizer.beta", "expression", "β of HeavyBall and Nesterov"),
+    Key("optimizer.beta", "expression", "β of HeavyBall, Nesterov, Adam, AdamW"),
+    Key("optimizer.delta", "expression", "δ = 1 − β₂ of RMSProp, Adam, AdamW: a number, or c times "
+        "powers of `alpha` and `sigma`"),
+    Key("optimizer.window", "word", "where δ is a number: constant, comparable or fast"),
+    Key("optimizer.epsilon", "expression", "ε = ε_Adam/σ of RMSProp, Adam, AdamW"),
+    Key("optimizer.decay", "expression", "λ of AdamW, with `alpha` and `sigma`"),
     Key("optimizer.rho", "expression", "ρ of SharpnessAware"),
     Key("optimizer.matrix", "list of rows", "Ω of Preconditioned"),
     Key("optimizer.count", "integer", "coordinates that RandomCoordinates moves"),

@@ -21,6 +21,7 @@ from derive import (
     TwoPoint,
     alpha,
     derive_limit,
+    load_model,
     plan_window,
     sigma,
 )
@@ -478,3 +479,23 @@ def test_recursion_is_the_one_that_is_stated():
     slope = ring(FIVE).stochastic_gradient[0]
     expected = v1 + 5 * alpha * (slope**2 / sigma**2 - v1)
     assert sp.simplify(rules.recursion.update[2] - expected) == 0
+
+
+def test_model_files_state_the_optimizer(tmp_path):
+    file = tmp_path / "ring.toml"
+    file.write_text(
+        """
+        weights = ["w1", "w2"]
+        noise = ["eta1"]
+        loss = "(w1**2 + w2**2 - 1)**2*(2 + w1)/4"
+        noisy_loss = "(w1**2 + w2**2 - 1)**2*(2 + w1)/4 + (w1**2 + w2**2)*eta1/2"
+        optimizer = {name = "Adam", delta = "1/500", window = "constant", beta = "4/5"}
+        """
+    )
+    assert load_model(file).problem.optimizer == ADAM
+
+
+def test_saving_is_refused_before_a_file_is_written(tmp_path):
+    with pytest.raises(NotCoveredError, match="save: the limit of an adaptive optimizer"):
+        limit_on_ring(CONSTANT).save(tmp_path / "limit.json")
+    assert not list(tmp_path.iterdir())

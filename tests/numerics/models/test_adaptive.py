@@ -10,13 +10,14 @@ import pytest
 import sympy as sp
 
 from derive import (
-    AdaptiveLimit,
     DeriveWarning,
     NoisyGradientDescent,
     NotCoveredError,
     alpha,
+    derive_limit,
     sigma,
 )
+from derive.adaptive_limit import AdaptiveLimit
 from derive.optimizers import Adam, Adaptive, RMSProp
 from numerics import ArgumentError, compile_limit, simulate_descent, simulate_limit, validate
 from numerics.models.adaptive_limit import CompiledHeldLimit
