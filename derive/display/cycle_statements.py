@@ -52,7 +52,11 @@ def _equation(limit: Any) -> list[Statement]:
         words = Words("the mean over the stationary law of the fast chain, by simulation")
         drift = Statement("drift", words.text, (words,))
         return [Statement("limit", "dW = b dt", (Formula((r"dW = b\,dt",)),)), drift]
+    across = Words(limit.cycles.optimizer.cycle)
+    if limit.cycles.batch_size is not None:
+        across = Words("at random, as the signs of the gradients of batches are")
     statements = [
+        Statement("across Γ", across.text, (across,)),
         Statement("limit", "dW = −P∇Reg dt", (Formula((r"dW = -P\nabla\mathrm{Reg}\,dt",)),)),
         Statement("Reg", text, (Equality(r"\mathrm{Reg}", of),)),
     ]

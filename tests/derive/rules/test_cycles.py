@@ -188,6 +188,7 @@ def test_a_limit_says_what_it_is() -> None:
     limit = derive_limit(problem)
     assert "−P∇Reg" in str(limit)
     assert "2-cycle" in str(limit.explain())
+    assert "± αλ₁σ/(2 − αλ₁) v₁" in str(limit)
     assert "lambda" in limit.latex()
     assert (
         sp.simplify(limit.at_step().regularizer_on_manifold - (2 + w1) / (1 - alpha * (2 + w1)))
