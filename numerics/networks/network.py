@@ -338,8 +338,12 @@ class Network:
                 f"residuals: of {found.dtype} for parameters of {self.precision}; for single "
                 "precision, what the function closes over or makes has to be of it too"
             )
-        if not np.isfinite(self.residual.doubles(self.start)).all():
-            raise ProblemError("residuals: not finite at the given parameters")
+        lost = np.count_nonzero(~np.isfinite(self.residual.doubles(self.start)))
+        if lost:
+            raise ProblemError(
+                f"residuals: {lost} of {self.count} are not finite at the given parameters; start "
+                "from smaller weights, or look for a division by zero or a logarithm of it"
+            )
         _ = self.curvatures, self._made
 
     def kinks(self) -> tuple[str, ...]:

@@ -68,6 +68,10 @@ MALFORMED: dict[str, tuple[dict[str, Any], str]] = {
     "integers": ({"params": {"w": np.arange(4), "s": np.ones(4)}}, r"params\['w'\].*floating"),
     "no leaf": ({"params": {}}, "got no leaf"),
     "a state": ({"residuals": lambda p: (outputs(p), p)}, "batch normalisation in training mode"),
+    "not finite": (
+        {"residuals": lambda p: jnp.log(outputs(p) + jnp.array([-1.0, 1.0, 1.0]))},
+        "1 of 3 are not finite",
+    ),
     "negative c": ({"weights": -1.0}, "positive c_i.*-1.0"),
     "precision": ({"precision": "half"}, "float64.*got 'half'"),
     "optimizer": ({"optimizer": "adam"}, "GradientDescent.*got 'adam'"),
