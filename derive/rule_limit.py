@@ -18,13 +18,13 @@ from .documents.derivation import explain
 from .documents.descent import article
 from .documents.rule_article import rule_article
 from .documents.rules import explain_rule
-from .errors import NotCoveredError, ProblemError
+from .errors import DeriveError, NotCoveredError, ProblemError
 from .export.program import closed_program, program_of
 from .limit import Limit, derive_limit, restore_limit
 from .manifold.manifold import Manifold
 from .model.local_rounds import LocalRounds
 from .model.optimized import BuiltRule, rule_of
-from .model.optimizers import GradientDescent
+from .model.optimizers import GradientDescent, HeavyBall
 from .model.problem import NoisyGradientDescent
 from .model.sharpness import CyclingOptimizer
 from .model.update_rule import UpdateRule
@@ -53,6 +53,8 @@ class RuleLimit(Limit):
         Scale and step size.
     motion : RuleMotion
         The theorem at points of Γ.
+    model : NoisyGradientDescent or None
+        The noise model that the rule belongs to.
     """
 
     problem: UpdateRule  # type: ignore[assignment]
@@ -61,10 +63,13 @@ class RuleLimit(Limit):
     moments: NoiseMoments = field(init=False, repr=False, compare=False)
     equation: RuleEquation  # type: ignore[assignment]
     motion: RuleMotion = field(repr=False, compare=False)
+    model: NoisyGradientDescent | None = field(default=None, repr=False, compare=False)
 
     @classmethod
-    def of(cls, rule: UpdateRule, found: RuleDerivation) -> RuleLimit:
-        """The limit of a rule as it was derived."""
+    def of(
+        cls, rule: UpdateRule, found: RuleDerivation, model: NoisyGradientDescent | None = None
+    ) -> RuleLimit:
+        """The limit of a rule as it was derived, `model` under an optimizer or not."""
         manifold = found.motion.manifold
         return cls(
             problem=rule,
@@ -72,6 +77,7 @@ class RuleLimit(Limit):
             classification=found.classification,
             equation=found.equation,
             motion=found.motion,
+            model=model,
         )
 
     def __getattr__(self, name: str) -> Any:
@@ -100,7 +106,9 @@ class RuleLimit(Limit):
 
     @cached_property
     def _closed(self) -> ClosedForm:
-        return ClosedForm(self.motion, self.equation)
+        if self.model is None or not _is_momentum(self.model):
+            return ClosedForm(self.motion, self.equation)
+        return HeavyBallForm(self.motion, self.equation, self.model)
 
     @property
     def projector(self) -> sp.Matrix | None:
@@ -168,8 +176,66 @@ class RuleLimit(Limit):
         """The limit with some or all parameters bound to numbers, derived again."""
         optimizer = self.motion.optimizer and self.motion.optimizer.subs(values)
         rule = self.problem.subs(values)
-        limit = RuleLimit.of(rule, derive_rule(rule, None, optimizer))
+        model = self.model and self.model.subs(values)
+        limit = RuleLimit.of(rule, derive_rule(rule, None, optimizer), model)
         return limit if self.step == 0 else limit.at_step(self.step.subs(values))
+
+
+def _is_momentum(model: NoisyGradientDescent) -> bool:
+    """Whether the formulas of descent with momentum hold: β and the penalty know no α."""
+    if not isinstance(model.optimizer, HeavyBall):
+        return False
+    return not (model.optimizer.beta.has(alpha) or model.penalty.has(alpha))
+
+
+@dataclass(frozen=True)
+class HeavyBallForm(ClosedForm):
+    """Closed forms under the heavy ball: those of descent with momentum, in an eigenbasis of H.
+
+    They are in time j(α/(1 − β))^k σ², those of a rule in jα^kσ².
+
+    Attributes
+    ----------
+    model : NoisyGradientDescent
+        With `HeavyBall` as its optimizer.
+    """
+
+    model: NoisyGradientDescent
+
+    @cached_property
+    def drift(self) -> sp.Matrix | None:
+        """b, shape (N, 1)."""
+        if self._known is None or self._known.drift is None:
+            return super().drift
+        return self._known.drift / self._unit
+
+    @cached_property
+    def diffusion(self) -> sp.Matrix | None:
+        """s, with s sᵀ = Θ in slow time."""
+        if self._known is None or self._known.diffusion is None:
+            return super().diffusion
+        return self._known.diffusion / sp.sqrt(self._unit)
+
+    @cached_property
+    def projector(self) -> sp.Matrix | None:
+        """P, shape (N, N)."""
+        return super().projector if self._known is None else self._known.projector
+
+    @property
+    def _unit(self) -> sp.Expr:
+        return (1 - self.model.optimizer.beta) ** self.equation.power  # type: ignore[union-attr]
+
+    @cached_property
+    def _known(self) -> Limit | None:
+        """The limit of descent with that momentum; None where it is on another scale."""
+        beta = self.model.optimizer.beta  # type: ignore[union-attr]
+        try:
+            plain = derive_descent_limit(replace(self.model, optimizer=None))
+            known: Limit = plain.at_step(self.equation.step, beta)
+        except DeriveError:
+            return None
+        same = known.equation.time_scale == self.equation.time_scale
+        return known if same and not isinstance(known, RuleLimit) else None
 
 
 @pointwise.register
@@ -211,7 +277,7 @@ def derive_optimized_limit(
         return _derive_rounds(problem, assume)
     rule, assumed = rule_of(problem), None if assume is None else Outcome.read(assume)
     built = None if optimizer.innermost is optimizer else optimizer
-    return RuleLimit.of(rule, derive_rule(rule, assumed, built))
+    return RuleLimit.of(rule, derive_rule(rule, assumed, built), problem)
 
 
 def _derive_rounds(problem: NoisyGradientDescent, assume: Outcome | str | None) -> Limit:

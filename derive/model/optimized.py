@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import sympy as sp
@@ -15,6 +15,9 @@ from .assembly import Assembly
 from .optimizers import Draw, GradientDescent, Optimizer, Vector
 from .problem import NoisyGradientDescent
 from .update_rule import UpdateRule
+
+WRITTEN_OUT = 12
+"""Samples, and weights, up to which a mean over samples is written out."""
 
 
 @dataclass(frozen=True)
@@ -58,13 +61,9 @@ def rule_of(problem: NoisyGradientDescent) -> UpdateRule:
     Raises
     ------
     NotCoveredError
-        For means over samples, and where the optimizer needs a noisy loss that is not given.
+        For means over many samples, and where the optimizer needs a noisy loss that is not given.
     """
-    if problem.samples is not None:
-        raise NotCoveredError(
-            "optimizer: update rules are not derived for means over samples; write the losses of "
-            "the samples as one expression"
-        )
+    problem = _written_out(problem)
     optimizer = (problem.optimizer or GradientDescent()).innermost
     weights = problem.weights
     taken = {str(s) for s in (*weights, *problem.noise, *problem.parameters)}
@@ -109,3 +108,17 @@ def _free(symbol: sp.Symbol, taken: set[str]) -> sp.Symbol:
     while name in taken:
         name += "_"
     return symbol if name == str(symbol) else sp.Symbol(name, **symbol.assumptions0)
+
+
+def _written_out(problem: NoisyGradientDescent) -> NoisyGradientDescent:
+    """A mean over a few samples as one expression."""
+    if problem.samples is None:
+        return problem
+    size = max(len(problem.samples), problem.dimension)
+    if size > WRITTEN_OUT:
+        raise NotCoveredError(
+            f"optimizer: update rules are derived of expressions, and means over samples are "
+            f"written out up to {WRITTEN_OUT} samples and weights, got {size}; for momentum take "
+            "limit.at_step(step, momentum=...) of plain descent"
+        )
+    return replace(problem.written_out(), optimizer=problem.optimizer)

@@ -12,7 +12,9 @@ import sympy as sp
 from derive import (
     Bernoulli,
     Limit,
+    Mean,
     NoisyGradientDescent,
+    NotCoveredError,
     Outcome,
     ProblemError,
     UpdateRule,
@@ -36,7 +38,7 @@ from derive.optimizers import (
     WeightAverage,
     ZerothOrder,
 )
-from derive.symbolic.roots import WORKING_DIGITS
+from derive.symbolic.roots import WORKING_DIGITS, evaluator
 from tests.derive.rules.test_update_rules import at_point, each
 from tests.truth.rules import one_step
 
@@ -44,7 +46,7 @@ W = w1, w2 = sp.symbols("w1 w2", real=True)
 E = e1, e2 = sp.symbols("eta1 eta2", real=True)
 UNEVEN = (w1**2 + w2**2 - 1) ** 2 * (2 + w1) / 4
 POINT = np.array([0.6, 0.8])
-STEP = sp.Rational(1, 10)
+STEP, HALF = sp.Rational(1, 10), sp.Rational(1, 2)
 
 
 def ring(noisy: sp.Expr, **options: object) -> NoisyGradientDescent:
@@ -107,6 +109,63 @@ def test_momentum_is_that_of_the_eigenbasis_formulas():
             expected = pointwise(fast).drift(g) / mpmath.mpf(unit.p) * unit.q
             gap = mpmath.norm(general.at_points.drift(g) - expected)
             assert gap < 1e-12 * (1 + mpmath.norm(expected))
+
+
+@pytest.mark.parametrize("name", ["radial", "parameter noise"])
+def test_momentum_has_closed_forms(name: str):
+    """Those of descent in an eigenbasis, with the factors of the effective step."""
+    beta = sp.Rational(3, 5)
+    limit = derive_limit(replace(MECHANISMS[name], optimizer=HeavyBall(beta)))
+    shown = (limit, limit.at_step(STEP)) if name == "radial" else (limit,)
+    for asked in shown:
+        with mpmath.workdps(30):
+            g = next(asked.manifold.local())
+            values = evaluator(asked.manifold.symbols, list(asked.drift))(g.point)
+            gap = asked.at_points.drift(g) - mpmath.matrix(values)
+            assert mpmath.norm(gap) < 1e-20
+    plain = derive_limit(MECHANISMS[name])
+    assert limit.drift == plain.at_step(0, beta).drift / (1 - beta) ** limit.equation.power
+
+
+def test_underdamped_momentum_keeps_to_the_theorem_for_rules():
+    """1 − β = c√α is no momentum of the formulas of descent."""
+    problem = replace(MECHANISMS["radial"], optimizer=HeavyBall(1 - sp.sqrt(alpha)))
+    assert derive_limit(problem).time_scale == 1 / (alpha * sigma**2)
+
+
+# Means over samples ------------------------------------------------------------------------------
+
+
+def samples_on_an_ellipse(points: list[tuple[float, float]]) -> NoisyGradientDescent:
+    """Label noise on h = (w₁x)² + (w₂y)² − 1 at a few points (x, y)."""
+    x, y, xi = sp.symbols("x y xi", real=True)
+    misfit = (w1 * x) ** 2 + (w2 * y) ** 2 - 1
+    data = {x: [p for p, _ in points], y: [q for _, q in points]}
+    return NoisyGradientDescent(
+        Mean(misfit**2 / 2, data),
+        Mean((misfit - xi) ** 2 / 2, data, independent=(xi,)),
+        W,
+        (xi,),
+        near=(0.6, 0.4),
+    )
+
+
+def test_means_over_a_few_samples_are_written_out():
+    problem = replace(samples_on_an_ellipse([(1, 2), (-1, 2)]), optimizer=Nesterov(HALF))
+    limit = derive_limit(problem)
+    by_hand = derive_limit(
+        replace(samples_on_an_ellipse([(1, 2), (-1, 2)]).written_out(), optimizer=Nesterov(HALF))
+    )
+    assert per_step(limit.at_step(STEP), 0.1)[0] == pytest.approx(
+        per_step(by_hand.at_step(STEP), 0.1)[0], abs=1e-14
+    )
+    assert limit.time_scale == 1 / (alpha**2 * sigma**2)
+
+
+def test_means_over_many_samples_are_refused():
+    many = samples_on_an_ellipse([(1, 2)] * 13)
+    with pytest.raises(NotCoveredError, match="up to 12 samples and weights, got 13"):
+        derive_limit(replace(many, optimizer=Nesterov(HALF)))
 
 
 def test_masks_with_rare_jumps_and_their_leading_order():
