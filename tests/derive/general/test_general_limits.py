@@ -404,6 +404,19 @@ def test_a_composition_that_nobody_listed() -> None:
     assert_agrees(general, derive_limit(case.problem), case.instance)
 
 
+def test_what_is_even_in_the_noise_acts_by_its_second_order() -> None:
+    general = general_limit(L(w), L(w) + a(w) * sp.Sum(sp.cos(e[i]) - 1, (i, 1, N)), w, e)
+    values = Instance({N: 3}, {"w": W}, {"a": height})
+    assert sp.expand(values.value(general.regularizer) + sp.Rational(3, 2) * height(W)) == 0
+
+
+def test_noise_through_the_hessian_does_not_act_along_the_manifold() -> None:
+    """P∇²L = 0 where L vanishes."""
+    assert mechanism("parameter noise").covariance.terms
+    assert not mechanism("parameter noise").tangential.terms
+    assert mechanism("DropConnect and additive noise").tangential.terms
+
+
 REFUSED = {
     "is no vector as it stands": lambda: general_limit(
         L(w), L(sp.Lambda(i, 2 * w[i] + e[i])), w, e
