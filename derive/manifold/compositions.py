@@ -2,11 +2,9 @@
 
 A cross-entropy of a model h(w), smoothed labels in it, is F(h) with F(u) = log(1 + eᵘ) − qu. What
 F says of its own minimum holds for every model: Γ is where ∂F/∂u = 0. Where F is a sum of functions
-of one quantity each, with u* the minimiser of one of them,
-
-    F(u) − F(u*) = ½ c (u − u*)² + O((u − u*)⁴),  c = F''(u*) + ⅓ F'''(u*) (u − u*),
-
-so that L is a sum of weighted squares to the third order, and the limit asks for no more.
+of one quantity each, with u* the minimiser of one of them, L is a constant and the sum of the
+½ F''(u*) (u − u*)² up to the third order. The limit asks for no more: what F'''(u*) adds to D³L[S],
+(∇u·S∇u) ∇u, is normal to Γ, and zero for a tangential S.
 """
 
 from __future__ import annotations
@@ -51,14 +49,13 @@ class Composition:
 
     @property
     def squares(self) -> tuple[Square, ...] | None:
-        """(c, u − u*) for each quantity, if F is a sum of functions of one, with one minimum."""
+        """(F'', u − u*) for each quantity, if F is a sum of functions of one, with one minimum."""
         found = []
         for u, part in self._parts.items():
             if part is None or (least := _minimiser(part, u)) is None:
                 return None
-            second, third = (sp.cancel(part.diff(u, k).xreplace({u: least})) for k in (2, 3))
-            residual = self.inner[u] - least
-            found.append((second + third * residual / 3, residual))
+            curvature = sp.cancel(part.diff(u, 2).xreplace({u: least}))
+            found.append((curvature, self.inner[u] - least))
         return tuple(found)
 
     @property

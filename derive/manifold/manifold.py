@@ -33,7 +33,7 @@ from ..symbolic.ideals import Ideal, simpler
 from ..symbolic.programs import Program
 from ..symbolic.roots import ARITHMETIC_FAILURES, WORKING_DIGITS, Point, evaluator
 from ..symbolic.zero_tests import CLEAR_DIGITS, Proof, Verdict, decide_zero, proved
-from ..theory.jets import Jet, SquaresJet
+from ..theory.jets import Jet
 from ..theory.katzenberger import NormalFrame, Splitting
 from .local_geometry import LocalGeometry, Probe
 
@@ -79,8 +79,6 @@ class Manifold(WithoutCaches):
     @property
     def laplacian(self) -> sp.Expr:
         """ΔL on Γ."""
-        if isinstance(self.jet, SquaresJet):
-            return sp.sympify(self.jet.with_weights(self.ideal.shortest).trace())
         return sp.sympify(self.jet.trace())
 
     @cached_property
@@ -154,7 +152,7 @@ class Manifold(WithoutCaches):
         """E with H = Jᵀ E J."""
         squares = self.probe.squares or ()
         if self.probe.squares_are_constraints and len(squares) == jacobian.rows:
-            return sp.diag(*(self.ideal.shortest(c) for c, _ in squares))
+            return sp.diag(*(c for c, _ in squares))
         hessian = sp.Matrix(self.jet.hessian())
         require(BUILT, hessian)
         hessian = self.ideal.shortest_entries(hessian)

@@ -40,7 +40,7 @@ class Search(WithoutCaches):
     problem : NoisyGradientDescent
         Whose Γ is sought.
     squares : tuple of (c, r), or None
-        Terms of L = ½ Σ c r² + constant near Γ, up to the third order.
+        Terms of L = ½ Σ c r² + constant near Γ, up to terms of third order in the r.
     equations : tuple of Expr
         What holds on Γ.
     """

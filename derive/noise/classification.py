@@ -221,15 +221,10 @@ class _Questions:
         for i, ratio in multiples:
             variances[i] += ratio**2
         pairs = zip(variances, residuals, strict=True)
-        ratios = {self._shortened(cancelled(variance / r.weight)) for variance, r in pairs}
+        ratios = {cancelled(variance / r.weight) for variance, r in pairs}
         c = ratios.pop()
         free = c.free_symbols & set(self.manifold.problem.weights)
         return None if ratios or free or c == 0 else c
-
-    def _shortened(self, ratio: sp.Expr) -> sp.Expr:
-        """A ratio on Γ, where the weights may drop out of it."""
-        free = ratio.free_symbols & set(self.manifold.problem.weights)
-        return self.manifold.shortest(ratio) if free else ratio
 
     def hessian_multiple(self) -> sp.Expr | None:
         """The constant c with Σ = cH on Γ, when PΣP = 0 is known; None if there is none."""
@@ -264,7 +259,9 @@ class _Questions:
                 continue
             row = self.moments.columns[i, :]
             variance = sum(x**2 for x in row) if self.moments.factor is not None else row[i]
-            ratio = self._shortened(cancelled(variance / curvature))
+            ratio = cancelled(variance / curvature)
+            if ratio.free_symbols & set(self.manifold.problem.weights):
+                ratio = self.manifold.shortest(ratio)
             free = ratio.free_symbols & set(self.manifold.problem.weights)
             return None if free or ratio == 0 else ratio
         return None

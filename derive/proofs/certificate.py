@@ -68,8 +68,8 @@ REFUSALS = (ValueError, ArithmeticError, LookupError, TypeError)
 """What the checker, and the search for what it needs, raise where something cannot be shown."""
 
 HYPOTHESES = (
-    "the loss L(w) is a constant and the sum of the stated squares, up to the fourth order across "
-    "Γ, or the stated constraints describe its minimisers near the stated points",
+    "the loss L(w) is a constant and the sum of the stated squares, up to the third order in "
+    "them, or the stated constraints describe its minimisers near the stated points",
     "weights and all other symbols are real, and in the domains of the functions that occur",
 )
 

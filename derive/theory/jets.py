@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import sympy as sp
@@ -51,12 +51,6 @@ class SquaresJet:
     def map(self, f: Callable[[Any], Any]) -> SquaresJet:
         """The same jet with `f` applied to each scalar, in a fixed order."""
         return SquaresJet(self.dimension, tuple(r.map(f) for r in self.residuals))
-
-    def with_weights(self, f: Callable[[Any], Any]) -> SquaresJet:
-        """The same jet with `f` applied to the weights c, but not to their gradients."""
-        return SquaresJet(
-            self.dimension, tuple(replace(r, weight=f(r.weight)) for r in self.residuals)
-        )
 
     def unit_weights(self) -> SquaresJet:
         """The same loss as ½ Σ ρ² with ρ = √c r, of which ∇ρ = √c ∇r and, on Γ,

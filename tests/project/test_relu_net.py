@@ -47,3 +47,11 @@ def test_label_noise_shortens_the_curve_and_straightens_it():
         assert example.excess_bend(quiet.weights) > 1
         assert example.excess_bend(noisy.weights) < 0.3
         assert noisy.length[-1] < quiet.length[-1]
+
+
+def test_one_trained_layer_has_nothing_to_prefer():
+    """h is linear in c, so that ΔL is constant: proved, and not seen to vanish at points only."""
+    limit = example.one_layer_limit(units=13)
+    assert limit.outcome.value == "trivial"
+    questions = {step.question: step.verdict.how for step in limit.evidence.steps}
+    assert questions["½ P D²Φ[Σ] = 0 on Γ"] == "ΔL is constant on Γ"
