@@ -21,7 +21,7 @@ from derive.symbols import GENERIC
 from tests.truth.catalogue import CATALOGUE
 from tests.truth.fields import derived
 
-w1, w2, eta = sp.symbols("w1 w2 eta", real=True)
+w1, w2, eta, xi = sp.symbols("w1 w2 eta xi", real=True)
 RING = (w1**2 + w2**2 - 1) ** 2 * (2 + w1) / 4
 LINEAR = NoisyGradientDescent(RING, RING + (w1**2 + w2**2) * eta / 2, (w1, w2), eta)
 CUBIC = next(e.problem for e in CATALOGUE if e.name == "additive noise on a twisted cubic")
@@ -128,6 +128,19 @@ def test_heavy_ball_as_a_rule_agrees_across() -> None:
         q = np.eye(2) - numbers(place.frame.projector)
         found = float(STEP / (1 - beta)) * numbers(descent.fluctuations().at(place))
         np.testing.assert_allclose(q @ turned @ q, found, rtol=1e-9, atol=1e-12)
+
+
+def test_heavy_ball_lags_along_the_manifold() -> None:
+    """The end of descent is β/(1 − β) velocities ahead, of variance α²/(1 − β²) along Γ."""
+    beta, step = 0.5, float(STEP)
+    noisy = RING + eta * w1 + xi * w2
+    ball = NoisyGradientDescent(RING, noisy, (w1, w2), (eta, xi), optimizer=HeavyBall(0.5))
+    rule = derive_limit(ball).at_step(STEP)
+    place = next(rule.manifold.local())
+    p = numbers(place.frame.projector)
+    expected = (beta / (1 - beta)) ** 2 * step**2 / (1 - beta**2) * p
+    found = numbers(rule.fluctuations().at(place))
+    np.testing.assert_allclose(p @ found @ p, expected, rtol=1e-9, atol=1e-12)
 
 
 def test_text_and_latex() -> None:
