@@ -226,7 +226,7 @@ _WORD = re.compile(r"[^\s(]+\([^()]*\)\S*|\S+")
 """A word; the blanks between arguments, as in L̂(w, 0), do not end it."""
 
 _FORMULA = re.compile(
-    r"[^\x00-\xFF]|[½±·²³¹]|^[-+=<>/~]$|^-?[\d.]+(e-?\d+)?(/[\d.]+)?$|^[C-Zb-z]$|^[A-Z]\(|^Reg$|^[HPQX]{2,4}$"
+    r"[^\x00-\xFF]|[½±·²³¹]|^[-+=<>/~]$|^-?[\d.]+(e-?\d+)?(/[\d.]+)?$|^[C-Zb-z]$|^[A-Z]\(|^Reg$|^[HPQX]{2,4}$|^[a-z]_[A-Z][a-z]+$"
 )
 """What makes a word a formula: a letter of the theory, an operator, a number, a single letter."""
 

@@ -13,6 +13,12 @@ from .glossary import OF_ADAPTIVE
 from .rule_article import rule_article
 from .rules import explain_rule
 
+TITLES = {
+    "window": "Window, in which the theorem below is applied to the map",
+    "S": "The second moments of the noise alone",
+}
+"""What stands in front of a part of the setting."""
+
 SETTING = ("window", "units", "second moments", "S")
 
 
@@ -44,7 +50,7 @@ def adaptive_article(limit: Any) -> Article:
     known, explanation = rule_article(limit), explain_adaptive(limit)
     stated = {s.label: s for s in adaptive_equations(limit)}
     window = tuple(
-        (Prose(rf"\emph{{{label.capitalize()}}}:"), *stated[label].parts)
+        (Prose(rf"\emph{{{TITLES.get(label, label.capitalize())}}}:"), *stated[label].parts)
         for label in SETTING
         if label in stated
     )

@@ -16,7 +16,9 @@ from ..display.statements import equations
 from ..equation.limiting_equation import LimitingEquation
 from ..errors import NotCoveredError
 from ..laws.independent import groups_of
+from ..laws.scaled import keeps_its_size
 from ..noise.classification import Outcome
+from ..noise.moments import persistent_noise
 from ..proofs.certificate import attempted_certificate
 from .article import FORMAL, THEOREM, Article, Paragraph, interleaved, prose
 from .deductions import Deduction
@@ -119,6 +121,17 @@ class _Descent:
         yield (Prose(self._recursion), *self._space(), Prose(self._sizes))
         yield self._losses()
         yield tuple(self._noise())
+        lasting = persistent_noise(problem)
+        if lasting:
+            yield (
+                Prose("Of this noise"),
+                _vector("", lasting),
+                Prose(
+                    r"keeps its size as $\sigma \to 0$; what follows is stated for the rest of"
+                    r" it, and"
+                    r" $\mathrm{Reg}$ and $\Sigma$ are means over this part."
+                ),
+            )
         yield tuple(self._gamma())
         if "not on Γ" in self._stated:
             yield (
@@ -176,9 +189,12 @@ class _Descent:
     def _sizes(self) -> str:
         problem = self._limit.problem
         letter = r"\eta_k" if problem.noise else r"\xi_k"
+        size = r" and of size $\sigma$"
+        if keeps_its_size(problem.law):
+            size = r", whose size is fixed: $\sigma = 1$ below"
         return (
             r"with step size $\alpha > 0$ and independent, identically distributed noise"
-            rf" ${letter}$, of mean zero and of size $\sigma$."
+            rf" ${letter}$, of mean zero{size}."
         )
 
     def _losses(self) -> Paragraph:
@@ -516,6 +532,13 @@ class _Descent:
             yield from self._slower()
 
     def _finite_step(self) -> Paragraph:
+        if persistent_noise(self._limit.problem):
+            return prose(
+                r"At a fixed step size $\alpha$ the noise that keeps its size makes $H$"
+                r" fluctuate at"
+                r" order one; the limit $\sigma \to 0$ is then that of the recursion as a random"
+                r" map."
+            )
         if self._limit.problem.levy_pair.jumps:
             return prose(
                 r"At a fixed step size $\alpha$ the limit $\sigma \to 0$ is a jump process on"
@@ -544,7 +567,8 @@ class _Descent:
         try:
             scales = self._limit.scales()
         except NotCoveredError as error:
-            yield (Prose("Slower scales are not known:"), Words(f"{error}."))
+            reason = str(error).partition(": ")[2] or str(error)
+            yield (Prose("Slower scales are not known:"), Words(f"{reason}."))
             return
         shown = ("V₂", "special form", "potential", "drift", "diffusion")
         for scale in scales:

@@ -199,22 +199,22 @@ OF_RULES = (
         r" $A - I$, which need not be orthogonal",
     ),
     Letter(
-        ("S", "bar b"),
-        _alone("S") + r"|\\bar b",
-        r"$S = E\, T_1 T_1^\top$ and $\bar b = E\, T_2$ on $\mathcal{M}$",
+        ("Sigma", "bar b"),
+        r"\\Sigma|\\bar b",
+        r"$\Sigma = E\, T_1 T_1^\top$ and $\bar b = E\, T_2$ on $\mathcal{M}$",
     ),
     Letter(
         ("Y",),
         _alone("Y"),
         r"$Y$ is the covariance of the fluctuations across $\mathcal{M}$, per $\sigma^2$: the"
         r" solution"
-        r" of $Y - E\, B_\xi Y B_\xi^\top = J S J^\top$",
+        r" of $Y - E\, B_\xi Y B_\xi^\top = J \Sigma J^\top$",
     ),
     Letter(("V", "xi"), r"V_\\xi", r"$V_\xi = P A_\xi R$"),
     Letter(
         ("Z",),
         _alone("Z"),
-        r"$Z$ is the solution of $Z (I - \bar B)^\top = P S J^\top + E\, V_\xi Y B_\xi^\top$",
+        r"$Z$ is the solution of $Z (I - \bar B)^\top = P \Sigma J^\top + E\, V_\xi Y B_\xi^\top$",
     ),
     Letter(("X",), _alone("X"), r"$X = R Y R^\top + Z R^\top + R Z^\top$"),
     Letter(
@@ -226,7 +226,7 @@ OF_RULES = (
     Letter(
         ("Theta",),
         r"\\Theta",
-        r"$\Theta = P S P^\top + E\, V_\xi Y V_\xi^\top$",
+        r"$\Theta = P \Sigma P^\top + E\, V_\xi Y V_\xi^\top$",
     ),
     Letter(
         ("Phi",),

@@ -55,7 +55,8 @@ def hypotheses(limit: LimitingEquation, certificate: Certificate) -> Iterator[Hy
     yield from _regime(limit)
     if problem.parameters:
         names = ", ".join(map(str, problem.parameters))
-        yield Hypothesis(f"{names} take generic values", _exceptions(limit))
+        verb = "take" if len(problem.parameters) > 1 else "takes"
+        yield Hypothesis(f"{names} {verb} generic values", _exceptions(limit))
 
 
 def _noiseless(problem: NoisyGradientDescent) -> Hypothesis:

@@ -66,7 +66,7 @@ def _setting(limit: Any) -> Iterator[Paragraph]:
         state += [Prose("and the memory"), Formula(("m = (", *names, ")"))]
     total = "(w, m)" if memory else "w"
     state.append(
-        Prose(rf"that is of the state $z = {total}$, with $\xi_k$ independent copies of $\xi$.")
+        Prose(rf", that is, of the state $z = {total}$, with $\xi_k$ independent copies of $\xi$.")
     )
     yield tuple(state)
     built = limit.motion.optimizer

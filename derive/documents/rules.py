@@ -24,19 +24,19 @@ SMALL = mpmath.mpf(10) ** -40
 """Step size at which powers of the step size are read off, and the oblique projector."""
 
 THEOREM = (
-    r"A_\xi = DT_0(\cdot, \xi),\; A = E A_\xi,\; S = E\,T_1T_1^\top,\; \bar b = E\,T_2",
+    r"A_\xi = DT_0(\cdot, \xi),\; A = E A_\xi,\; \Sigma = E\,T_1T_1^\top,\; \bar b = E\,T_2",
     r"J A_\xi = B_\xi J,\; \bar B = E B_\xi,\; R = (A-I)J^+(\bar B-I)^{-1},\; P = I - R J",
-    r"Y - E\,B_\xi Y B_\xi^\top = J S J^\top",
-    r"V_\xi = P A_\xi R,\; Z(I-\bar B)^\top = P S J^\top + E\,V_\xi Y B_\xi^\top",
-    r"X = R Y R^\top + Z R^\top + R Z^\top,\; \Theta = P S P^\top + E\,V_\xi Y V_\xi^\top",
+    r"Y - E\,B_\xi Y B_\xi^\top = J \Sigma J^\top",
+    r"V_\xi = P A_\xi R,\; Z(I-\bar B)^\top = P \Sigma J^\top + E\,V_\xi Y B_\xi^\top",
+    r"X = R Y R^\top + Z R^\top + R Z^\top,\; \Theta = P \Sigma P^\top + E\,V_\xi Y V_\xi^\top",
     r"b = P(\bar b + \tfrac12 E\,D^2T_0[X]) + \tfrac12 R(I-\bar B)^{-1}J\, E\,D^2T_0[\Theta]",
 )
 """The theorem for random maps, line by line."""
 
 THEOREM_TEXT = (
-    "J A_ξ = B_ξ J, R = (A − I)J⁺(B − I)⁻¹, P = I − RJ; Y − E B_ξYB_ξᵀ = JSJᵀ; "
-    "V_ξ = P A_ξ R, Z(I − B)ᵀ = PSJᵀ + E V_ξYB_ξᵀ; X = RYRᵀ + ZRᵀ + RZᵀ; "
-    "Θ = PSPᵀ + E V_ξYV_ξᵀ; drift P(E T₂ + ½D²T₀[X]) + ½R(I − B)⁻¹J D²T₀[Θ]"
+    "J A_ξ = B_ξ J, R = (A − I)J⁺(B − I)⁻¹, P = I − RJ; Y − E B_ξYB_ξᵀ = JΣJᵀ; "
+    "V_ξ = P A_ξ R, Z(I − B)ᵀ = PΣJᵀ + E V_ξYB_ξᵀ; X = RYRᵀ + ZRᵀ + RZᵀ; "
+    "Θ = PΣPᵀ + E V_ξYV_ξᵀ; drift P(E T₂ + ½D²T₀[X]) + ½R(I − B)⁻¹J D²T₀[Θ]"
 )
 
 
