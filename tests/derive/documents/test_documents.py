@@ -106,7 +106,7 @@ DEFINED_IN_WORDS = {
     "eta": r"noise \$\\eta_k\$|with \$\\eta = |noise \$?\\eta",
     "xi": r"independent copies of \$\\xi\$|noise\s+\$\\xi_k\$",
     "alpha": r"step size,? \$\\alpha",
-    "sigma": r"of size \$\\sigma\$|size of the order \$\\sigma\$|distance \$\\sigma\$|\$\\sigma = 1\$ below",
+    "sigma": r"(of size|of the order|distance) \$\\sigma\$|\$\\sigma = 1\$ below",
     "S": r"second moments of the noise alone",
     "Gamma": r"Let \$\\Gamma\$ be the piece|zero on\s+\$\\Gamma\$",
     "W": r"let \$W\$ solve|Let \$W\$ be|has the law of \$W",
