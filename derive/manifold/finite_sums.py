@@ -25,6 +25,7 @@ from ..symbolic.means import Samples
 from ..symbolic.roots import random_values
 from ..symbolic.zero_tests import Verdict
 from ..theory.katzenberger import Splitting
+from .compositions import read_composition
 from .constraints import Square, read_squares
 from .discovery import find_manifold
 from .manifold import Manifold
@@ -158,12 +159,16 @@ def one_square(problem: NoisyGradientDescent) -> Square:
     NotCoveredError
         If it is of another form.
     """
-    loss = problem.one_sample.loss
-    squares = read_squares(loss, frozenset(problem.weights))
+    loss, weights = problem.one_sample.loss, frozenset(problem.weights)
+    squares = read_squares(loss, weights)
+    if squares is None:
+        composition = read_composition(loss, weights)
+        squares = None if composition is None else composition.squares
     if squares is None or len(squares) != 1:
         raise NotCoveredError(
-            f"loss: expected one square ½ c r² per sample, got {loss}; write it as "
-            "(h(w, x) − y)**2, or write the samples out with problem.written_out()"
+            f"loss: expected one square ½ c r² per sample, or a loss of one output of a model with "
+            f"a minimum that is solved for, got {loss}; write it as (h(w, x) − y)**2, or write the "
+            "samples out with problem.written_out()"
         )
     return squares[0]
 

@@ -19,6 +19,7 @@ from derive import (
     Choice,
     Independent,
     Limit,
+    Mean,
     Minibatch,
     NoisyGradientDescent,
     ProblemError,
@@ -30,11 +31,12 @@ from derive import (
 )
 from derive.errors import NotCoveredError
 from derive.laws.scaled import Scaled, keeps_its_size, scaled
+from numerics import compile_limit
 from tests.conftest import BruteForce, brute_force
 from tests.derive.equation.test_catalogue import close
 from tests.truth.fields import at_fifty_digits, derived
 
-x, y, u, v, z = sp.symbols("x y u v z", real=True)
+x, y, u, v, w, z = sp.symbols("x y u v w z", real=True)
 n1, n2, n3 = sp.symbols("n1:4", real=True)
 e = sp.Symbol("e", real=True)
 HALF, THIRD = sp.Rational(1, 2), sp.Rational(1, 3)
@@ -336,3 +338,16 @@ def test_batches_of_classes_that_can_be_fitted_are_frozen():
 def test_only_a_law_of_fixed_size_is_scaled(wrong):
     with pytest.raises(ProblemError, match="law: expected one that keeps its size"):
         Scaled(wrong)
+
+
+def test_a_mean_of_cross_entropies_is_that_written_out():
+    weights, data = (x, y, u, v), {z: [1, 2], w: [sp.Rational(3, 5), sp.Rational(13, 20)]}
+    loss, noisy = logistic(TANH, w), logistic(TANH, w + e)
+    start = {x: 1.0, y: 0.3, u: 0.5, v: 0.4}
+    mean = NoisyGradientDescent(Mean(loss, data), Mean(noisy, data, e), weights, (e,), near=start)
+    whole, written = derive_limit(mean), derive_limit(mean.written_out())
+    assert whole.outcome is written.outcome
+    point = compile_limit(written).retract(np.array(list(start.values())))
+    expected = compile_limit(written).drift(point)
+    np.testing.assert_allclose(compile_limit(whole).drift(point), expected, atol=1e-12)
+    assert np.abs(expected).max() > 1e-2
