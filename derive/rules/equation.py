@@ -14,6 +14,7 @@ from mpmath import mp
 
 from ..manifold.manifold import LocalGeometry
 from ..symbolic.calculus import WithoutCaches, gradient, semidefinite_factor
+from ..symbolic.effort import TooLong
 from ..symbolic.ideals import Ideal
 from ..symbolic.roots import WORKING_DIGITS, evaluator
 from ..symbols import GENERIC, alpha, sigma
@@ -152,6 +153,19 @@ class ClosedForm(WithoutCaches):
     @cached_property
     def drift(self) -> sp.Matrix | None:
         """b, shape (N, 1)."""
+        return _if_short(self._drift)
+
+    @cached_property
+    def diffusion(self) -> sp.Matrix | None:
+        """s, with s sᵀ = Θ in slow time."""
+        return _if_short(self._diffusion)
+
+    @cached_property
+    def projector(self) -> sp.Matrix | None:
+        """P, shape (N, N)."""
+        return _if_short(self._projector)
+
+    def _drift(self) -> sp.Matrix | None:
         n, power = self._dimension, self.equation.power
         if power is None:
             return sp.zeros(n, 1)
@@ -160,9 +174,7 @@ class ClosedForm(WithoutCaches):
         drift = self._leading(self._symbolic.drift[:n, 0], power)
         return self._checked(drift, RuleField.drift)
 
-    @cached_property
-    def diffusion(self) -> sp.Matrix | None:
-        """s, with s sᵀ = Θ in slow time."""
+    def _diffusion(self) -> sp.Matrix | None:
         n, power = self._dimension, self.equation.power
         if power is None or not self.motion.closed.noise:
             return sp.zeros(n, 1)
@@ -177,9 +189,7 @@ class ClosedForm(WithoutCaches):
         squared = self._checked(columns * columns.T, RuleField.spread)
         return None if squared is None else columns if columns.cols else sp.zeros(n, 1)
 
-    @cached_property
-    def projector(self) -> sp.Matrix | None:
-        """P, shape (N, N)."""
+    def _projector(self) -> sp.Matrix | None:
         if self._symbolic is None:
             return None
         n = self._dimension
@@ -343,3 +353,11 @@ def _coefficient(
                 value -= c * series[k - j]
         series.append(sp.together(value / denominator[shift]))
     return series[-1]
+
+
+def _if_short(form: Callable[[], sp.Matrix | None]) -> sp.Matrix | None:
+    """A closed form, or None where the way to it is too long."""
+    try:
+        return form()
+    except TooLong:
+        return None

@@ -82,6 +82,10 @@ BUILT = 20 * READABLE
 """Operations up to which a matrix is built on the way to a closed form: a factor of twenty is the
 most that cancelling and reduction on Γ were seen to take away again."""
 
+ELIMINATED = 70_000
+"""Operations times the degree, in the entries of a linear system together, up to which it is solved
+over the rational functions: common divisors in several unknowns are what takes the time."""
+
 SOLVED = 300
 """Operations in a field up to which the parameters at which it stops are solved for."""
 

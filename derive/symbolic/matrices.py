@@ -12,6 +12,7 @@ import mpmath
 import sympy as sp
 from sympy.polys.matrices import DomainMatrix
 
+from .effort import ELIMINATED, TooLong, degree, operations
 from .stacks import Stack
 
 Matrix = Any
@@ -111,7 +112,14 @@ def _solve_expressions(matrix: sp.Matrix, right: sp.Matrix) -> sp.Matrix:
     """Elimination over the field of rational functions of the symbols and of whatever else occurs.
 
     Functions and roots are taken as unknowns, so that no zero test has to simplify them.
+
+    Raises
+    ------
+    TooLong
+        If the common divisors of the entries are not worth finding.
     """
+    if sum(operations(x) * degree(x) for x in (*matrix, *right)) > ELIMINATED:
+        raise TooLong
     names = _names_of_irrational_parts([*matrix, *right])
     m, b = matrix.xreplace(names), right.xreplace(names)
     left, given = DomainMatrix.from_Matrix(m).unify(DomainMatrix.from_Matrix(b))
