@@ -262,3 +262,22 @@ def test_momentum_symbolically():
 def same(given: mpmath.matrix, expected: mpmath.matrix) -> None:
     """To twelve digits."""
     assert mpmath.mnorm(given - expected, "f") <= 1e-12 * (1 + mpmath.mnorm(expected, "f"))
+
+
+@pytest.mark.parametrize("copies", [2, 3])
+def test_the_mean_of_copies_has_the_mean_of_their_random_derivatives(copies: int) -> None:
+    """E Ā X Āᵀ over all draws of independent A that take either of two values."""
+    values = [sp.Matrix([[1, 2], [0, 3]]), sp.Matrix([[-1, 1], [2, 0]])]
+    noise, x = sp.Matrix([[2, 1], [1, 4]]), sp.Matrix([[3, 1], [1, 5]])
+
+    def over(matrices: Sequence[sp.Matrix], y: sp.Matrix) -> sp.Matrix:
+        return sum((a * y * a.T for a in matrices), sp.zeros(2)) / len(matrices)
+
+    mean = (values[0] + values[1]) / 2
+    nothing = sp.zeros(2, 1)
+    jet = MapJet(mean, lambda y: over(values, y), lambda y: nothing, nothing, noise, varies=True)
+    found = jet.mean_of_copies(copies)
+    draws = itertools.product(values, repeat=copies)
+    expected = over([sum(draw, sp.zeros(2)) / copies for draw in draws], x)
+    assert found.pair(x) == expected != jet.pair(x)
+    assert found.noise == noise / copies

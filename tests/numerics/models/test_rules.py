@@ -260,9 +260,9 @@ def by_hand(optimizer: Optimizer, noise: np.ndarray, start: np.ndarray) -> np.nd
 
 
 SIMPLE = {
+    "extragradient": Extragradient(),
     "look-ahead": LookAhead(3, HALF),
     "local steps": LocalSteps(3, 2),
-    "extragradient": Extragradient(),
     "an average": WeightAverage(HALF),
 }
 
