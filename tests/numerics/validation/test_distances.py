@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
-from numerics.validation.distances import Gap, orders
+from numerics.validation.distances import Gap, gap, orders
 
 
 def ladder(power_of_sigma, power_of_alpha, noise):
@@ -34,3 +36,16 @@ def test_an_order_is_as_uncertain_as_the_distances():
 def test_distances_within_the_noise_have_no_order():
     gaps = [Gap(0.1, s, s**2, 0.3, 1.0) for s in (0.4, 0.2)]
     assert orders(gaps) == ()
+
+
+@pytest.mark.parametrize(("motion", "unit"), [(4.0, 4.0), (0.0, 1.0)])
+def test_distances_are_relative_to_the_motion_if_there_is_any(motion, unit):
+    """Means 3 and 5 away, at the second of two times."""
+    still = np.zeros((2, 2, 2))
+    at_step, asymptotic = still + [[0, 0], [3, 0]], still + [[0, 0], [3, 4]]
+    comparison = SimpleNamespace(
+        alpha=0.1, motion=motion, projected=[still], expected=at_step, asymptotic=asymptotic
+    )
+    found = gap(comparison, 0, 0.2)
+    assert (found.at_step, found.asymptotic) == (3 / unit, 5 / unit)
+    assert (found.alpha, found.sigma, found.error) == (0.1, 0.2, 0.0)
