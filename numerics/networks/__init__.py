@@ -8,19 +8,8 @@ Install with the extra `networks`. State a `Network` by its residuals, parameter
 >>> limit = derive_limit(train(Network(residuals, params, label_noise())))  # doctest: +SKIP
 """
 
-from .comparison import NetworkReport, validate_network_limit
-from .course import Course
-from .descent import simulate_network_descent
-from .estimators import (
-    estimated_label_noise_flow,
-    estimated_regularizer,
-    estimated_regularizer_flow,
-    estimated_trace,
-)
 from .fitted import fitted
-from .flow import simulate_network_limit
 from .limit import NetworkLimit
-from .manifold import train
 from .mechanisms import (
     additive_noise,
     dropconnect,
@@ -32,7 +21,18 @@ from .mechanisms import (
     parameter_noise,
 )
 from .network import Network
+from .normal_space.estimators import (
+    estimated_label_noise_flow,
+    estimated_regularizer,
+    estimated_regularizer_flow,
+    estimated_trace,
+)
+from .normal_space.manifold import train
 from .optimizers import GradientDescent, HeavyBall, Nesterov, Preconditioned, SharpnessAware
+from .runs.comparison import NetworkReport, validate_network_limit
+from .runs.course import Course
+from .runs.descent import simulate_network_descent
+from .runs.flow import simulate_network_limit
 
 __all__ = [
     "Course",

@@ -21,13 +21,13 @@ from ..arguments import number, positive
 from ..errors import ArgumentError
 from ..models.compiled_limit import CompiledLimit, compile_limit
 from ..simulation.compiled_descent import CompiledDescent, compile_descent
-from .classification import Questions, classified, decided
-from .fluctuations import across, slope
-from .geometry import Geometry, Surface
-from .manifold import geometry, neighbours, on_manifold, retract
 from .mechanisms import Tree
-from .moments import Covariance, Moments
 from .network import Network
+from .normal_space.classification import Questions, classified, decided
+from .normal_space.fluctuations import across, slope
+from .normal_space.geometry import Geometry, Surface
+from .normal_space.manifold import geometry, neighbours, on_manifold, retract
+from .normal_space.moments import Covariance, Moments
 from .programs import Doubles
 from .refusals import of_a_limit
 from .statements import explanation, statements

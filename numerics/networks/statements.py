@@ -14,8 +14,8 @@ from derive.display.notation import Formula, Words
 from derive.display.statements import MEANINGS, Statement, question
 from derive.documents.deductions import Deduction, Explanation, Hypothesis, Standing
 
-from .geometry import Surface
 from .network import Network
+from .normal_space.geometry import Surface
 
 EQUATIONS = {
     Outcome.NON_DEGENERATE: ("−P∇Reg dt", r"-P \nabla \mathrm{Reg}(W)\, dt"),

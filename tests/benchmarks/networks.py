@@ -21,7 +21,7 @@ from derive import derive_limit
 from numerics import simulate_descent, simulate_limit
 from numerics.networks import Network, label_noise, train
 from numerics.networks.limit import NetworkLimit, Weights
-from numerics.networks.manifold import geometry
+from numerics.networks.normal_space.manifold import geometry
 from tests.truth import catalogue
 from tests.truth.networks import RESIDUALS, Exact, network_of, place
 

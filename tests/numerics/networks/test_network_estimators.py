@@ -22,13 +22,13 @@ from derive import (  # noqa: E402
 )
 from numerics import simulate_limit  # noqa: E402
 from numerics.networks import Network, dropout, label_noise, parameter_noise, train  # noqa: E402
-from numerics.networks.estimators import (  # noqa: E402
+from numerics.networks.normal_space.estimators import (  # noqa: E402
     estimated_label_noise_flow,
     estimated_regularizer,
     estimated_regularizer_flow,
     estimated_trace,
 )
-from numerics.networks.krylov import Krylov  # noqa: E402
+from numerics.networks.normal_space.krylov import Krylov  # noqa: E402
 from numerics.validation.statistics import Estimate  # noqa: E402
 
 SAMPLES, UNITS, PROBES = 6, 8, 64

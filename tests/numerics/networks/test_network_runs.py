@@ -24,7 +24,7 @@ from numerics.networks import (  # noqa: E402
     label_noise,
     train,
 )
-from numerics.networks.comparison import RECORDED, _followed  # noqa: E402
+from numerics.networks.runs.comparison import RECORDED, _followed  # noqa: E402
 from numerics.validation.checks import judge  # noqa: E402
 
 INPUTS = np.array([[0.7, -0.4], [-0.2, 1.1], [0.9, 0.5]])

@@ -42,7 +42,7 @@ def test_distances_within_the_noise_have_no_order():
 def test_distances_are_relative_to_the_motion_if_there_is_any(motion, unit):
     """Means 3 and 5 away, at the second of two times."""
     still = np.zeros((2, 2, 2))
-    at_step, asymptotic = still + [[0, 0], [3, 0]], still + [[0, 0], [3, 4]]
+    at_step, asymptotic = (still + np.array([[0, 0], end]) for end in ([3, 0], [3, 4]))
     comparison = SimpleNamespace(
         alpha=0.1, motion=motion, projected=[still], expected=at_step, asymptotic=asymptotic
     )

@@ -11,12 +11,12 @@ from derive import Outcome, UndecidedError
 from derive.noise.classification import Evidence, Step
 from derive.symbolic.zero_tests import Basis, Verdict, proved
 
+from ..network import Network
+from ..programs import Doubles
 from .fluctuations import across, slope
 from .geometry import Geometry, Surface, rounding_of
 from .moments import Moments
-from .network import Network
 from .probes import label_noise_slope, probes_of
-from .programs import Doubles
 
 ZERO, CLEAR = 100.0, 100.0
 """A value below ZERO roundings of the projector is zero; one CLEAR times as large, and above √ε,

@@ -18,15 +18,15 @@ from tqdm.auto import tqdm
 
 from derive import Bernoulli, DeriveWarning, Gaussian, ManifoldError, Rademacher
 
-from ..arguments import check_counts, number, positive, recorded_steps
-from ..simulation.descent import simulate_descent
-from ..simulation.paths import Status
-from ..simulation.runner import PROGRESS_DELAY
+from ...arguments import check_counts, number, positive, recorded_steps
+from ...simulation.descent import simulate_descent
+from ...simulation.paths import Status
+from ...simulation.runner import PROGRESS_DELAY
+from ..mechanisms import Tree
+from ..network import Network
+from ..normal_space.manifold import geometry, retract
+from ..programs import Compiled, Doubles
 from .course import Checkpoint, Course, Observer, TestError, identity_of
-from .manifold import geometry, retract
-from .mechanisms import Tree
-from .network import Network
-from .programs import Compiled, Doubles
 
 TURN = 0.5
 """Seconds that iterations may take before the progress bar moves and an interrupt is heard."""

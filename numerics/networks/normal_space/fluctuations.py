@@ -18,10 +18,10 @@ import numpy as np
 
 from derive import NotCoveredError
 
+from ..programs import Doubles
 from .geometry import Geometry, Surface
 from .moments import Covariance
 from .probes import label_noise_slope, probes_of
-from .programs import Doubles
 
 STEIN_ACCURACY = 1e-13
 STEIN_STEPS = 2000

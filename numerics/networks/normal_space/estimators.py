@@ -12,15 +12,15 @@ from functools import partial
 
 import numpy as np
 
-from ..arguments import check_counts
-from ..errors import ArgumentError
-from ..validation.statistics import Estimate, mean
+from ...arguments import check_counts
+from ...errors import ArgumentError
+from ...validation.statistics import Estimate, mean
+from ..mechanisms import Tree
+from ..network import Network
+from ..programs import Derivative, Doubles
 from .krylov import Krylov
-from .mechanisms import Tree
 from .moments import Moments
-from .network import Network
 from .probes import drawn_probes, label_noise_slope, regularizer_slope
-from .programs import Derivative, Doubles
 
 
 def estimated_trace(network: Network, params: Tree, *, probes: int, seed: int) -> Estimate:

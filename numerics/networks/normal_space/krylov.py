@@ -10,10 +10,10 @@ from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
 from derive import ManifoldError
 
+from ..network import Network
+from ..programs import Doubles
 from .geometry import CLEAR, Surface, rounding_of
-from .network import Network
 from .probes import Solvers, probes_of
-from .programs import Doubles
 
 LANCZOS_ACCURACY = 1e-3
 """Relative accuracy of the ends of the spectrum."""

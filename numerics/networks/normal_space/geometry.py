@@ -18,8 +18,8 @@ import numpy as np
 
 from derive import ManifoldError
 
-from .network import Network
-from .programs import Doubles
+from ..network import Network
+from ..programs import Doubles
 
 CLEAR = 30.0
 """An eigenvalue of J Jᵀ this many times above its rounding is positive; one below it is zero."""

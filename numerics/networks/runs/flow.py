@@ -13,17 +13,17 @@ from tqdm.auto import tqdm
 
 from derive import ManifoldError
 
-from ..arguments import check_counts, number, positive
-from ..simulation.integrate import recorded_times, simulate_limit
-from ..simulation.runner import PROGRESS_DELAY
-from ..simulation.sde import COLLAPSE
+from ...arguments import check_counts, number, positive
+from ...simulation.integrate import recorded_times, simulate_limit
+from ...simulation.runner import PROGRESS_DELAY
+from ...simulation.sde import COLLAPSE
+from ..limit import NetworkLimit
+from ..mechanisms import Tree
+from ..normal_space.geometry import Surface
+from ..normal_space.manifold import geometry, retract
+from ..programs import Doubles
 from .course import Checkpoint, Course, Observer, TestError, identity_of
 from .descent import course
-from .geometry import Surface
-from .limit import NetworkLimit
-from .manifold import geometry, retract
-from .mechanisms import Tree
-from .programs import Doubles
 
 TOLERANCE = 1e-6
 FEWEST_STEPS = 200

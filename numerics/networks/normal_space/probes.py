@@ -18,9 +18,9 @@ from jax.scipy.sparse.linalg import cg
 
 from derive import NotCoveredError
 
-from .network import Network
-from .optimizers import GradientDescent
-from .programs import Compiled, Derivative, Doubles
+from ..network import Network
+from ..optimizers import GradientDescent
+from ..programs import Compiled, Derivative, Doubles
 
 ACCURACY = {"float64": 1e-10, "float32": 1e-5}
 """Relative residual at which conjugate gradients stop."""

@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 
 from derive.errors import SavedFileError
 
-from ..formats.archive import read_archive, write_archive
-from ..simulation.paths import Status, Unit
-from ..validation.statistics import Estimate, mean
-from .geometry import Surface
-from .manifold import geometry, retract
-from .mechanisms import Tree
-from .moments import Moments
-from .network import Network
-from .programs import Doubles
+from ...formats.archive import read_archive, write_archive
+from ...simulation.paths import Status, Unit
+from ...validation.statistics import Estimate, mean
+from ..mechanisms import Tree
+from ..network import Network
+from ..normal_space.geometry import Surface
+from ..normal_space.manifold import geometry, retract
+from ..normal_space.moments import Moments
+from ..programs import Doubles
 
 RECORDS = ("loss", "regularizer", "trace", "smallest", "largest", "distance", "crossed", "test")
 """L at the iterate; then at the point of Γ next to it Reg, tr H, the smallest positive and the

@@ -9,19 +9,19 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import norm, t
 
-from ..arguments import check_counts, number, positive
-from ..errors import ArgumentError
-from ..plots import Figure
-from ..plots.courses import Curve, courses
-from ..simulation.paths import Status
-from ..validation.checks import Check, Finding, compared, judge
-from ..validation.statistics import Estimate, extrapolated, first_order_squared, remainder
-from ..validator import LEVEL, validate
+from ...arguments import check_counts, number, positive
+from ...errors import ArgumentError
+from ...plots import Figure
+from ...plots.courses import Curve, courses
+from ...simulation.paths import Status
+from ...validation.checks import Check, Finding, compared, judge
+from ...validation.statistics import Estimate, extrapolated, first_order_squared, remainder
+from ...validator import LEVEL, validate
+from ..limit import NetworkLimit
+from ..mechanisms import Tree
 from .course import Course
 from .descent import simulate_network_descent
 from .flow import TOLERANCE, simulate_network_limit
-from .limit import NetworkLimit
-from .mechanisms import Tree
 
 FEWEST_PATHS = 8
 RATIO = 2.0

@@ -18,10 +18,10 @@ import numpy as np
 
 from derive import NotCoveredError
 
+from ..network import Network
+from ..programs import BLOCK_BYTES, Compiled, Derivative, Doubles
 from .geometry import Geometry, Surface
-from .network import Network
 from .probes import probes_of, regularizer_slope
-from .programs import BLOCK_BYTES, Compiled, Derivative, Doubles
 
 
 @dataclass(frozen=True)

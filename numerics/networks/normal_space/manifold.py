@@ -9,12 +9,12 @@ from tqdm.auto import tqdm
 
 from derive import ManifoldError
 
-from ..simulation.runner import PROGRESS_DELAY
+from ...simulation.runner import PROGRESS_DELAY
+from ..network import Network
+from ..programs import Doubles
 from .geometry import Surface, exact_geometry, gram, rounding_of
 from .krylov import Krylov
-from .network import Network
 from .probes import Solvers
-from .programs import Doubles
 
 RETRACTION_STEPS = 50
 RETRACTION_SPEED = 0.25

@@ -1,0 +1,1 @@
+"""The normal space of Γ at the parameters: residuals, their derivatives, noise, and verdicts."""
