@@ -12,10 +12,11 @@ import mpmath
 import sympy as sp
 
 from .analysis.agreement import Field, pointwise
+from .deductions.adaptive import explain_adaptive
+from .deductions.derivation import explain
 from .display.adaptive_statements import adaptive_equations
 from .display.statements import equations
-from .documents.adaptive import adaptive_article, explain_adaptive
-from .documents.derivation import explain
+from .documents.adaptive import adaptive_article
 from .documents.descent import article
 from .errors import NotCoveredError, ProblemError
 from .limit import Limit, derive_limit

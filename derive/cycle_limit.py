@@ -11,10 +11,11 @@ from typing import Any
 import sympy as sp
 
 from .analysis.agreement import Field, pointwise
+from .deductions.cycles import explain_cycles
+from .deductions.derivation import explain
 from .display.cycle_statements import cycle_equations
 from .display.statements import equations
-from .documents.cycles import cycle_article, explain_cycles
-from .documents.derivation import explain
+from .documents.cycles import cycle_article
 from .documents.descent import article
 from .errors import NotCoveredError, ProblemError
 from .export.program import closed_program, program_of

@@ -13,16 +13,17 @@ import sympy as sp
 from .analysis.agreement import compare
 from .analysis.end_states import end_states
 from .analysis.fluctuations import fluctuations_of
+from .deductions.deductions import Explanation
+from .deductions.derivation import explain
+from .deductions.jumps import explain_jumps
 from .display.end_states import EndStates
 from .display.fluctuations import Fluctuations
 from .display.jump_process import jump_statements
 from .display.mathml import statements_table
 from .display.notation import Notation
 from .display.statements import as_array, as_latex, as_text, equations, lines
-from .documents.deductions import Explanation
-from .documents.derivation import explain
 from .documents.descent import article
-from .documents.jumps import explain_jumps, jump_article
+from .documents.jumps import jump_article
 from .equation.coefficients import leading_equation
 from .equation.limiting_equation import LimitingEquation
 from .errors import NotCoveredError, ProblemError

@@ -12,12 +12,12 @@ import sympy as sp
 from .analysis.agreement import Field, pointwise
 from .analysis.fluctuations import RuleFluctuations
 from .cycle_limit import CycleLimit
+from .deductions.derivation import explain
+from .deductions.rules import explain_rule
 from .display.rule_statements import rule_equations
 from .display.statements import equations
-from .documents.derivation import explain
 from .documents.descent import article
-from .documents.rule_article import rule_article
-from .documents.rules import explain_rule
+from .documents.rules import rule_article
 from .errors import DeriveError, NotCoveredError, ProblemError
 from .export.program import closed_program, program_of
 from .limit import Limit, derive_limit, restore_limit

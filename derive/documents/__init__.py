@@ -1,1 +1,1 @@
-"""A derivation as data, and as documents: explanations, theorem statements, their proofs."""
+"""A limit as documents: theorem statements, their proofs, what a paper says of it."""

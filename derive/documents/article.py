@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from ..deductions.deductions import Deduction, Hypothesis
 from ..display.notation import Part, Prose
 from ..proofs.findings import Certificate
-from .deductions import Deduction, Hypothesis
 from .glossary import Letter
 
 Paragraph = tuple[Part, ...]

@@ -10,12 +10,12 @@ from typing import Any
 
 import sympy as sp
 
+from ..deductions.deductions import latex_step
 from ..display.latex_layout import COMMANDS, PREAMBLE, Page
 from ..display.notation import capitalised, phrase
 from ..errors import DeriveError
 from ..proofs.findings import Certificate
 from .article import FORMAL, THEOREM, Article, Paragraph
-from .deductions import latex_step
 from .descent import article
 from .glossary import definitions, math_of
 from .references import REFERENCES, cited_in

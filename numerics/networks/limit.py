@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from derive import DeriveWarning, NotCoveredError, Outcome, alpha, derive_limit, sigma
+from derive.deductions.deductions import Explanation
 from derive.display.mathml import statements_table
 from derive.display.notation import Notation
 from derive.display.statements import as_array, lines
-from derive.documents.deductions import Explanation
 from derive.noise.classification import Evidence
 from derive.symbolic.zero_tests import Verdict
 

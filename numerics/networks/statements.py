@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from derive import Outcome, alpha, sigma
+from derive.deductions.deductions import Deduction, Explanation, Hypothesis, Standing
 from derive.display.notation import Formula, Words
 from derive.display.statements import MEANINGS, Statement, question
-from derive.documents.deductions import Deduction, Explanation, Hypothesis, Standing
 
 from .network import Network
 from .normal_space.geometry import Surface

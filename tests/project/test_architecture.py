@@ -19,8 +19,8 @@ GENERATORS = {
 ORDER = {
     "derive": (
         "errors command symbols certify symbolic reading theory laws matrices model mechanisms"
-        " optimizers manifold noise equation rules analysis proofs display documents general files"
-        " export limit cycle_limit rule_limit adaptive_limit"
+        " optimizers manifold noise equation rules analysis proofs display deductions documents"
+        " general files export limit cycle_limit rule_limit adaptive_limit"
     ),
     "numerics": (
         "errors arguments formats random codegen geometry models simulation validation plots"

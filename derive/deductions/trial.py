@@ -25,6 +25,9 @@ DIGITS = 120
 STEP = mpmath.mpf(10) ** -25
 """Step of the differences, whose error is its square."""
 
+POINTS = 3
+"""Points of Γ at which a step is checked."""
+
 Vector = Any
 Matrix = Any
 

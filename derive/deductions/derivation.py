@@ -15,9 +15,10 @@ from ..equation.limiting_equation import LimitingEquation
 from ..laws.scaled import keeps_its_size
 from ..proofs.certificate import attempted_certificate
 from ..proofs.findings import Certificate
-from .checks import POINTS, Checks
+from .checks import Checks
 from .deductions import Check, Deduction, Explanation
 from .hypotheses import hypotheses
+from .trial import POINTS
 
 WRITTEN = 4
 """Weights and constraints together up to which the terms of the drift are written one by one."""

@@ -21,7 +21,7 @@ from derive import (
     derive_limit,
     sigma,
 )
-from derive.documents.deductions import Deduction
+from derive.deductions.deductions import Deduction
 from derive.manifold.charts import IntrinsicForm
 from derive.symbolic.unknown_functions import at_instance
 from tests.derive.display.test_display import (

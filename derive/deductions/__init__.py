@@ -1,0 +1,1 @@
+"""A derivation as data: its steps, the hypotheses, and a check of each result."""
