@@ -18,6 +18,7 @@ from .simulation.compiled_descent import CompiledDescent, compile_descent
 from .simulation.descent import StepSizeWarning, simulate_descent
 from .simulation.ensembles import Ensemble, simulate_grid
 from .simulation.integrate import simulate_limit
+from .simulation.kinks import KinkWarning
 from .simulation.paths import Paths, Status
 from .simulation.schedules import StepSchedule, follow_schedule
 from .validation.comparison import compare_with_limit, survey
@@ -27,6 +28,7 @@ __all__ = [
     "CompiledDescent",
     "CompiledLimit",
     "Ensemble",
+    "KinkWarning",
     "Paths",
     "Status",
     "StepSchedule",

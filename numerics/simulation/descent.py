@@ -25,6 +25,7 @@ from ..arguments import (
 )
 from ..random.streams import Seed
 from .compiled_descent import CompiledDescent, compile_descent
+from .kinks import warn_of_kinks
 from .paths import Paths
 from .runner import Run
 
@@ -98,6 +99,8 @@ def simulate_descent(
     -----
     StepSizeWarning
         If α λ_max(∇²L) ≥ 2(1 + β) at the start.
+    KinkWarning
+        If recorded points of a path lie on both sides of a kink of the model.
     """
     compiled = problem if isinstance(problem, CompiledDescent) else compile_descent(problem)
     settings = DescentSettings(alpha, sigma, steps, seed, momentum, neighbourhood)
@@ -107,7 +110,7 @@ def simulate_descent(
     check_memory(paths, len(times), compiled.problem.dimension)
     points = starting_points(start, compiled.problem.coordinates, paths)
     warn_of_step_size(compiled, points[0], settings.alpha, settings.momentum)
-    return run_descent(
+    found = run_descent(
         compiled,
         points,
         times,
@@ -115,6 +118,8 @@ def simulate_descent(
         first_path=first_path,
         threads=threads,
     )
+    warn_of_kinks(compiled.problem, found.weights)
+    return found
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ from ..models.compiled_limit import CompiledLimit, compile_limit
 from ..models.matrix_free import MatrixFreeModel
 from ..random.streams import Seed
 from .descent import StepSizeWarning
+from .kinks import warn_of_kinks
 from .matrix_flow import follow
 from .paths import Paths, Status
 from .runner import PROGRESS_DELAY
@@ -124,6 +125,8 @@ def simulate_limit(
     -----
     StepSizeWarning
         If α λ_max(H) ≥ 2(1 + β) where the limit begins.
+    KinkWarning
+        If recorded points of a path lie on both sides of a kink of the model.
     """
     threads = processors() if threads is None else threads
     time = number("time", time, positive)
@@ -154,6 +157,7 @@ def simulate_limit(
             weights, status, stopped = diffuse_in_closed_form(
                 fast, recursion, beginnings[which], schedule, execution
             )
+    warn_of_kinks(fast.limit.problem, weights)
     return Paths(times, weights, "slow time", np.array([Status(s) for s in status]), stopped)
 
 
