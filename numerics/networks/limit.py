@@ -14,6 +14,8 @@ from derive.deductions.deductions import Explanation
 from derive.display.mathml import statements_table
 from derive.display.notation import Notation
 from derive.display.statements import as_array, lines
+from derive.documents.article import Article
+from derive.documents.descent import article
 from derive.noise.classification import Evidence
 from derive.symbolic.zero_tests import Verdict
 
@@ -358,4 +360,12 @@ def _compiled_descent(problem: Network) -> CompiledDescent:  # type: ignore[misc
     raise NotCoveredError(
         "problem: the training of a network is compiled by JAX; simulate_descent and validate take "
         "it, one step size and noise scale at a time"
+    )
+
+
+@article.register(NetworkLimit)
+def _article(limit: NetworkLimit) -> Article:
+    raise NotCoveredError(
+        "limit: a document states formulas, and a network is a program without them; "
+        "limit.explain() and limit.latex() say what was found, with its numbers"
     )
