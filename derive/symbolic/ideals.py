@@ -29,6 +29,7 @@ from .effort import (
     shortening,
     within,
 )
+from .unknown_functions import Unknown
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,11 @@ class Ideal:
         if not self._has_polynomials:
             return expression
         weights = {*self.weights}
-        found = {f for f in expression.atoms(sp.Function) if f.free_symbols & weights}
+        found = {
+            f
+            for f in expression.atoms(sp.Function)
+            if f.free_symbols & weights and not isinstance(f, Unknown)
+        }
         known = {f: f.func(*map(self._divided_inside, f.args)) for f in found}
         return (
             Substitution(known)(expression) if any(f != g for f, g in known.items()) else expression

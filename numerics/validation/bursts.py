@@ -71,9 +71,9 @@ class Burst:
         Points next to iterates differ from a slow coordinate by a stationary fluctuation, which
         drops out of the difference of two lengths.
         """
-        values = form(self.displacements - self.displacements.mean(axis=0))
+        values = form(_centred(self.displacements))
         if self.longer is not None:
-            values = form(self.longer - self.longer.mean(axis=0)) - values
+            values = form(_centred(self.longer)) - values
         return mean(values).scaled(len(values) / max(1, len(values) - 1))
 
     @property
@@ -83,6 +83,11 @@ class Burst:
         length, error = (float(np.linalg.norm(x)) for x in (moved.value, moved.error))
         seen = max(0.0, length - self.resolution)
         return seen / error if error else 0.0
+
+
+def _centred(moved: Array) -> Array:
+    """Deviations from the mean, of however many paths are left."""
+    return moved - moved.mean(axis=0) if len(moved) else moved
 
 
 def burst(experiment: Experiment, point: Array, *, alpha: float, sigma: float, steps: int) -> Burst:

@@ -135,6 +135,7 @@ REFUSED: dict[tuple[str, str], str] = {
         (verb, kind): "no closed form|too long to read"
         for verb in ("to numpy", "to jax", "to c", "write_numpy")
         for kind in RULES
+        if kind != "an optimizer"
     },
 }
 """What has no answer, and why."""

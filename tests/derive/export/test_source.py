@@ -14,7 +14,7 @@ import pytest
 import sympy as sp
 
 from derive import Limit, NoisyGradientDescent, NotCoveredError, derive_limit
-from derive.optimizers import HeavyBall, Optimizer, Preconditioned, RootDescent
+from derive.optimizers import LookAhead, Optimizer, Preconditioned, RootDescent
 from numerics import compile_limit, write_numpy
 from tests.truth.catalogue import CATALOGUE, Entry
 from tests.truth.fields import derived
@@ -204,7 +204,7 @@ def test_an_update_rule_in_closed_form() -> None:
 
 def test_an_update_rule_without_closed_form() -> None:
     with pytest.raises(NotCoveredError, match="too long to read"):
-        under(HeavyBall(sp.Rational(1, 2))).to("c")
+        under(LookAhead(2, sp.Rational(1, 2))).to("c")
 
 
 def test_a_cycling_optimizer() -> None:

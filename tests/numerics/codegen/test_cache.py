@@ -26,7 +26,7 @@ print(distance(np.array([3.0, 4.0]), np.zeros(2)), compile_function((x,), x + 1,
 """
 CHANGES = {
     "geometry/small_matrices.py": ("total += x[i] * y[i]", "total += 4 * x[i] * y[i]"),
-    "codegen/functions.py": (
+    "codegen/printing.py": (
         "expr: sp.Integer) -> str:\n        return repr(float(expr))",
         "expr: sp.Integer) -> str:\n        return repr(2 * float(expr))",
     ),

@@ -129,7 +129,7 @@ def test_modules_are_named_by_content_and_found_again(tmp_path, monkeypatch) -> 
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
     assert cache_directory() == tmp_path
     program = (
-        "import sympy as sp\nfrom numerics import compile_function\n"
+        "import sympy as sp\nfrom numerics.codegen.functions import compile_function\n"
         "x = sp.Symbol('x', real=True)\n"
         "for constant in (1, 2):\n"
         "    f = compile_function((x,), (x**2 + constant,), 'square')\n"
