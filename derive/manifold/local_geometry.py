@@ -30,6 +30,16 @@ RANK_TOLERANCE = mpmath.mpf(10) ** -25
 """Relative size below which a singular value, or an eigenvalue, counts as zero, at 50 digits."""
 
 
+class LocalFrame(NormalFrame):
+    """A frame in mpmath's numbers, whose projector has all digits, whoever asks for it first."""
+
+    @cached_property
+    def projector(self) -> Any:
+        """P = I − J⁺J."""
+        with mpmath.workdps(max(WORKING_DIGITS, mpmath.mp.dps)):
+            return self._formed_projector()
+
+
 @dataclass(frozen=True, eq=False)
 class LocalGeometry:
     """Tangent and normal space of Γ at a point, and the derivatives of the loss there.
@@ -80,11 +90,11 @@ class LocalGeometry:
             if not self.normals:
                 empty = mpmath.matrix(0, self.jet.dimension)
                 nothing = mpmath.matrix(0)
-                return NormalFrame(empty, empty.T, nothing, nothing, nothing)
+                return LocalFrame(empty, empty.T, nothing, nothing, nothing)
             values, vectors = mpmath.eigsy(mpmath.matrix(self.jet.restricted(self.basis)))
             j = vectors.T * mpmath.matrix(self.basis)
             inverse = mpmath.diag([1 / x if x else mpmath.inf for x in values])
-            return NormalFrame(j, j.T, mpmath.diag(list(values)), inverse, mpmath.eye(j.rows))
+            return LocalFrame(j, j.T, mpmath.diag(list(values)), inverse, mpmath.eye(j.rows))
 
     @property
     def curvatures(self) -> list[Any]:

@@ -89,6 +89,9 @@ class Splitting:
     @cached_property
     def projector(self) -> Matrix:
         """P = I − J⁺J, the tangent projector; DΦ = P."""
+        return self._formed_projector()
+
+    def _formed_projector(self) -> Matrix:
         normal = self.inverse * self.jacobian
         n = normal.rows
         return type(normal)([[int(i == j) - normal[i, j] for j in range(n)] for i in range(n)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import mpmath
 import numpy as np
 import pytest
 import sympy as sp
@@ -347,3 +348,15 @@ def test_a_catalogued_drift_passes_and_its_double_does_not(entry, limit):
 def test_a_malformed_limit_is_refused(hand_made, drift, diffusion, message):
     with pytest.raises(DeriveError, match=message):
         hand_made["ring"].check(drift, diffusion)
+
+
+def test_a_check_does_not_depend_on_the_precision_of_what_was_asked_before():
+    """What a point of Γ keeps of itself has all digits, though floats were asked for first."""
+    ring = (w1**2 + w2**2 - 1) ** 2 * (2 + w1) / 4
+    noisy = ring + (w1**2 + w2**2) * eta / 2
+    limit = derive_limit(NoisyGradientDescent(ring, noisy, (w1, w2), eta))
+    with mpmath.workdps(15):
+        for geometry in limit.manifold.local():
+            assert geometry.frame.projector.rows == 2
+    drift = -limit.projector * sp.Matrix([sp.log(2 + w1).diff(w) / 4 for w in (w1, w2)])
+    assert limit.check(drift).value is True
