@@ -162,8 +162,20 @@ def _evaluated(limit: Limit, start: list[float]) -> Any:
     return found
 
 
-@pytest.mark.parametrize("kind", PROBLEMS)
-@pytest.mark.parametrize("verb", VERBS)
+LONG = {
+    *(("validate", kind) for kind in PROBLEMS if kind != "an expression"),
+    *(("equilibria", kind) for kind in PROBLEMS if kind != "an expression"),
+}
+
+
+@pytest.mark.parametrize(
+    ("verb", "kind"),
+    [
+        pytest.param(verb, kind, marks=pytest.mark.slow if (verb, kind) in LONG else ())
+        for verb in VERBS
+        for kind in PROBLEMS
+    ],
+)
 def test_a_verb_works_or_says_why_not(verb: str, kind: str, tmp_path: Path) -> None:
     limit = limit_of(kind)
     start = STARTS[limit.problem.dimension]

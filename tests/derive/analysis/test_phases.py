@@ -62,6 +62,7 @@ def test_no_border_between_equal_powers():
     assert phase_diagram(pair, (0.01, 1.0), (0.01, 1.0)).borders == ()
 
 
+@pytest.mark.slow
 def test_measured_speeds_cross_three_regions(limit, diagram):
     cut = measure_cut(
         limit, POINT, alpha=0.01, sigmas=(0.006, 0.05, 0.2), steps=1000, paths=4000, seed=0

@@ -116,8 +116,8 @@ def limits(name: str) -> tuple[Limit, Limit]:
     [
         ("label noise", 0.0),
         ("signs on the weights", 0.0),
-        ("shared Bernoulli dropout", 0.0),
-        ("shared dropout of noisy labels", 0.5),
+        pytest.param("shared Bernoulli dropout", 0.0, marks=pytest.mark.slow),
+        pytest.param("shared dropout of noisy labels", 0.5, marks=pytest.mark.slow),
     ],
 )
 def test_recursion_is_that_of_the_expanded_problem(name: str, momentum: float) -> None:

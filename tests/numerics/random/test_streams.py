@@ -109,6 +109,7 @@ def test_normals_are_made_to_round_off() -> None:
                 assert abs(found - sign * size) <= bound * abs(size), hex(word)
 
 
+@pytest.mark.slow
 def test_ten_million_normals() -> None:
     """Moments within 4 standard errors, and the distribution within the 99.9 % Kolmogorov bound."""
     draws = normals(paths=100_000, steps=100)

@@ -62,7 +62,9 @@ def motion(name: str, halvings: int = 0, more: int = 1, law: Law | None = None) 
 DIRECT = [n for n, row in ROWS.items() if row.prediction in (NEXT_ORDER, AT_STEP)]
 
 
-@pytest.mark.parametrize("name", DIRECT)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow if k % 3 else ()) for k, n in enumerate(DIRECT)]
+)
 def test_projected_iterate_moves_as_predicted(name):
     confirm_directly(name, motion(name))
 

@@ -41,6 +41,7 @@ def test_label_noise_moves_the_weights_while_there_is_a_manifold():
     assert many.predicted is None
 
 
+@pytest.mark.slow
 def test_minibatches_rest_where_all_samples_are_fitted_and_nowhere_else():
     fitted, left = (
         example.loss_under_batches(small(n), 1, alpha=0.1, steps=3000, paths=4)[1] for n in (2, 16)

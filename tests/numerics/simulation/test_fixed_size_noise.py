@@ -75,7 +75,7 @@ def moved(limit: Limit, start: np.ndarray, alpha: float, time: float) -> np.ndar
     [
         (flips, (2.2, 0.5), 0.1, 4.0),
         (batches, (2.2, 0.7), 0.02, 1.0),
-        (two_values, (0.9, 0.3), 0.02, 0.05),
+        pytest.param(two_values, (0.9, 0.3), 0.02, 0.05, marks=pytest.mark.slow),
     ],
 )
 def test_the_recursion_follows_the_limit_as_the_step_shrinks(

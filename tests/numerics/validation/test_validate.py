@@ -200,13 +200,23 @@ MODELS = {
 }
 
 
+QUICK_UNITS = {("deterministic", "noise"), ("deterministic", "loss"), ("diffusive", "loss")}
+
+
 @cache
 def in_given_units(name: str) -> ValidationReport:
     return validate(derive_limit(MODELS[name]), START, **RUN)
 
 
-@pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize("quantity", UNITS)
+@pytest.mark.parametrize(
+    ("name", "quantity"),
+    [
+        pytest.param(name, quantity, marks=() if quick else pytest.mark.slow)
+        for name in MODELS
+        for quantity in UNITS
+        for quick in [(name, quantity) in QUICK_UNITS]
+    ],
+)
 def test_a_verdict_does_not_depend_on_units(name, quantity):
     change, factors, size = UNITS[quantity]
     problem = MODELS[name]
