@@ -20,6 +20,7 @@ from .laws.choice import Choice
 from .laws.independent import Independent
 from .laws.minibatch import Minibatch
 from .laws.rare_jumps import Bernoulli, CustomLaw
+from .laws.scaled import Scaled
 from .laws.shrinking import Gaussian, Rademacher, TwoPoint, Uniform
 from .limit import Limit, derive_limit
 from .model.chart import Chart
@@ -45,6 +46,7 @@ __all__ = [
     "Outcome",
     "ProblemError",
     "Rademacher",
+    "Scaled",
     "SingularLimitError",
     "TwoPoint",
     "Uniform",
