@@ -167,7 +167,8 @@ def test_jax(closed: bool, tmp_path: Path) -> None:
     assert_agrees(limit, NAMED[CLOSED], tmp_path, lambda *given: in_python(*given, "jax"))
 
 
-GIVEN = [[1 + w1**2, w1 * w2], [w1 * w2, 1 + w2**2]]
+GIVEN = [[2 + w1**2, w1 * w2 / 2], [w1 * w2 / 2, 1 + w2**2]]
+"""Not of variance one along Γ, where its root would be itself."""
 
 
 @pytest.mark.parametrize("values_of", [in_python, pytest.param(in_c, marks=needs_compiler)])
@@ -175,6 +176,18 @@ def test_given_covariance(values_of: Callable[..., Values], tmp_path: Path) -> N
     entry = NAMED["parameter noise on the round ring"]
     problem = NoisyGradientDescent.from_gradient_noise(ROUND**2 / 4, GIVEN, (w1, w2))
     assert_agrees(without_closed_form(derive_limit(problem)), entry, tmp_path, values_of)
+
+
+@pytest.mark.parametrize("values_of", [in_python, pytest.param(in_c, marks=needs_compiler)])
+def test_noise_along_the_manifold_beside_a_drift_by_reg(
+    values_of: Callable[..., Values], tmp_path: Path
+) -> None:
+    """At a finite step it has the weight √α."""
+    entry, loss = NAMED["parameter noise on the round ring"], ROUND**2 / 4
+    problem = NoisyGradientDescent(loss, loss + w1 * eta + w2 * eta**2, (w1, w2), eta)
+    limit = without_closed_form(derive_limit(problem).at_step(0.05))
+    assert limit.noise_weight == sp.sqrt(sp.Rational(1, 20))
+    assert_agrees(limit, entry, tmp_path, values_of)
 
 
 @pytest.mark.slow
