@@ -26,7 +26,7 @@ from .model.adaptive import Adaptive, Window
 from .model.problem import NoisyGradientDescent
 from .model.update_rule import UpdateRule
 from .noise.classification import Outcome
-from .rule_limit import RuleLimit
+from .rule_limit import RuleLimit, limit_under
 from .rules.derivation import RuleDerivation, derive_motion, derive_rule
 from .rules.equation import RuleEquation, RuleField
 from .rules.expansion import expand_rule
@@ -242,25 +242,11 @@ def _derived(
     return rule, derive_rule(rule, assume)
 
 
-derive_optimized_limit = derive_limit.dispatch(NoisyGradientDescent)
-
-
-@derive_limit.register
-def derive_any_optimizer(
-    problem: NoisyGradientDescent, *, assume: Outcome | str | None = None
+@limit_under.register
+def _derive_adaptive(
+    _: Adaptive, problem: NoisyGradientDescent, assume: Outcome | str | None
 ) -> Limit:
-    """Derive the limit of a noise model under its optimizer, adaptive or not.
-
-    Parameters and errors are those of `derive_limit`.
-    """
-    optimizer = problem.optimizer
-    if optimizer is not None and isinstance(optimizer.innermost, Adaptive):
-        if optimizer.innermost is not optimizer:
-            raise NotCoveredError(
-                f"optimizer: {type(optimizer).__name__} of an adaptive optimizer is not covered"
-            )
-        return derive_adaptive(problem, None if assume is None else Outcome.read(assume))
-    return derive_optimized_limit(problem, assume=assume)
+    return derive_adaptive(problem, None if assume is None else Outcome.read(assume))
 
 
 def plan_window(

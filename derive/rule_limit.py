@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, singledispatch
 from typing import Any
 
 import sympy as sp
@@ -22,9 +22,10 @@ from .errors import DeriveError, NotCoveredError, ProblemError
 from .export.program import closed_program, program_of
 from .limit import Limit, derive_limit, restore_limit
 from .manifold.manifold import Manifold
+from .model.adaptive import Adaptive
 from .model.local_rounds import LocalRounds
 from .model.optimized import BuiltRule, rule_of
-from .model.optimizers import GradientDescent, HeavyBall
+from .model.optimizers import GradientDescent, HeavyBall, Optimizer
 from .model.problem import NoisyGradientDescent
 from .model.sharpness import CyclingOptimizer
 from .model.update_rule import UpdateRule
@@ -261,26 +262,43 @@ derive_descent_limit = derive_limit.dispatch(object)
 
 
 @derive_limit.register
-def derive_optimized_limit(
+def derive_model_limit(
     problem: NoisyGradientDescent, *, assume: Outcome | str | None = None
 ) -> Limit:
     """Derive the limit of a noise model under its optimizer; descent by the two theorems.
 
     Parameters and errors are those of `derive_limit`.
     """
-    optimizer = problem.optimizer
-    if optimizer is None:
+    if problem.optimizer is None:
         return derive_descent_limit(problem, assume=assume)
-    if isinstance(optimizer, CyclingOptimizer):
-        return CycleLimit.of(derive_cycles(problem))
-    if isinstance(optimizer, LocalRounds):
-        return _derive_rounds(problem, assume)
-    rule, assumed = rule_of(problem), None if assume is None else Outcome.read(assume)
+    return limit_under(problem.optimizer, problem, assume)
+
+
+@singledispatch
+def limit_under(
+    optimizer: Optimizer, problem: NoisyGradientDescent, assume: Outcome | str | None
+) -> Limit:
+    """The limit of a noise model under an optimizer, by the theorem for the optimizer's kind."""
     built = None if optimizer.innermost is optimizer else optimizer
+    if built is not None and isinstance(built.innermost, Adaptive):
+        raise NotCoveredError(
+            f"optimizer: {type(built).__name__} of an adaptive optimizer is not covered"
+        )
+    rule, assumed = rule_of(problem), None if assume is None else Outcome.read(assume)
     return RuleLimit.of(rule, derive_rule(rule, assumed, built), problem)
 
 
-def _derive_rounds(problem: NoisyGradientDescent, assume: Outcome | str | None) -> Limit:
+@limit_under.register
+def _derive_cycling(
+    _: CyclingOptimizer, problem: NoisyGradientDescent, __: Outcome | str | None
+) -> Limit:
+    return CycleLimit.of(derive_cycles(problem))
+
+
+@limit_under.register
+def _derive_rounds(
+    _: LocalRounds, problem: NoisyGradientDescent, assume: Outcome | str | None
+) -> Limit:
     """The limit under `LocalRounds`: that of descent, with other noise where noise moves it."""
     alone = derive_descent_limit(replace(problem, optimizer=None), assume=assume)
     if not alone.outcome.is_degenerate:
