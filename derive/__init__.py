@@ -14,7 +14,7 @@ from .errors import (  # noqa: F401 (`derive.errors` has the kinds of errors in 
     SingularLimitError,
     UndecidedError,
 )
-from .files.model_file import load_model
+from .files.models.model_file import load_model
 from .general.statements import general_limit
 from .laws.choice import Choice
 from .laws.independent import Independent

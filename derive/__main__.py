@@ -9,7 +9,7 @@ from pathlib import Path
 from . import command
 from .documents.document import PARTS, document
 from .files.atomic_write import check_writable, write_atomically
-from .files.model_file import describe_schema, load_model, starter
+from .files.models.model_file import describe_schema, load_model, starter
 from .general.table import FORMATS, table
 from .limit import derive_limit
 

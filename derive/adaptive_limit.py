@@ -16,25 +16,25 @@ from .deductions.adaptive import explain_adaptive
 from .deductions.derivation import explain
 from .display.adaptive_statements import adaptive_equations
 from .display.statements import equations
-from .documents.adaptive import adaptive_article
-from .documents.descent import article
+from .documents.articles.adaptive import adaptive_article
+from .documents.articles.descent import article
 from .errors import NotCoveredError, ProblemError
 from .limit import Limit, derive_limit
-from .manifold.discovery import find_manifold
+from .manifold.discovery.find_manifold import find_manifold
 from .manifold.manifold import LocalGeometry, Manifold
-from .model.adaptive import Adaptive, Window
 from .model.problem import NoisyGradientDescent
 from .model.update_rule import UpdateRule
 from .noise.classification import Outcome
+from .optimizers.adaptive import Adaptive, Window
 from .rule_limit import RuleLimit, limit_under
 from .rules.derivation import RuleDerivation, derive_motion, derive_rule
 from .rules.equation import RuleEquation, RuleField
 from .rules.expansion import expand_rule
 from .rules.motion import RuleMotion
-from .rules.potentials import Potential, find_potential, potential_of_label_noise
-from .rules.second_moments import HeldMotion, SecondMomentRules
-from .rules.windows import DIGITS, SecondMomentsOnGamma, WindowPlan, delta_of_run
-from .symbolic.roots import WORKING_DIGITS
+from .rules.regimes.potentials import Potential, find_potential, potential_of_label_noise
+from .rules.regimes.second_moments import HeldMotion, SecondMomentRules
+from .rules.regimes.windows import DIGITS, SecondMomentsOnGamma, WindowPlan, delta_of_run
+from .symbolic.numbers.roots import WORKING_DIGITS
 from .symbolic.zero_tests import Basis
 from .symbols import GENERIC, alpha
 

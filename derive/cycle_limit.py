@@ -15,8 +15,8 @@ from .deductions.cycles import explain_cycles
 from .deductions.derivation import explain
 from .display.cycle_statements import cycle_equations
 from .display.statements import equations
-from .documents.cycles import cycle_article
-from .documents.descent import article
+from .documents.articles.cycles import cycle_article
+from .documents.articles.descent import article
 from .errors import NotCoveredError, ProblemError
 from .export.program import closed_program, program_of
 from .limit import Limit
@@ -25,7 +25,7 @@ from .model.problem import NoisyGradientDescent
 from .noise.classification import Classification
 from .noise.moments import NoiseMoments
 from .reading import read_expression
-from .rules.cycles import (
+from .rules.regimes.cycles import (
     CycleDerivation,
     CycleEquation,
     CycleField,

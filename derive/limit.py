@@ -16,23 +16,21 @@ from .analysis.fluctuations import fluctuations_of
 from .deductions.deductions import Explanation
 from .deductions.derivation import explain
 from .deductions.jumps import explain_jumps
-from .display.end_states import EndStates
-from .display.fluctuations import Fluctuations
-from .display.jump_process import jump_statements
+from .display.analysis_statements import EndStates, Fluctuations
+from .display.jump_statements import jump_statements
 from .display.mathml import statements_table
 from .display.notation import Notation
 from .display.statements import as_array, as_latex, as_text, equations, lines
-from .documents.descent import article
-from .documents.jumps import jump_article
+from .documents.articles.descent import article
+from .documents.articles.jumps import jump_article
 from .equation.coefficients import leading_equation
 from .equation.limiting_equation import LimitingEquation
 from .errors import NotCoveredError, ProblemError
 from .export.source import source
 from .files import certificate_file, limit_file
-from .manifold.finite_sums import manifold_of
-from .manifold.traces import trace_manifold
+from .manifold.discovery.finite_sums import manifold_of
+from .manifold.discovery.traces import trace_manifold
 from .model.optimized import rule_of
-from .model.optimizers import HeavyBall
 from .model.problem import NoisyGradientDescent
 from .model.update_rule import UpdateRule
 from .noise.averaged_moments import averaged_moments
@@ -41,11 +39,12 @@ from .noise.finite_sums import classify_any
 from .noise.input_checks import check_hypotheses
 from .noise.moments import persistent_noise
 from .noise.trace_moments import classify_traces, covered_form, trace_moments
+from .optimizers.optimizer import HeavyBall
 from .proofs.certificate import certify_limit
 from .proofs.findings import Certificate
 from .proofs.questions import Questions, read_positive, read_ranges
 from .reading import read_expression, read_matrix
-from .rules.jump_process import JumpProcess, jump_process
+from .rules.regimes.jump_process import JumpProcess, jump_process
 from .symbolic.zero_tests import Verdict
 from .symbols import alpha
 

@@ -16,27 +16,27 @@ from .deductions.derivation import explain
 from .deductions.rules import explain_rule
 from .display.rule_statements import rule_equations
 from .display.statements import equations
-from .documents.descent import article
-from .documents.rules import rule_article
+from .documents.articles.descent import article
+from .documents.articles.rules import rule_article
 from .errors import DeriveError, NotCoveredError, ProblemError
 from .export.program import closed_program, program_of
 from .limit import Limit, derive_limit, restore_limit
 from .manifold.manifold import Manifold
-from .model.adaptive import Adaptive
-from .model.local_rounds import LocalRounds
 from .model.optimized import BuiltRule, rule_of
-from .model.optimizers import GradientDescent, HeavyBall, Optimizer
 from .model.problem import NoisyGradientDescent
-from .model.sharpness import CyclingOptimizer
 from .model.update_rule import UpdateRule
 from .noise.classification import Classification, Outcome
 from .noise.moments import NoiseMoments
+from .optimizers.adaptive import Adaptive
+from .optimizers.local_rounds import LocalRounds
+from .optimizers.optimizer import GradientDescent, HeavyBall, Optimizer
+from .optimizers.sharpness import CyclingOptimizer
 from .reading import read_expression
-from .rules.cycles import derive_cycles
 from .rules.derivation import RuleDerivation, at_fixed_step, derive_rule
 from .rules.equation import ClosedForm, RuleEquation, RuleField
-from .rules.local_rounds import effective_problem
 from .rules.motion import RuleMotion
+from .rules.regimes.cycles import derive_cycles
+from .rules.regimes.local_rounds import effective_problem
 from .symbols import GENERIC, alpha
 
 

@@ -9,19 +9,20 @@ from .errors import (  # noqa: F401 (`numerics.errors` has the kinds of errors i
     EnsembleError,
     NoiseError,
 )
+from .formats.numpy_export import write_numpy
 from .models import adaptive_limit, cycle_limit  # noqa: F401 (compile_limit learns of them)
 from .models.compiled_limit import CompiledLimit, compile_limit
-from .models.numpy_export import write_numpy
 from .reports.report import ValidationReport
-from .simulation import jumps, rule_descent, rule_flow  # noqa: F401 (the simulators learn of them)
-from .simulation.compiled_descent import CompiledDescent, compile_descent
-from .simulation.descent import StepSizeWarning, simulate_descent
-from .simulation.ensembles import Ensemble, simulate_grid
-from .simulation.integrate import simulate_limit
+from .simulation.descent import rule_descent  # noqa: F401 (compile_descent learns of it)
+from .simulation.descent.compiled_descent import CompiledDescent, compile_descent
+from .simulation.descent.descent import StepSizeWarning, simulate_descent
+from .simulation.descent.ensembles import Ensemble, simulate_grid
 from .simulation.kinks import KinkWarning
+from .simulation.limit import jumps, rule_flow  # noqa: F401 (simulate_limit learns of them)
+from .simulation.limit.integrate import simulate_limit
+from .simulation.limit.schedules import StepSchedule, follow_schedule
 from .simulation.paths import Paths, Status
-from .simulation.schedules import StepSchedule, follow_schedule
-from .validation.comparison import compare_with_limit, survey
+from .validation.measurements.comparison import compare_with_limit, survey
 from .validator import validate
 
 __all__ = [

@@ -16,14 +16,14 @@ import numpy as np
 from derive import Limit, command, derive_limit
 from derive.__main__ import MODEL_HELP
 from derive.files.atomic_write import check_writable, write_atomically
-from derive.files.model_file import RunSettings, load_model
+from derive.files.models.model_file import RunSettings, load_model
 
 from .errors import ArgumentError
 from .plots import Figure
 from .reports.html import write_report
 from .reports.json import write_json
 from .reports.report import ValidationReport
-from .validation.experiment import LEVEL
+from .validation.measurements.experiment import LEVEL
 from .validation.planner import Plan, plan
 from .validator import validate
 

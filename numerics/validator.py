@@ -33,9 +33,10 @@ from .arguments import check_counts, number, positive, starting_points
 from .errors import ArgumentError
 from .models.compiled_limit import CompiledLimit, compile_limit, in_entries
 from .reports.report import Observables, ValidationReport, weight_observables
-from .simulation.integrate import time_of_change
+from .simulation.limit.integrate import time_of_change
 from .validation import hypothesis_tests
-from .validation.bursts import (
+from .validation.checks import Finding, judge
+from .validation.measurements.bursts import (
     GRID,
     LENGTHS,
     Burst,
@@ -46,9 +47,8 @@ from .validation.bursts import (
     measure_scaling,
     relaxations,
 )
-from .validation.checks import Finding, judge
-from .validation.clouds import cloud
-from .validation.comparison import (
+from .validation.measurements.clouds import cloud
+from .validation.measurements.comparison import (
     Comparison,
     check_arrival,
     compare,
@@ -57,7 +57,14 @@ from .validation.comparison import (
     iterations_of,
     iterations_per_time,
 )
-from .validation.experiment import LEVEL, Experiment, Settings, Stream, ladder, largest_norm
+from .validation.measurements.experiment import (
+    LEVEL,
+    Experiment,
+    Settings,
+    Stream,
+    ladder,
+    largest_norm,
+)
 from .validation.windows import check_window, require_exact_window
 
 Array = NDArray[np.float64]

@@ -29,13 +29,13 @@ from numpy.typing import NDArray
 from pictures import save
 from two_layer import LINEAR, RELU, Activation, TwoLayerNet
 
-from numerics.plots import styled
-from numerics.validation.noise_geometry import (
+from numerics.noise_geometry import (
     PrincipalAlignments,
     effective_dimension,
     loss_alignment,
     principal_alignments,
 )
+from numerics.plots import styled
 
 Array = NDArray[np.float64]
 

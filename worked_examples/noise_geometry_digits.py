@@ -27,12 +27,12 @@ from numpy.typing import NDArray
 from pictures import save
 from sklearn.datasets import load_digits
 
-from numerics.plots import styled
-from numerics.validation.noise_geometry import (
+from numerics.noise_geometry import (
     PrincipalAlignments,
     loss_alignment,
     principal_alignments,
 )
+from numerics.plots import styled
 
 Array = NDArray[np.float64]
 

@@ -16,8 +16,8 @@ from derive import alpha as ALPHA
 from derive import sigma as SIGMA
 from derive.display.statements import equations
 from numerics import compile_limit
-from numerics.validation.bursts import LENGTHS, measure_scaling
-from numerics.validation.experiment import Experiment
+from numerics.validation.measurements.bursts import LENGTHS, measure_scaling
+from numerics.validation.measurements.experiment import Experiment
 
 w1, w2, w3, w4, x, eta = sp.symbols("w1:5 x eta", real=True)
 plane, four = (w1, w2), (w1, w2, w3, w4)

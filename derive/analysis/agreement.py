@@ -13,7 +13,7 @@ from ..equation.limiting_equation import LimitingEquation
 from ..errors import DeriveError, NotCoveredError
 from ..manifold.manifold import LocalGeometry
 from ..reading import read_matrix
-from ..symbolic.roots import WORKING_DIGITS, evaluator
+from ..symbolic.numbers.roots import WORKING_DIGITS, evaluator
 from ..symbolic.unknown_functions import as_losses, loss_names
 from ..symbolic.zero_tests import Proof, Verdict
 from ..symbols import GENERIC

@@ -14,7 +14,7 @@ import sympy as sp
 from ..equation.limiting_equation import LimitingEquation
 from ..manifold.manifold import LocalGeometry
 from ..symbolic.calculus import gradient
-from ..symbolic.roots import WORKING_DIGITS, evaluator
+from ..symbolic.numbers.roots import WORKING_DIGITS, evaluator
 from ..symbolic.zero_tests import Verdict
 from .agreement import pointwise
 

@@ -27,7 +27,7 @@ from ..equation.limiting_equation import LimitingEquation
 from ..errors import NotCoveredError
 from ..manifold.manifold import LocalGeometry
 from ..rules.motion import RuleMotion
-from ..symbolic.roots import WORKING_DIGITS
+from ..symbolic.numbers.roots import WORKING_DIGITS
 from ..symbols import GENERIC, alpha, sigma
 from ..theory.katzenberger import Relaxation, stationary_covariance
 from .agreement import PointwiseLimit

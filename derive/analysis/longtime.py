@@ -11,7 +11,7 @@ import sympy as sp
 
 from ..equation.limiting_equation import LimitingEquation
 from ..errors import DeriveError, ManifoldError, NotCoveredError
-from ..symbolic.roots import ARITHMETIC_FAILURES, WORKING_DIGITS, Point
+from ..symbolic.numbers.roots import ARITHMETIC_FAILURES, WORKING_DIGITS, Point
 from .agreement import pointwise
 
 DIFFERENCE = mpmath.mpf(10) ** -18

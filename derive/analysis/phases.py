@@ -13,7 +13,7 @@ from ..equation.coefficients import Equation
 from ..equation.limiting_equation import LimitingEquation
 from ..errors import DeriveError, NotCoveredError
 from ..noise.higher_moments import second_chaos, second_regularizer, third_regularizer
-from ..symbolic.roots import WORKING_DIGITS
+from ..symbolic.numbers.roots import WORKING_DIGITS
 from .agreement import PointwiseLimit
 
 NOTHING = 1e-25

@@ -15,8 +15,8 @@ from ..equation.limiting_equation import LimitingEquation
 from ..equation.special_forms import Kind
 from ..manifold.charts import IntrinsicForm
 from ..noise.classification import AT_STEP, DRIFT, FLAT, FROZEN, NO_DIFFUSION, Outcome
-from ..symbolic.programs import Program
-from ..symbolic.roots import ARITHMETIC_FAILURES, Point
+from ..symbolic.numbers.programs import Program
+from ..symbolic.numbers.roots import ARITHMETIC_FAILURES, Point
 from ..symbolic.zero_tests import Basis, Verdict
 from ..symbols import GENERIC, alpha, sigma
 from .deductions import Check

@@ -12,7 +12,7 @@ import sympy as sp
 from ..display.cycle_statements import cycle_equations
 from ..display.notation import Formula
 from ..display.statements import Statement, question
-from ..rules.cycles import without_noise
+from ..rules.regimes.cycles import without_noise
 from ..symbolic.zero_tests import Verdict
 from ..symbols import GENERIC, alpha
 from ..theory.cycles import sharpness

@@ -13,7 +13,7 @@ import sympy as sp
 from ..equation.limiting_equation import LimitingEquation
 from ..manifold.manifold import LocalGeometry
 from ..noise.classification import Outcome
-from ..symbolic.roots import Point
+from ..symbolic.numbers.roots import Point
 from ..symbols import GENERIC, alpha
 from ..theory.katzenberger import Relaxation
 from .trial import DIGITS, POINTS, Trial

@@ -9,8 +9,8 @@ from typing import Any
 import mpmath
 import sympy as sp
 
-from ..display.jump_process import jump_statements
-from ..rules.jump_process import JumpProcess
+from ..display.jump_statements import jump_statements
+from ..rules.regimes.jump_process import JumpProcess
 from ..symbolic.zero_tests import Verdict
 from ..symbols import GENERIC
 from .checks import AGREEMENT, verdict_at

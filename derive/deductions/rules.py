@@ -13,7 +13,7 @@ from ..display.notation import Formula
 from ..display.rule_statements import rule_equations
 from ..display.statements import Statement, question
 from ..noise.classification import Outcome
-from ..symbolic.programs import Program
+from ..symbolic.numbers.programs import Program
 from ..symbolic.zero_tests import Verdict
 from ..symbols import GENERIC, alpha
 from .checks import AGREEMENT, verdict_at

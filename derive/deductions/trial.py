@@ -16,8 +16,8 @@ import sympy as sp
 
 from ..model.problem import NoisyGradientDescent
 from ..noise.moments import persistent_noise
-from ..symbolic.programs import Program
-from ..symbolic.roots import Point
+from ..symbolic.numbers.programs import Program
+from ..symbolic.numbers.roots import Point
 
 DIGITS = 120
 """Working precision: differences lose three times the digits of a step."""

@@ -7,8 +7,8 @@ from typing import Any
 
 import sympy as sp
 
-from ..model.adaptive import AdamW, Window
-from ..rules.potentials import Potential
+from ..optimizers.adaptive import AdamW, Window
+from ..rules.regimes.potentials import Potential
 from .notation import Equality, Words
 from .rule_statements import rule_equations
 from .statements import Statement, text_of

@@ -17,7 +17,7 @@ from ..equation.limiting_equation import LimitingEquation
 from ..laws.independent import Independent
 from ..laws.law import Law
 from ..manifold.charts import IntrinsicForm
-from ..manifold.discovery import other_components
+from ..manifold.discovery.find_manifold import other_components
 from ..manifold.manifold import Manifold
 from ..model.problem import NoisyGradientDescent
 from ..noise.classification import Outcome, Step

@@ -15,9 +15,9 @@ from ..display.latex_layout import COMMANDS, PREAMBLE, Page
 from ..display.notation import capitalised, phrase
 from ..errors import DeriveError
 from ..proofs.findings import Certificate
-from .article import FORMAL, THEOREM, Article, Paragraph
-from .descent import article
-from .glossary import definitions, math_of
+from .articles.article import FORMAL, THEOREM, Article, Paragraph
+from .articles.descent import article
+from .articles.glossary import definitions, math_of
 from .references import REFERENCES, cited_in
 
 THEOREMS = r"""

@@ -8,9 +8,9 @@ from typing import Any
 from ..display.latex_layout import Page
 from ..display.mathml import paragraph_html, prose_html
 from ..display.notation import capitalised
-from .article import FORMAL, Article
-from .descent import article
-from .glossary import definitions, math_of
+from .articles.article import FORMAL, Article
+from .articles.descent import article
+from .articles.glossary import definitions, math_of
 
 
 def statement_of(limit: Any) -> str:

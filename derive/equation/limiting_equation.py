@@ -13,7 +13,7 @@ import sympy as sp
 from ..errors import DeriveError, DeriveWarning, NotCoveredError, UndecidedError
 from ..laws.scaled import keeps_its_size
 from ..manifold.charts import IntrinsicForm, intrinsic_form
-from ..manifold.finite_sums import manifold_of
+from ..manifold.discovery.finite_sums import manifold_of
 from ..manifold.manifold import Manifold
 from ..model.problem import NoisyGradientDescent
 from ..noise.classification import Classification, Evidence, Outcome

@@ -20,14 +20,14 @@ import mpmath
 import sympy as sp
 
 from ..errors import NotCoveredError
-from ..manifold.finite_sums import SampledManifold
+from ..manifold.discovery.finite_sums import SampledManifold
 from ..manifold.manifold import LocalGeometry, Manifold
 from ..noise.classification import Classification, Evidence, Outcome, Step
 from ..noise.finite_sums import classify_any
 from ..noise.higher_moments import second_chaos, second_regularizer, third_regularizer
 from ..noise.moments import NoiseMoments
 from ..symbolic.calculus import gradient
-from ..symbolic.roots import evaluator
+from ..symbolic.numbers.roots import evaluator
 from ..symbolic.zero_tests import Basis, Verdict, proved
 from ..symbols import alpha, sigma
 from ..theory.second_order import SecondOrder

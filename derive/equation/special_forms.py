@@ -14,7 +14,7 @@ from enum import Enum
 
 import sympy as sp
 
-from ..manifold.finite_sums import SampledManifold
+from ..manifold.discovery.finite_sums import SampledManifold
 from ..manifold.manifold import Manifold
 from ..noise.classification import Outcome
 from ..noise.moments import NoiseMoments

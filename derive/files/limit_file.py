@@ -26,10 +26,10 @@ from ..errors import SavedFileError
 from ..laws.expansions import Jump
 from ..laws.law import known_laws
 from ..manifold.charts import IntrinsicForm
-from ..manifold.discovery import known_manifold
-from ..manifold.finite_sums import SampledManifold
+from ..manifold.discovery.find_manifold import known_manifold
+from ..manifold.discovery.finite_sums import SampledManifold
+from ..manifold.discovery.traces import TraceManifold, small_problem
 from ..manifold.manifold import Manifold
-from ..manifold.traces import TraceManifold, small_problem
 from ..matrices.objective import MatrixNoise, TraceObjective
 from ..model.chart import Chart
 from ..model.problem import NoisyGradientDescent

@@ -7,10 +7,10 @@ from typing import Any
 
 import sympy as sp
 
-from ..manifold.discovery import known_manifold
-from ..model.optimizers import Optimizer, known_optimizers
+from ..manifold.discovery.find_manifold import known_manifold
 from ..model.update_rule import UpdateRule
 from ..noise.classification import Classification
+from ..optimizers.optimizer import Optimizer, known_optimizers
 from ..rules.derivation import RuleDerivation
 from ..rules.equation import RuleEquation
 from ..rules.expansion import expand_rule

@@ -13,7 +13,7 @@ import sympy as sp
 
 from ..model.problem import NoisyGradientDescent
 from ..symbolic.calculus import WithoutCaches
-from ..symbolic.linear import (
+from ..symbolic.numbers.linear import (
     Rows,
     are_clearly_independent,
     gram,
@@ -21,7 +21,7 @@ from ..symbolic.linear import (
     orthonormal_basis,
     perpendicular,
 )
-from ..symbolic.roots import WORKING_DIGITS, Point, System, evaluator
+from ..symbolic.numbers.roots import WORKING_DIGITS, Point, System, evaluator
 from ..theory.jets import Jet, plain_jet, scalars, squares_jet
 from ..theory.katzenberger import NormalFrame
 from .constraints import Square

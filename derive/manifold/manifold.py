@@ -30,8 +30,8 @@ from ..symbolic.effort import (
     within,
 )
 from ..symbolic.ideals import Ideal, simpler
-from ..symbolic.programs import Program
-from ..symbolic.roots import ARITHMETIC_FAILURES, WORKING_DIGITS, Point, evaluator
+from ..symbolic.numbers.programs import Program
+from ..symbolic.numbers.roots import ARITHMETIC_FAILURES, WORKING_DIGITS, Point, evaluator
 from ..symbolic.zero_tests import CLEAR_DIGITS, Proof, Verdict, decide_zero, proved
 from ..theory.jets import Jet
 from ..theory.katzenberger import NormalFrame, Splitting

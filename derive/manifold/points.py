@@ -7,7 +7,7 @@ from typing import Any
 import mpmath
 
 from ..model.problem import NoisyGradientDescent
-from ..symbolic.roots import Point
+from ..symbolic.numbers.roots import Point
 
 
 def respects_signs(problem: NoisyGradientDescent, point: Point) -> bool:

@@ -13,10 +13,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from ..model.losses import SAMPLE_LOSSES, cross_entropy, smoothed, squared
 from ..model.problem import NoisyGradientDescent
-from ..model.samples import squared_loss
 from .combined import combine
+from .losses import SAMPLE_LOSSES, cross_entropy, smoothed, squared
 from .of_losses import additive_noise, anti_correlated_descent, dropconnect, parameter_noise
 from .of_models import (
     dropout,
@@ -26,6 +25,7 @@ from .of_models import (
     minibatch,
     minibatch_label_noise,
 )
+from .samples import squared_loss
 from .setting import NORMAL, Setting
 
 __all__ = [

@@ -10,8 +10,8 @@ from ..errors import ProblemError
 from ..laws.independent import Independent
 from ..laws.law import Law
 from ..model.problem import NoisyGradientDescent
-from ..model.samples import fresh_symbols
 from ..symbolic.zero_tests import vanishes_identically
+from .samples import fresh_symbols
 
 
 def combine(first: NoisyGradientDescent, second: NoisyGradientDescent) -> NoisyGradientDescent:

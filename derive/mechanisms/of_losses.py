@@ -15,9 +15,9 @@ import sympy as sp
 
 from ..laws.law import Law
 from ..model.problem import NoisyGradientDescent
-from ..model.samples import noise_symbols
 from ..reading import read_expression, read_symbols
 from ..symbolic.calculus import Substitution
+from .samples import noise_symbols
 from .setting import NORMAL, Setting
 
 

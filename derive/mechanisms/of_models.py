@@ -18,16 +18,16 @@ from ..laws.choice import Choice
 from ..laws.independent import Independent
 from ..laws.law import Law
 from ..laws.minibatch import Minibatch
-from ..model.losses import SampleLoss, cross_entropy, flipped, sample_loss_of, squared
 from ..model.problem import NoisyGradientDescent
-from ..model.samples import (
+from ..reading import read_expression, read_symbols, sequence
+from .losses import SampleLoss, cross_entropy, flipped, sample_loss_of, squared
+from .samples import (
     mean,
     multiplied,
     noise_symbols,
     predictions,
     samples,
 )
-from ..reading import read_expression, read_symbols, sequence
 from .setting import NORMAL, Setting
 
 

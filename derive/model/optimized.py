@@ -10,9 +10,9 @@ import sympy as sp
 
 from ..errors import NotCoveredError
 from ..laws.independent import Independent, groups_of
+from ..optimizers.assembly import Assembly
+from ..optimizers.optimizer import Draw, GradientDescent, Optimizer, Vector
 from ..symbolic.calculus import Substitution
-from .assembly import Assembly
-from .optimizers import Draw, GradientDescent, Optimizer, Vector
 from .problem import NoisyGradientDescent
 from .update_rule import UpdateRule
 

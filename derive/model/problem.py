@@ -17,6 +17,7 @@ from ..laws.law import Law
 from ..laws.shrinking import Gaussian
 from ..matrices.entries import entries_of, exact_entries, in_entries, shape_of
 from ..matrices.objective import TraceObjective, in_words, read_traces, without_matrices
+from ..optimizers.optimizer import Optimizer
 from ..reading import holds_matrices, refuse_stray
 from ..symbolic.calculus import Substitution, gradient
 from ..symbolic.kinks import kinks
@@ -24,7 +25,6 @@ from ..symbolic.means import MatrixSamples, Mean, Samples
 from ..symbolic.unknown_functions import unknown_names
 from ..symbols import alpha, sigma
 from .chart import Chart
-from .optimizers import Optimizer
 from .penalty import Penalty, split_penalty
 from .statement import bound, matrix_fields, problem_fields, read_gradient_noise, require_rest
 

@@ -11,6 +11,7 @@ import sympy as sp
 from ..errors import NotCoveredError, ProblemError
 from ..laws.independent import Independent, split
 from ..laws.law import Law
+from ..optimizers.optimizer import GradientDescent, Optimizer
 from ..reading import (
     names,
     read_expression,
@@ -27,7 +28,6 @@ from ..symbolic.means import Mean, Samples, gathered, joined
 from ..symbolic.unknown_functions import as_losses, loss_names
 from ..symbolic.zero_tests import vanishes_identically
 from .chart import read_chart
-from .optimizers import GradientDescent, Optimizer
 
 Fields = dict[str, Any]
 

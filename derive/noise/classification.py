@@ -15,7 +15,7 @@ from ..errors import DeriveError, UndecidedError
 from ..manifold.manifold import LocalGeometry, Manifold
 from ..symbolic.calculus import Occurrence, gradient, is_zero
 from ..symbolic.effort import cancelled
-from ..symbolic.roots import evaluator
+from ..symbolic.numbers.roots import evaluator
 from ..symbolic.zero_tests import Basis, Verdict, proved
 from ..symbols import alpha, sigma
 from ..theory.jets import SquaresJet

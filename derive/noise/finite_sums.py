@@ -8,7 +8,7 @@ from functools import cached_property
 
 import sympy as sp
 
-from ..manifold.finite_sums import SampledManifold
+from ..manifold.discovery.finite_sums import SampledManifold
 from ..manifold.manifold import Manifold
 from ..model.problem import NoisyGradientDescent
 from ..symbolic.calculus import gradient

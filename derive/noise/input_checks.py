@@ -14,9 +14,9 @@ from ..manifold.manifold import Manifold
 from ..manifold.points import show_point
 from ..model.problem import NoisyGradientDescent
 from ..symbolic.calculus import gradient
-from ..symbolic.linear import independent_rows
-from ..symbolic.programs import Program
-from ..symbolic.roots import ARITHMETIC_FAILURES, WORKING_DIGITS, evaluator, random_values
+from ..symbolic.numbers.linear import independent_rows
+from ..symbolic.numbers.programs import Program
+from ..symbolic.numbers.roots import ARITHMETIC_FAILURES, WORKING_DIGITS, evaluator, random_values
 from ..symbolic.zero_tests import CLEAR_DIGITS, vanishes_identically
 from .moments import NoiseMoments, enters_linearly, persistent_noise
 

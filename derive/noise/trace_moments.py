@@ -8,7 +8,7 @@ from functools import partial
 import sympy as sp
 
 from ..errors import NotCoveredError
-from ..manifold.traces import TraceManifold
+from ..manifold.discovery.traces import TraceManifold
 from ..matrices.objective import MatrixNoise, TraceObjective, in_words, residual_law
 from ..model.problem import NoisyGradientDescent
 from ..symbolic.effort import WRITTEN_OUT

@@ -24,8 +24,8 @@ import mpmath
 import sympy as sp
 
 from ..manifold.manifold import Manifold
-from ..symbolic.programs import Program
-from ..symbolic.roots import WORKING_DIGITS, Point
+from ..symbolic.numbers.programs import Program
+from ..symbolic.numbers.roots import WORKING_DIGITS, Point
 from .identities import redundant
 from .tables import ExpressionTable, NotCertifiedError
 

@@ -12,7 +12,7 @@ import sympy as sp
 from ..errors import DeriveError
 from ..noise.classification import Step
 from ..reading import read_expression
-from ..symbolic.roots import WORKING_DIGITS
+from ..symbolic.numbers.roots import WORKING_DIGITS
 
 ROUNDING = mpmath.mpf("1e-40")
 """By how much a bound is moved to the safe side, relative to it, as it is written in decimals."""

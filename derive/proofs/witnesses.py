@@ -17,9 +17,9 @@ import sympy as sp
 from ..manifold.manifold import LocalGeometry, Manifold
 from ..noise.moments import NoiseMoments
 from ..symbolic.calculus import gradient, semidefinite_factor
-from ..symbolic.linear import norm
-from ..symbolic.programs import Program
-from ..symbolic.roots import WORKING_DIGITS, Point, evaluator
+from ..symbolic.numbers.linear import norm
+from ..symbolic.numbers.programs import Program
+from ..symbolic.numbers.roots import WORKING_DIGITS, Point, evaluator
 from ..theory.katzenberger import FLOW, Relaxation, tangential_covariance
 from .boxes import box_around, decimal, enclosure, placed
 from .tables import ExpressionTable, NotCertifiedError

@@ -9,13 +9,13 @@ import mpmath
 import sympy as sp
 
 from ..errors import NotCoveredError
-from ..manifold.discovery import find_manifold
+from ..manifold.discovery.find_manifold import find_manifold
 from ..manifold.manifold import Manifold
-from ..model.optimizers import Optimizer
 from ..model.update_rule import UpdateRule
 from ..noise.classification import Classification, Evidence, Outcome, Step
+from ..optimizers.optimizer import Optimizer
 from ..symbolic.calculus import Substitution
-from ..symbolic.roots import WORKING_DIGITS, evaluator
+from ..symbolic.numbers.roots import WORKING_DIGITS, evaluator
 from ..symbolic.zero_tests import CLEAR_DIGITS
 from ..symbols import GENERIC, alpha, sigma
 from .equation import RuleEquation

@@ -16,7 +16,7 @@ from ..manifold.manifold import LocalGeometry
 from ..symbolic.calculus import WithoutCaches, gradient, semidefinite_factor
 from ..symbolic.effort import TooLong
 from ..symbolic.ideals import Ideal
-from ..symbolic.roots import WORKING_DIGITS, evaluator
+from ..symbolic.numbers.roots import WORKING_DIGITS, evaluator
 from ..symbols import GENERIC, alpha, sigma
 from ..theory.limit_map import SlowMotion
 from ..theory.map_jets import MapJet

@@ -11,10 +11,10 @@ import mpmath
 import sympy as sp
 
 from ..manifold.manifold import LocalGeometry, Manifold
-from ..model.optimizers import Optimizer
+from ..optimizers.optimizer import Optimizer
 from ..symbolic.calculus import WithoutCaches, jacobian
-from ..symbolic.matrices import Matrix, blocks
-from ..symbolic.roots import Point, evaluator
+from ..symbolic.numbers.matrices import Matrix, blocks
+from ..symbolic.numbers.roots import Point, evaluator
 from ..symbols import alpha
 from ..theory.limit_map import SlowMotion
 from ..theory.map_jets import MapJet

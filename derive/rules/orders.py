@@ -19,7 +19,7 @@ from ..errors import NotCoveredError, UndecidedError
 from ..manifold.manifold import LocalGeometry
 from ..manifold.points import show_point
 from ..noise.classification import Evidence, Outcome, Step
-from ..symbolic.matrices import spectral_radius
+from ..symbolic.numbers.matrices import spectral_radius
 from ..symbolic.zero_tests import Basis, Verdict
 from ..theory.limit_map import SlowMotion
 from .motion import RuleMotion

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from ..symbolic.matrices import solve_symmetric
+from ..symbolic.numbers.matrices import solve_symmetric
 
 Matrix = Any
 Contraction = Callable[[Matrix], list[Any]]

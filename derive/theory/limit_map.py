@@ -26,7 +26,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from ..symbolic.matrices import Matrix, Operator, identity, solve, solve_symmetric
+from ..symbolic.numbers.matrices import Matrix, Operator, identity, solve, solve_symmetric
 from .map_jets import MapJet
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any
 
-from ..symbolic.matrices import Matrix, Operator, blocks, identity, zeros
+from ..symbolic.numbers.matrices import Matrix, Operator, blocks, identity, zeros
 
 
 @dataclass(frozen=True)

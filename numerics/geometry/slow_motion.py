@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from derive.model.optimizers import Optimizer
-from derive.symbolic.stacks import Stack
+from derive.optimizers.optimizer import Optimizer
+from derive.symbolic.numbers.stacks import Stack
 from derive.theory import limit_map as theorem
 from derive.theory.map_jets import MapJet
 

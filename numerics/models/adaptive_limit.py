@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from derive.adaptive_limit import AdaptiveLimit
 from derive.errors import NotCoveredError
 from derive.optimizers import Window
-from derive.rules.second_moments import HeldMotion
+from derive.rules.regimes.second_moments import HeldMotion
 from derive.symbols import alpha as ALPHA
 
 from ..codegen.functions import CompiledFunction, compile_function

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from derive import derive_limit
 from derive.cycle_limit import CycleLimit
 from derive.errors import NotCoveredError
-from derive.rules.cycles import without_noise
+from derive.rules.regimes.cycles import without_noise
 from derive.theory.cycles import sharpness
 
 from ..codegen.functions import CompiledFunction, compile_function

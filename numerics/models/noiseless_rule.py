@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from derive.model.assembly import Assembly
+from derive.optimizers.assembly import Assembly
 from derive.symbols import alpha as ALPHA
 
 from ..codegen.functions import CompiledFunction, compile_function

@@ -14,15 +14,15 @@ from derive.deductions.deductions import Explanation
 from derive.display.mathml import statements_table
 from derive.display.notation import Notation
 from derive.display.statements import as_array, lines
-from derive.documents.article import Article
-from derive.documents.descent import article
+from derive.documents.articles.article import Article
+from derive.documents.articles.descent import article
 from derive.noise.classification import Evidence
 from derive.symbolic.zero_tests import Verdict
 
 from ..arguments import number, positive
 from ..errors import ArgumentError
 from ..models.compiled_limit import CompiledLimit, compile_limit
-from ..simulation.compiled_descent import CompiledDescent, compile_descent
+from ..simulation.descent.compiled_descent import CompiledDescent, compile_descent
 from .mechanisms import Tree
 from .network import Network
 from .normal_space.classification import Questions, classified, decided

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ..models.compiled_limit import CompiledLimit
-from ..validation.clouds import Cloud
+from ..validation.measurements.clouds import Cloud
 from .style import ASYMPTOTIC, AT_STEP, ITERATES, legend_below, sheet, styled
 
 Array = NDArray[np.float64]

@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ..simulation.paths import Paths
-from ..validation.bursts import Scaling
-from ..validation.comparison import Comparison, Landscape
-from ..validation.distances import Gap
+from ..validation.measurements.bursts import Scaling
+from ..validation.measurements.comparison import Comparison, Landscape
+from ..validation.measurements.distances import Gap
 from .panels import (
     Observable,
     draw_band,

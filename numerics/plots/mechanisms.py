@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..validation.comparison import Comparison, Landscape
+from ..validation.measurements.comparison import Comparison, Landscape
 from .panels import BAND, draw_landscape
 from .style import INK, SERIES, legend_below, sheet, styled, symbol
 

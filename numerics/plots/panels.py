@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from ..validation.comparison import Comparison, Landscape
+from ..validation.measurements.comparison import Comparison, Landscape
 from .style import ASYMPTOTIC, AT_STEP, GREY, ITERATES, MANIFOLD, RECURSION, TARGET, symbol
 
 Array = NDArray[np.float64]

@@ -13,8 +13,13 @@ from derive.display.statements import equations
 from .. import plots
 from ..errors import ArgumentError
 from ..models.compiled_limit import compile_limit
-from ..validation.comparison import Comparison, compare_with_limit, iterations_per_time, survey
-from ..validation.statistics import Estimate, mean
+from ..validation.measurements.comparison import (
+    Comparison,
+    compare_with_limit,
+    iterations_per_time,
+    survey,
+)
+from ..validation.measurements.statistics import Estimate, mean
 
 
 @dataclass(frozen=True)

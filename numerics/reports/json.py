@@ -17,8 +17,8 @@ import numpy as np
 from derive.display.statements import equations
 from derive.files.atomic_write import write_atomically
 
-from ..validation.comparison import Comparison
-from ..validation.statistics import Estimate, mean
+from ..validation.measurements.comparison import Comparison
+from ..validation.measurements.statistics import Estimate, mean
 from .report import Observables, ValidationReport
 
 PACKAGES = ("singular-limit", "sympy", "numpy", "scipy", "numba", "matplotlib")

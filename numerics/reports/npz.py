@@ -21,10 +21,10 @@ from derive.files.codec import Decoder, Encoder, Types
 
 from ..formats.archive import read_archive, write_archive
 from ..simulation.paths import Paths
-from ..validation.bursts import FastPhase, Scaling
 from ..validation.checks import Check
-from ..validation.comparison import Comparison
-from ..validation.statistics import Estimate, PowerLaw
+from ..validation.measurements.bursts import FastPhase, Scaling
+from ..validation.measurements.comparison import Comparison
+from ..validation.measurements.statistics import Estimate, PowerLaw
 
 FORMAT = "singular-limit validation report"
 VERSION = 1

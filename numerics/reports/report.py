@@ -15,11 +15,11 @@ from derive import Limit
 
 from .. import plots
 from ..models.compiled_limit import compile_limit
-from ..validation.bursts import FastPhase, Scaling
 from ..validation.checks import Check
-from ..validation.comparison import Comparison, Landscape, survey
-from ..validation.distances import Gap, Order, gap, orders
-from ..validation.experiment import Settings
+from ..validation.measurements.bursts import FastPhase, Scaling
+from ..validation.measurements.comparison import Comparison, Landscape, survey
+from ..validation.measurements.distances import Gap, Order, gap, orders
+from ..validation.measurements.experiment import Settings
 from .npz import load_parts, save_parts
 from .tables import checks_table, distances_table, orders_table
 

@@ -7,7 +7,7 @@ from html import escape
 
 from ..formats.tables import table
 from ..validation.checks import Check
-from ..validation.distances import Gap, Order
+from ..validation.measurements.distances import Gap, Order
 
 
 def checks_table(checks: Iterable[Check]) -> str:

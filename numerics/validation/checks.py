@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .statistics import Estimate, holm, p_value
+from .measurements.statistics import Estimate, holm, p_value
 
 
 @dataclass(frozen=True)

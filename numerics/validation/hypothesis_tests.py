@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..models.compiled_limit import CompiledLimit
-from .bursts import DISPLACEMENT, Burst, FastPhase, Scaling
 from .checks import Finding, compared
-from .clouds import Cloud
-from .comparison import Comparison, expansion_order
-from .statistics import (
+from .measurements.bursts import DISPLACEMENT, Burst, FastPhase, Scaling
+from .measurements.clouds import Cloud
+from .measurements.comparison import Comparison, expansion_order
+from .measurements.statistics import (
     Estimate,
     covariance,
     difference,

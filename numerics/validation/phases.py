@@ -15,10 +15,10 @@ from derive.analysis.phases import Term
 
 from ..errors import ArgumentError
 from ..models.compiled_limit import compile_limit
-from .bursts import burst
-from .comparison import iterations_per_time
-from .experiment import Experiment
-from .statistics import Estimate, mean
+from .measurements.bursts import burst
+from .measurements.comparison import iterations_per_time
+from .measurements.experiment import Experiment
+from .measurements.statistics import Estimate, mean
 
 Array = NDArray[np.float64]
 

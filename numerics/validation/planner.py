@@ -10,14 +10,14 @@ from numpy.typing import ArrayLike
 
 from derive import Limit, Outcome
 from derive.adaptive_limit import AdaptiveLimit
-from derive.rules.windows import WindowPlan
+from derive.rules.regimes.windows import WindowPlan
 
 from ..arguments import check_counts, number, positive, starting_points
 from ..errors import ArgumentError
 from ..models.compiled_limit import compile_limit, in_entries
-from ..simulation.compiled_descent import compile_descent
-from ..simulation.descent import simulate_descent
-from .comparison import check_arrival, iterations_of
+from ..simulation.descent.compiled_descent import compile_descent
+from ..simulation.descent.descent import simulate_descent
+from .measurements.comparison import check_arrival, iterations_of
 
 PILOT_PATHS, PILOT_STEPS = 256, 2000
 OVERHEAD = 3.0

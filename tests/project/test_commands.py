@@ -15,7 +15,7 @@ from numba.core.caching import FunctionCache
 
 from derive import NoisyGradientDescent, derive_limit
 from derive import __main__ as derive_command
-from derive.files import model_file
+from derive.files.models import model_file
 from numerics import __main__ as numerics_command
 from numerics import compile_limit, simulate_descent, simulate_limit
 from numerics.codegen.deferred_sigint import compiling_to_the_end
@@ -56,7 +56,7 @@ def test_a_python_model_serves_both_commands(tmp_path, monkeypatch, capsys) -> N
     monkeypatch.chdir(tmp_path)
     model = tmp_path / "model.py"
     model.write_text(
-        "from derive.files.model_file import load_model\n"
+        "from derive.files.models.model_file import load_model\n"
         f"model = load_model({str(RING)!r}).problem\n"
         "start, alpha, sigma, time = (0.6, 0.8), 0.05, 0.1, 0.3\n"
     )

@@ -13,7 +13,7 @@ import sympy as sp
 from derive import Limit, derive_limit
 from derive.analysis.agreement import PointwiseLimit
 from derive.manifold.manifold import LocalGeometry
-from derive.symbolic.roots import System
+from derive.symbolic.numbers.roots import System
 from numerics import compile_limit
 from tests.truth.oracles import Array, array_function
 

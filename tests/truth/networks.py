@@ -15,7 +15,7 @@ import sympy as sp
 from derive import Gaussian, Limit
 from derive.analysis.agreement import pointwise
 from derive.rule_limit import RuleLimit
-from derive.symbolic.roots import WORKING_DIGITS
+from derive.symbolic.numbers.roots import WORKING_DIGITS
 from numerics.networks import Network, noisy_loss
 from tests.truth import catalogue
 from tests.truth.catalogue import Entry

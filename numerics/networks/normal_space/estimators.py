@@ -14,7 +14,7 @@ import numpy as np
 
 from ...arguments import check_counts
 from ...errors import ArgumentError
-from ...validation.statistics import Estimate, mean
+from ...validation.measurements.statistics import Estimate, mean
 from ..mechanisms import Tree
 from ..network import Network
 from ..programs import Derivative, Doubles

@@ -15,7 +15,12 @@ from ...plots import Figure
 from ...plots.courses import Curve, courses
 from ...simulation.paths import Status
 from ...validation.checks import Check, Finding, compared, judge
-from ...validation.statistics import Estimate, extrapolated, first_order_squared, remainder
+from ...validation.measurements.statistics import (
+    Estimate,
+    extrapolated,
+    first_order_squared,
+    remainder,
+)
 from ...validator import LEVEL, validate
 from ..limit import NetworkLimit
 from ..mechanisms import Tree

@@ -17,7 +17,7 @@ from derive.errors import SavedFileError
 
 from ...formats.archive import read_archive, write_archive
 from ...simulation.paths import Status, Unit
-from ...validation.statistics import Estimate, mean
+from ...validation.measurements.statistics import Estimate, mean
 from ..mechanisms import Tree
 from ..network import Network
 from ..normal_space.geometry import Surface

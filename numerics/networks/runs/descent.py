@@ -19,7 +19,7 @@ from tqdm.auto import tqdm
 from derive import Bernoulli, DeriveWarning, Gaussian, ManifoldError, Rademacher
 
 from ...arguments import check_counts, number, positive, recorded_steps
-from ...simulation.descent import simulate_descent
+from ...simulation.descent.descent import simulate_descent
 from ...simulation.paths import Status
 from ...simulation.runner import PROGRESS_DELAY
 from ..mechanisms import Tree

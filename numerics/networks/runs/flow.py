@@ -14,9 +14,9 @@ from tqdm.auto import tqdm
 from derive import ManifoldError
 
 from ...arguments import check_counts, number, positive
-from ...simulation.integrate import recorded_times, simulate_limit
+from ...simulation.limit.integrate import recorded_times, simulate_limit
+from ...simulation.limit.sde import COLLAPSE
 from ...simulation.runner import PROGRESS_DELAY
-from ...simulation.sde import COLLAPSE
 from ..limit import NetworkLimit
 from ..mechanisms import Tree
 from ..normal_space.geometry import Surface

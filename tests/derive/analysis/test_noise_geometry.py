@@ -6,7 +6,7 @@ import sympy as sp
 
 from derive import ProblemError
 from derive.analysis.noise_geometry import NoiseGeometry
-from numerics.validation.noise_geometry import (
+from numerics.noise_geometry import (
     directional_alignment,
     effective_dimension,
     loss_alignment,

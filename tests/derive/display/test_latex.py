@@ -24,7 +24,7 @@ from derive.display.latex_layout import LINE, PREAMBLE, Page, _abbreviated, glyp
 from derive.display.notation import Equality, Notation, phrase, portable
 from derive.documents.document import bibtex, document
 from derive.documents.references import REFERENCES
-from derive.files.model_file import load_model
+from derive.files.models.model_file import load_model
 from tests.truth.catalogue import CATALOGUE, PAIR_LOSS, PAIR_NOISY
 from tests.truth.fields import derived
 

@@ -15,9 +15,9 @@ import sympy as sp
 
 from derive import DeriveError, derive_limit, document
 from derive import __main__ as command
-from derive.documents.descent import article
+from derive.documents.articles.descent import article
+from derive.documents.articles.glossary import COMMON, OF_RULES, definitions, math_of
 from derive.documents.document import PARTS
-from derive.documents.glossary import COMMON, OF_RULES, definitions, math_of
 from derive.documents.html import statement_of
 from derive.optimizers import HeavyBall, NormalizedSharpnessAware, RMSProp
 from tests.derive.display.test_display import MODELS as PRINTED

@@ -29,10 +29,10 @@ from derive.files.limit_file import digest_of
 from derive.optimizers import HeavyBall, LookAhead, RandomCoordinates, SharpnessAware
 from numerics import Paths, Status, ValidationReport, compile_limit
 from numerics.reports.report import Settings, weight_observables
-from numerics.validation.bursts import FastPhase, Scaling
 from numerics.validation.checks import Check
-from numerics.validation.comparison import Comparison
-from numerics.validation.statistics import Estimate, PowerLaw
+from numerics.validation.measurements.bursts import FastPhase, Scaling
+from numerics.validation.measurements.comparison import Comparison
+from numerics.validation.measurements.statistics import Estimate, PowerLaw
 from tests.derive.rules.test_update_rules import each
 from tests.truth.catalogue import CATALOGUE, RINGS
 from tests.truth.fields import derived

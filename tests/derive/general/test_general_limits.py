@@ -24,7 +24,7 @@ from derive.general.instances import Instance
 from derive.general.statements import GeneralLimit
 from derive.general.table import MECHANISMS, B, N, d, n
 from derive.optimizers import HeavyBall, Preconditioned
-from derive.symbolic.roots import WORKING_DIGITS, evaluator
+from derive.symbolic.numbers.roots import WORKING_DIGITS, evaluator
 from tests.truth.catalogue import CATALOGUE
 from tests.truth.fields import derived
 

@@ -225,7 +225,7 @@ def test_noise_of_many_coordinates_is_the_same_noise(monkeypatch):
     problem, w = sensing_problem(3, 4)
     run = {"alpha": 0.01, "sigma": 0.1, "steps": 7, "paths": 1, "seed": 2}
     expected = simulate_descent(problem, w, **run).weights
-    monkeypatch.setattr("numerics.simulation.matrix_descent.COMPILED_COORDINATES", 0)
+    monkeypatch.setattr("numerics.simulation.descent.matrix_descent.COMPILED_COORDINATES", 0)
     np.testing.assert_allclose(simulate_descent(problem, w, **run).weights, expected, rtol=1e-14)
 
 

@@ -19,7 +19,7 @@ from derive import (
     derive_limit,
 )
 from derive.display.notation import Notation, phrase
-from derive.manifold.admissible import admissible_values
+from derive.manifold.discovery.admissible import admissible_values
 from derive.mechanisms import additive_noise, label_noise, minibatch, parameter_noise
 
 x, y, z, e, e1, e2 = sp.symbols("x y z e e1 e2", real=True)

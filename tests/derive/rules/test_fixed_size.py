@@ -11,7 +11,7 @@ import sympy as sp
 
 from derive import Gaussian, Independent, Limit, Minibatch, NoisyGradientDescent, derive_limit
 from derive.model.optimized import rule_of
-from derive.symbolic.roots import WORKING_DIGITS
+from derive.symbolic.numbers.roots import WORKING_DIGITS
 from derive.theory.limit_map import SlowMotion
 from derive.theory.map_jets import linear_jet
 from tests.derive.rules.test_update_rules import at_point, block_coordinates, derived

@@ -42,7 +42,7 @@ from derive.optimizers import (
     SharpnessAware,
 )
 from derive.rules.expansion import has_rare_jumps
-from derive.symbolic.roots import WORKING_DIGITS
+from derive.symbolic.numbers.roots import WORKING_DIGITS
 from tests.derive.rules.test_update_rules import at_point
 from tests.truth.catalogue import CATALOGUE, Entry
 from tests.truth.fields import derived

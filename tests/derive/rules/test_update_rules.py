@@ -26,7 +26,7 @@ from derive import (
     sigma,
 )
 from derive.analysis.agreement import pointwise
-from derive.symbolic.roots import WORKING_DIGITS
+from derive.symbolic.numbers.roots import WORKING_DIGITS
 from tests.truth.oracles import Array
 from tests.truth.rules import one_step
 

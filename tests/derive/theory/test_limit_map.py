@@ -16,8 +16,8 @@ from derive import Outcome
 from derive.analysis.agreement import PointwiseLimit
 from derive.equation.coefficients import leading_equation
 from derive.symbolic.calculus import gradient
-from derive.symbolic.matrices import Matrix, blocks, identity, zeros
-from derive.symbolic.roots import WORKING_DIGITS, evaluator
+from derive.symbolic.numbers.matrices import Matrix, blocks, identity, zeros
+from derive.symbolic.numbers.roots import WORKING_DIGITS, evaluator
 from derive.theory.limit_map import SlowMotion
 from derive.theory.map_jets import MapJet, linear_jet, sequence
 from tests.truth.catalogue import CATALOGUE, Entry

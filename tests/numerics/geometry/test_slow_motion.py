@@ -4,7 +4,7 @@ import mpmath
 import numpy as np
 import pytest
 
-from derive.symbolic.matrices import Matrix
+from derive.symbolic.numbers.matrices import Matrix
 from derive.theory.limit_map import SlowMotion as Exact
 from derive.theory.map_jets import MapJet
 from numerics.geometry.slow_motion import Mixture, SlowMotion

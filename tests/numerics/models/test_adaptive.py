@@ -21,8 +21,8 @@ from derive.adaptive_limit import AdaptiveLimit
 from derive.optimizers import Adam, Adaptive, RMSProp
 from numerics import ArgumentError, compile_limit, simulate_descent, simulate_limit, validate
 from numerics.models.adaptive_limit import CompiledHeldLimit
-from numerics.simulation.adaptive_descent import recursion_beside
-from numerics.validation.comparison import expansion_order
+from numerics.simulation.descent.adaptive_descent import recursion_beside
+from numerics.validation.measurements.comparison import expansion_order
 from numerics.validation.planner import plan
 from numerics.validation.windows import check_window
 

@@ -29,7 +29,7 @@ from numerics.networks.normal_space.estimators import (  # noqa: E402
     estimated_trace,
 )
 from numerics.networks.normal_space.krylov import Krylov  # noqa: E402
-from numerics.validation.statistics import Estimate  # noqa: E402
+from numerics.validation.measurements.statistics import Estimate  # noqa: E402
 
 SAMPLES, UNITS, PROBES = 6, 8, 64
 RNG = np.random.default_rng(4)

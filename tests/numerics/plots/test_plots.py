@@ -7,8 +7,8 @@ from matplotlib.figure import Figure
 
 from derive import derive_limit
 from numerics import compare_with_limit, compile_limit, plots, survey, validate
-from numerics.validation.clouds import cloud
-from numerics.validation.experiment import Experiment
+from numerics.validation.measurements.clouds import cloud
+from numerics.validation.measurements.experiment import Experiment
 from tests.truth.catalogue import CATALOGUE
 
 NET = next(e.problem for e in CATALOGUE if e.name == "label noise on a diagonal net")

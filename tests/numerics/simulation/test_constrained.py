@@ -8,7 +8,7 @@ from scipy.integrate import solve_ivp
 
 from derive import Limit, NoisyGradientDescent, Outcome
 from numerics import ArgumentError, Status, StepSizeWarning, compile_limit, simulate_limit
-from numerics.simulation.integrate import default_step, recorded_times
+from numerics.simulation.limit.integrate import default_step, recorded_times
 from tests.truth.fields import derived
 
 w1, w2, w3 = sp.symbols("w1:4", real=True)
@@ -109,7 +109,7 @@ def test_stops_where_the_manifold_ends() -> None:
 def route(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Both ways to simulate a limit of few weights."""
     if request.param == "numeric geometry":
-        monkeypatch.setattr("numerics.simulation.sde_closed_form.MOST_WEIGHTS", 0)
+        monkeypatch.setattr("numerics.simulation.limit.sde_closed_form.MOST_WEIGHTS", 0)
     return request.param
 
 

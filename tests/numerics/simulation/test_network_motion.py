@@ -12,7 +12,7 @@ import pytest
 import sympy as sp
 
 from derive import Bernoulli, Gaussian, Mean, NoisyGradientDescent, mechanisms
-from derive.symbolic.programs import Program
+from derive.symbolic.numbers.programs import Program
 from tests.truth.motion import AT_STEP, THEOREM, Motion, Row, confirm_directly, confirm_extrapolated
 
 HIDDEN, INPUTS, SAMPLES = 8, 16, 64

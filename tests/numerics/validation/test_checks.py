@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from numerics.validation.checks import Check, Finding, compared, judge
-from numerics.validation.statistics import Estimate
+from numerics.validation.measurements.statistics import Estimate
 
 
 def finding(p: float) -> Finding:

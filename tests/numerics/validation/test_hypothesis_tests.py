@@ -10,9 +10,9 @@ import sympy as sp
 from derive import NoisyGradientDescent, TwoPoint, derive_limit
 from numerics.simulation.paths import Paths
 from numerics.validation import hypothesis_tests
-from numerics.validation.bursts import Burst, FastPhase, Scaling
-from numerics.validation.comparison import Comparison
-from numerics.validation.statistics import Estimate, PowerLaw
+from numerics.validation.measurements.bursts import Burst, FastPhase, Scaling
+from numerics.validation.measurements.comparison import Comparison
+from numerics.validation.measurements.statistics import Estimate, PowerLaw
 
 w1, w2, eta = sp.symbols("w1 w2 eta", real=True)
 RING = (w1**2 + w2**2 - 1) ** 2 * (2 + w1) / 4

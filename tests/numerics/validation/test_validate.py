@@ -13,8 +13,8 @@ from derive.equation.coefficients import Equation
 from derive.theory.katzenberger import Relaxation
 from numerics import ValidationReport, compile_limit, validate
 from numerics.__main__ import main
-from numerics.validation.bursts import measure_fast_phase
-from numerics.validation.experiment import Experiment
+from numerics.validation.measurements.bursts import measure_fast_phase
+from numerics.validation.measurements.experiment import Experiment
 from tests.truth.catalogue import CATALOGUE
 
 w1, w2, eta, xi = sp.symbols("w1 w2 eta xi", real=True)

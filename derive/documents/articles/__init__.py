@@ -1,0 +1,1 @@
+"""What a paper says of a limit, by kind of limit."""

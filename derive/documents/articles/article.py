@@ -1,0 +1,84 @@
+r"""What a paper says of a limit: setting, hypotheses, theorem, proof, remarks.
+
+The same content is written as LaTeX by `document`, and as HTML by `html`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ...deductions.deductions import Deduction, Hypothesis
+from ...display.notation import Part, Prose
+from ...proofs.findings import Certificate
+from .glossary import Letter
+
+Paragraph = tuple[Part, ...]
+
+FORMAL = "formal"
+THEOREM = "theorem"
+
+
+@dataclass(frozen=True)
+class Article:
+    """What a paper says of a limit.
+
+    Attributes
+    ----------
+    title : str
+        LaTeX.
+    setting : tuple of Paragraph
+        The recursion, the model, its noise and its Γ.
+    letters : tuple of Letter
+        Letters of the theory that may occur, with their definitions.
+    hypotheses : tuple of Hypothesis
+        What is asked for, and what that rests on.
+    kind : str
+        "theorem", or "formal" for an expansion that no theorem covers.
+    theorem : tuple of Paragraph
+        What converges, in which sense, until when, and to what.
+    argument : tuple of Paragraph
+        Why, by reference.
+    steps : tuple of Deduction
+        The computation.
+    remarks : tuple of Paragraph
+        What else is known.
+    row : tuple of Paragraph
+        The cells of a row of a table: class, time scale, limit.
+    certificate : Certificate or None
+        What of the verdicts was proved.
+    """
+
+    title: str
+    setting: tuple[Paragraph, ...]
+    letters: tuple[Letter, ...]
+    hypotheses: tuple[Hypothesis, ...]
+    kind: str
+    theorem: tuple[Paragraph, ...]
+    argument: tuple[Paragraph, ...]
+    steps: tuple[Deduction, ...]
+    remarks: tuple[Paragraph, ...]
+    row: tuple[Paragraph, ...]
+    certificate: Certificate | None = None
+
+
+def prose(latex: str) -> Paragraph:
+    """A paragraph of one phrase."""
+    return (Prose(latex),)
+
+
+def listed(items: Iterable[str]) -> str:
+    """Words joined by commas and "and"."""
+    found = list(items)
+    if len(found) < 2:
+        return "".join(found)
+    return ", ".join(found[:-1]) + " and " + found[-1]
+
+
+def interleaved(items: Iterable[Any], between: str) -> Iterator[Any]:
+    """The items with something between them."""
+    for number, item in enumerate(items):
+        if number:
+            yield between
+        yield item

@@ -1,0 +1,1 @@
+"""Finding Γ: its constraints, a first point, a survey of others."""

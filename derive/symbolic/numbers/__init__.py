@@ -1,0 +1,1 @@
+"""Values of expressions: at points, to any precision, their roots, their linear algebra."""

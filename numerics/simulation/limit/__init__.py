@@ -1,0 +1,1 @@
+"""The limit, run along Γ."""

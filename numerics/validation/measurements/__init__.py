@@ -1,0 +1,1 @@
+"""What is measured on runs: bursts, clouds, distances, with standard errors."""
