@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
-from os import PathLike
+from functools import cached_property, partial
 from typing import Any
 
 import mpmath
@@ -19,7 +18,9 @@ from .display.statements import equations
 from .documents.articles.adaptive import adaptive_article
 from .documents.articles.descent import article
 from .errors import NotCoveredError, ProblemError
-from .limit import Limit, derive_limit
+from .files.limit_file import parts_of
+from .files.rule_file import adaptive_content
+from .limit import Limit, derive_limit, restore_limit
 from .manifold.discovery.find_manifold import find_manifold
 from .manifold.manifold import LocalGeometry, Manifold
 from .model.problem import NoisyGradientDescent
@@ -125,12 +126,25 @@ class AdaptiveLimit(RuleLimit):
         numbers = {"alpha": alpha, "sigma": sigma, "delta": delta}
         return self.on_gamma.plan(drift, power or 0, numbers, self.skewness, g)
 
-    def save(self, path: str | PathLike[str]) -> None:
-        """Not covered: the format of saved limits has no word for second moments."""
-        raise NotCoveredError(
-            "save: the limit of an adaptive optimizer cannot be written to a file; keep the model, "
-            "and derive the limit again"
-        )
+    def at_step(self, step: Any = alpha, momentum: Any = 0) -> RuleLimit:
+        """The limit σ → 0 at a fixed step size where v is constant while the weights relax.
+
+        Parameters and other errors are those of `RuleLimit.at_step`.
+
+        Raises
+        ------
+        NotCoveredError
+            In the windows 'comparable' and 'fast', which are of small steps.
+        """
+        limit = super().at_step(step, momentum)
+        if limit.step != 0 and self.window in (Window.COMPARABLE, Window.FAST):
+            raise NotCoveredError(
+                f"step: in the window {self.window.value!r} there is a limit as α → 0 only: at a "
+                "fixed step the second moments fluctuate as fast as the weights relax, which "
+                "changes the drift by a part of about αμ/2 + δ whatever σ is; "
+                "limit.run(alpha, sigma) has its size"
+            )
+        return limit
 
     def subs(self, values: Mapping[sp.Symbol, Any]) -> AdaptiveLimit:
         """The limit with some or all parameters bound to numbers, derived again."""
@@ -204,29 +218,55 @@ def derive_adaptive(problem: NoisyGradientDescent, assume: Outcome | None = None
     on_gamma.check_positive(next(manifold.local()))
     skewness = on_gamma.check_symmetry(window)
     recursion, found = _derived(rules, manifold, window, assume)
+    return _limit_of(recursion, found, on_gamma, window, skewness)
+
+
+def _limit_of(
+    recursion: UpdateRule,
+    found: RuleDerivation,
+    on_gamma: SecondMomentsOnGamma,
+    window: Window,
+    skewness: float,
+) -> AdaptiveLimit:
     return AdaptiveLimit(
         problem=recursion,
         manifold=found.motion.manifold,
         classification=found.classification,
         equation=found.equation,
         motion=found.motion,
-        rules=rules,
+        rules=on_gamma.rules,
         window=window,
         on_gamma=on_gamma,
         skewness=skewness,
     )
 
 
+@parts_of.register
+def _parts_of(limit: AdaptiveLimit) -> tuple[NoisyGradientDescent, Callable[[], dict[str, Any]]]:
+    return limit.rules.problem, partial(adaptive_content, limit)
+
+
+@restore_limit.register
+def _restored(rules: SecondMomentRules, parts: Mapping[str, Any]) -> AdaptiveLimit:  # type: ignore[misc]
+    manifold, window = parts["manifold"], rules.optimizer.window
+    if parts["drifting"] is None:
+        recursion, motion = rules.recursion, _motion(rules, manifold, window)
+    else:
+        recursion, around = parts["drifting"]
+        motion = RuleMotion(expand_rule(recursion), around)
+    found = RuleDerivation(motion, parts["classification"], parts["equation"])
+    on_gamma = SecondMomentsOnGamma(rules, manifold)
+    limit = _limit_of(recursion, found, on_gamma, window, parts["skewness"])
+    vars(limit)["potential"] = parts["potential"]
+    return limit
+
+
 def _derived(
     rules: SecondMomentRules, manifold: Manifold, window: Window, assume: Outcome | None
 ) -> tuple[UpdateRule, RuleDerivation]:
     """The recursion whose weights the limit is about, and its derivation."""
-    if window is Window.CONSTANT:
-        return rules.recursion, derive_motion(HeldMotion.of(rules, manifold), assume)
-    if window in (Window.COMPARABLE, Window.FAST):
-        rule = rules.averaged if window is Window.COMPARABLE else rules.instant
-        motion = RuleMotion(expand_rule(rule), manifold)
-        return rules.recursion, derive_motion(motion, assume)
+    if window is not Window.DRIFTING:
+        return rules.recursion, derive_motion(_motion(rules, manifold, window), assume)
     slow = derive_motion(HeldMotion.of(rules, manifold), assume)
     power = rules.optimizer.delta.as_powers_dict().get(alpha, sp.S.Zero)
     if power != slow.equation.power:
@@ -240,6 +280,14 @@ def _derived(
         values = SecondMomentsOnGamma(rules, manifold).values(g)
     rule = rules.drifting((*g.point[: rules.problem.dimension], *values))
     return rule, derive_rule(rule, assume)
+
+
+def _motion(rules: SecondMomentRules, manifold: Manifold, window: Window) -> RuleMotion:
+    """The theorem in a window whose limit is about the weights alone."""
+    if window is Window.CONSTANT:
+        return HeldMotion.of(rules, manifold)
+    rule = rules.averaged if window is Window.COMPARABLE else rules.instant
+    return RuleMotion(expand_rule(rule), manifold)
 
 
 @limit_under.register

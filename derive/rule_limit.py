@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property, singledispatch
+from functools import cached_property, partial, singledispatch
 from typing import Any
 
 import sympy as sp
@@ -20,6 +20,8 @@ from .documents.articles.descent import article
 from .documents.articles.rules import rule_article
 from .errors import DeriveError, NotCoveredError, ProblemError
 from .export.program import closed_program, program_of
+from .files.limit_file import parts_of
+from .files.rule_file import rule_content
 from .limit import Limit, derive_limit, restore_limit
 from .manifold.manifold import Manifold
 from .model.optimized import BuiltRule, rule_of
@@ -249,6 +251,11 @@ program_of.register(RuleLimit)(closed_program)
 equations.register(RuleLimit)(rule_equations)
 explain.register(RuleLimit)(explain_rule)
 article.register(RuleLimit)(rule_article)
+
+
+@parts_of.register
+def _parts_of(limit: RuleLimit) -> tuple[UpdateRule, Callable[[], dict[str, Any]]]:
+    return limit.problem, partial(rule_content, limit)
 
 
 @restore_limit.register

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Callable, Mapping
+from functools import partial, singledispatch
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -38,11 +38,12 @@ from ..noise.averaged_moments import AveragedMoments
 from ..noise.classification import Classification, Evidence, Outcome, Step
 from ..noise.moments import NoiseMoments
 from ..noise.trace_moments import TraceMoments, moments_of
+from ..optimizers.adaptive import Adaptive
 from ..symbolic.means import Samples
 from ..symbolic.zero_tests import Basis, Verdict
 from .atomic_write import write_atomically
 from .codec import Decoder, Encoder
-from .rule_file import rule_content, rule_parts, rule_types
+from .rule_file import adaptive_parts, rule_parts, rule_types
 
 FORMAT = "singular-limit limit"
 VERSION = 2
@@ -100,11 +101,9 @@ def load(path: str | PathLike[str]) -> dict[str, Any]:
 def to_json(limit: LimitingEquation) -> dict[str, Any]:
     """A limit as a JSON document."""
     encoder = Encoder(_types())
-    problem = encoder.encode(limit.problem)  # first, to refuse it before any work is done
-    of_rule = isinstance(limit.problem, UpdateRule)
-    content = rule_content(limit) if of_rule else _content(limit)
-    encoded = {name: encoder.encode(value) for name, value in content.items()}
-    encoded["problem"] = problem
+    problem, known = parts_of(limit)
+    encoded = {"problem": encoder.encode(problem)}  # first, to refuse it before any work is done
+    encoded |= {name: encoder.encode(value) for name, value in known().items()}
     document = {
         "format": FORMAT,
         "version": VERSION,
@@ -113,6 +112,12 @@ def to_json(limit: LimitingEquation) -> dict[str, Any]:
         "content": encoded,
     }
     return document | {"sha256": digest_of(document)}
+
+
+@singledispatch
+def parts_of(limit: Any) -> tuple[Any, Callable[[], dict[str, Any]]]:
+    """What was asked, and what is known of it, which may be work to find."""
+    return limit.problem, partial(_content, limit)
 
 
 def _types() -> dict[str, Any]:
@@ -143,6 +148,8 @@ def from_json(document: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(given["problem"], UpdateRule):
         return rule_parts(given["problem"], given)
     problem = _of_type(NoisyGradientDescent, given["problem"])
+    if isinstance(problem.optimizer, Adaptive):
+        return adaptive_parts(problem, given)
     return {
         "problem": problem,
         "manifold": _manifold(problem, given),

@@ -269,13 +269,17 @@ class SecondMoments(Adaptive):
             raise ProblemError(f"of: expected one form for each of {averages}, got {len(of)}")
         for q in of:
             form = sp.Poly(q, *gradient) if q.is_polynomial(*gradient) else None
-            if form is None or any(sum(powers) != 2 for powers, _ in form.terms()):
+            mixed = q.free_symbols & {*averages}
+            if form is None or mixed or any(sum(powers) != 2 for powers, _ in form.terms()):
                 raise ProblemError(f"of: expected quadratic forms in {gradient}, got {q}")
+        matrix = read_matrix("matrix", self.matrix)
+        if matrix.free_symbols & {*gradient}:
+            raise ProblemError(f"matrix: expected a function of {averages}, got {matrix.tolist()}")
         normal = {
             "gradient": gradient,
             "averages": averages,
             "of": sp.Tuple(*of),
-            "matrix": read_matrix("matrix", self.matrix),
+            "matrix": matrix,
             "beta": _momentum(self.beta),
         }
         for name, value in normal.items():

@@ -25,7 +25,7 @@ from derive import (
 from derive.analysis.exceptional_values import exceptional_values
 from derive.analysis.longtime import equilibria, invariant_density
 from derive.analysis.phases import terms
-from derive.optimizers import Nesterov
+from derive.optimizers import Nesterov, RMSProp
 from numerics import (
     compile_limit,
     simulate_descent,
@@ -69,9 +69,12 @@ PROBLEMS: dict[str, Callable[[], NoisyGradientDescent | UpdateRule]] = {
         Mean(SENSING**2, MATRICES), Mean((SENSING - xi) ** 2, MATRICES, xi), U, xi
     ),
     "an optimizer": lambda: replace(DESCENT, optimizer=Nesterov(sp.Rational(1, 2))),
+    "an adaptive optimizer": lambda: replace(
+        DESCENT, near=(0.6, 0.8), optimizer=RMSProp(sp.Rational(1, 500), "constant")
+    ),
     "a rule": heavy_ball,
 }
-RULES = ("an optimizer", "a rule")
+RULES = ("an optimizer", "an adaptive optimizer", "a rule")
 """Kinds whose limit is that of an update rule, which has no Reg and no Σ."""
 
 
@@ -137,6 +140,7 @@ REFUSED: dict[tuple[str, str], str] = {
         for kind in RULES
         if kind != "an optimizer"
     },
+    ("validate", "an adaptive optimizer"): r"state δ = c\*derive.sigma",
 }
 """What has no answer, and why."""
 
@@ -162,9 +166,11 @@ def _evaluated(limit: Limit, start: list[float]) -> Any:
     return found
 
 
+QUICK = ("outcome", "at_step", "text", "explain", "save and load")
 LONG = {
     *(("validate", kind) for kind in PROBLEMS if kind != "an expression"),
     *(("equilibria", kind) for kind in PROBLEMS if kind != "an expression"),
+    *((verb, "an adaptive optimizer") for verb in VERBS if verb not in QUICK),
 }
 
 

@@ -22,6 +22,9 @@ SCALES = {"alpha": Value(alpha), "sigma": Value(sigma)}
 DEEPEST = 5
 """Optimizers built of one another."""
 
+DECLARED = {"gradient": {"real": True}, "averages": {"positive": True}}
+"""Arguments that declare symbols for the other arguments, with what is assumed of these."""
+
 
 def read_optimizer(field: Field, names: Mapping[str, Entry], depth: int = 1) -> Optimizer:
     """Optimizer stated by a field.
@@ -58,8 +61,10 @@ def read_optimizer(field: Field, names: Mapping[str, Entry], depth: int = 1) -> 
         required = (argument.default, argument.default_factory)
         if key not in keys and required == (dataclasses.MISSING, dataclasses.MISSING):
             field.fail(f"the key {key!r} is missing, which {name} needs")
-    scope = {**SCALES, **names}
-    values = {}
+    scope: dict[str, Entry] = {**SCALES, **names}
+    values: dict[str, Any] = {}
+    for key in keys.keys() & DECLARED.keys():
+        values[key] = _declared(keys.pop(key), scope, DECLARED[key])
     for key, given in keys.items():
         if key == "inner" and issubclass(known[name], Composite):
             values[key] = read_optimizer(given, names, depth + 1)
@@ -67,6 +72,19 @@ def read_optimizer(field: Field, names: Mapping[str, Entry], depth: int = 1) -> 
             values[key] = _ARGUMENTS.get(key, _expression)(given, scope)
     with located(field):
         return known[name](**values)
+
+
+def _declared(
+    field: Field, scope: dict[str, Entry], assumptions: Mapping[str, bool]
+) -> tuple[sp.Symbol, ...]:
+    """Symbols of a list of names, which the scope has from now on."""
+    symbols = []
+    for name, entry in field.names().items():
+        if not isinstance(entry, Value):
+            field.fail("expected names, not arrays")
+        symbols.append(sp.Symbol(name, **assumptions))
+        field.add_name(scope, name, Value(symbols[-1], constant=False))
+    return tuple(symbols)
 
 
 def _expression(field: Field, names: Mapping[str, Entry]) -> sp.Expr:
@@ -80,6 +98,10 @@ def _rows(field: Field, names: Mapping[str, Entry]) -> list[list[sp.Expr]]:
     return rows
 
 
+def _vector(field: Field, names: Mapping[str, Entry]) -> list[sp.Expr]:
+    return [entry.expr for entry in field.vector(names)]
+
+
 def _count(field: Field, names: Mapping[str, Entry]) -> int:
     return field.integer(1)
 
@@ -90,6 +112,7 @@ def _word(field: Field, names: Mapping[str, Entry]) -> str:
 
 _ARGUMENTS: dict[str, Callable[[Field, Mapping[str, Entry]], Any]] = {
     "matrix": _rows,
+    "of": _vector,
     "window": _word,
     "count": _count,
     "steps": _count,

@@ -66,13 +66,16 @@ SCHEMA = (
     Key("optimizer.name", "name", "HeavyBall, Nesterov, SharpnessAware, Preconditioned, LookAhead, "
         "…; its arguments stand beside it in the table"),
     Key("optimizer.beta", "expression", "β of HeavyBall, Nesterov, Adam, AdamW"),
-    Key("optimizer.delta", "expression", "δ = 1 − β₂ of RMSProp, Adam, AdamW: a number, or c times "
-        "powers of `alpha` and `sigma`"),
+    Key("optimizer.delta", "expression", "δ of RMSProp, Adam, AdamW, SecondMoments: a number, or "
+        "c times powers of `alpha` and `sigma`"),
     Key("optimizer.window", "word", "where δ is a number: constant, comparable or fast"),
     Key("optimizer.epsilon", "expression", "ε = ε_Adam/σ of RMSProp, Adam, AdamW"),
     Key("optimizer.decay", "expression", "λ of AdamW, with `alpha` and `sigma`"),
     Key("optimizer.rho", "expression", "ρ of SharpnessAware"),
-    Key("optimizer.matrix", "list of rows", "Ω of Preconditioned"),
+    Key("optimizer.matrix", "list of rows", "Ω of Preconditioned, or of SecondMoments"),
+    Key("optimizer.gradient", "list of names", "entries of g in `of`, of SecondMoments"),
+    Key("optimizer.of", "list of expressions", "quadratic forms that SecondMoments averages"),
+    Key("optimizer.averages", "list of names", "their averages in `matrix`, of SecondMoments"),
     Key("optimizer.count", "integer", "coordinates that RandomCoordinates moves"),
     Key("optimizer.directions", "name", "law of the directions of ZerothOrder"),
     Key("optimizer.steps", "integer", "inner steps of LookAhead and LocalSteps"),

@@ -26,7 +26,15 @@ from derive import (
 from derive.errors import SavedFileError
 from derive.files.codec import FUNCTIONS, Decoder, Encoder
 from derive.files.limit_file import digest_of
-from derive.optimizers import HeavyBall, LookAhead, RandomCoordinates, SharpnessAware
+from derive.optimizers import (
+    Adam,
+    HeavyBall,
+    LookAhead,
+    RandomCoordinates,
+    RMSProp,
+    SharpnessAware,
+    Window,
+)
 from numerics import Paths, Status, ValidationReport, compile_limit
 from numerics.reports.report import Settings, weight_observables
 from numerics.validation.checks import Check
@@ -75,6 +83,32 @@ def test_limits_of_rules_survive(optimizer, tmp_path: Path) -> None:
         assert str(loaded) == str(asked)
         assert (loaded.drift, loaded.diffusion) == (asked.drift, asked.diffusion)
         assert loaded.built == asked.built
+        with mpmath.workdps(30):
+            g = next(asked.manifold.local())
+            assert loaded.at_points.drift(g) == asked.at_points.drift(g)
+
+
+ADAPTIVE = {
+    "constant": Adam(sp.Rational(1, 500), "constant"),
+    "comparable": RMSProp(3 * alpha),
+    "drifting": RMSProp(3 * alpha**2 * sigma**2),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("optimizer", ADAPTIVE.values(), ids=ADAPTIVE)
+def test_limits_of_adaptive_optimizers_survive(optimizer, tmp_path: Path) -> None:
+    problem, tenth = NAMED["linear scalar noise on the uneven ring"], sp.Rational(1, 10)
+    near = (sp.Rational(3, 5), sp.Rational(4, 5))
+    limit = derive_limit(replace(problem, near=near, optimizer=optimizer))
+    comparable = limit.window is Window.COMPARABLE
+    for asked in (limit, limit if comparable else limit.at_step(tenth)):
+        loaded = again(asked, tmp_path)
+        assert loaded == asked
+        assert type(loaded) is type(asked)
+        assert str(loaded) == str(asked)
+        assert loaded.potential == asked.potential
+        assert loaded.run(0.1, 0.01, 0.001) == asked.run(0.1, 0.01, 0.001)
         with mpmath.workdps(30):
             g = next(asked.manifold.local())
             assert loaded.at_points.drift(g) == asked.at_points.drift(g)

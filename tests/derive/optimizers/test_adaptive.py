@@ -493,9 +493,3 @@ def test_model_files_state_the_optimizer(tmp_path):
         """
     )
     assert load_model(file).problem.optimizer == ADAM
-
-
-def test_saving_is_refused_before_a_file_is_written(tmp_path):
-    with pytest.raises(NotCoveredError, match="save: the limit of an adaptive optimizer"):
-        limit_on_ring(CONSTANT).save(tmp_path / "limit.json")
-    assert not list(tmp_path.iterdir())

@@ -26,11 +26,13 @@ from derive.files.models.model_file import SCHEMA, RunSettings, describe_schema,
 from derive.mechanisms import MECHANISMS, dropconnect, label_noise
 from derive.model.optimized import rule_of
 from derive.optimizers import (
+    AdamW,
     Extragradient,
     HeavyBall,
     LookAhead,
     Nesterov,
     Preconditioned,
+    SecondMoments,
     ZerothOrder,
 )
 
@@ -537,6 +539,9 @@ loss = "(w1*w2 - 1)**2 / 2"
 noisy_loss = "(w1*w2 - 1 - eta)**2 / 2"
 optimizer = OPTIMIZER
 """
+G, H, V = *sp.symbols("g h", real=True), sp.Symbol("v", positive=True)
+SECOND_MOMENTS = '{ name = "SecondMoments", delta = "alpha**2", gradient = ["g", "h"], of = OF, '
+SECOND_MOMENTS += 'averages = ["v"], matrix = [["1/sqrt(v)", 0], [0, "w2**2/sqrt(v)"]] }'
 OPTIMIZERS = {
     '"Extragradient"': Extragradient(),
     '{ name = "HeavyBall", beta = "b" }': HeavyBall(sp.Symbol("b", real=True)),
@@ -545,6 +550,16 @@ OPTIMIZERS = {
         [[2 + sp.Symbol("w2", real=True), sp.Rational(1, 2)], [0, 1]]
     ),
     '{ name = "ZerothOrder", directions = "Rademacher" }': ZerothOrder(Rademacher()),
+    '{ name = "AdamW", delta = 0.01, window = "fast", decay = "alpha*sigma**2/3" }': AdamW(
+        sp.Rational(1, 100), "fast", decay=alpha * sigma**2 / 3
+    ),
+    SECOND_MOMENTS.replace("OF", '["(g**2 + h**2)/2"]'): SecondMoments(
+        alpha**2,
+        gradient=(G, H),
+        of=[(G**2 + H**2) / 2],
+        averages=(V,),
+        matrix=sp.diag(1 / sp.sqrt(V), sp.Symbol("w2", real=True) ** 2 / sp.sqrt(V)),
+    ),
     '{ name = "LookAhead", steps = 5, weight = 0.5, inner = { name = "HeavyBall", beta = 0.9 } }': (
         LookAhead(5, sp.Rational(1, 2), HeavyBall(sp.Rational(9, 10)))
     ),
@@ -564,6 +579,10 @@ WRONG_OPTIMIZERS = {
     '{ name = "LocalSteps", steps = 0 }': "expected an integer from 1",
     '{ name = "Preconditioned", matrix = [[1, 2]] }': "expected a square matrix",
     "3": "expected the name of an optimizer, or a table",
+    SECOND_MOMENTS.replace('"g"', '"w1"').replace("OF", "[1]"): "the name 'w1' is declared already",
+    SECOND_MOMENTS.replace("OF", '["g*h*v"]'): "of: expected quadratic forms",
+    SECOND_MOMENTS.replace("OF", '["g*h"]').replace("w2**2", "h"): "matrix: expected a function",
+    '{ name = "RMSProp", delta = 0.1, window = "quick" }': "window: expected one of",
 }
 
 
