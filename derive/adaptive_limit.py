@@ -126,7 +126,7 @@ class AdaptiveLimit(RuleLimit):
         numbers = {"alpha": alpha, "sigma": sigma, "delta": delta}
         return self.on_gamma.plan(drift, power or 0, numbers, self.skewness, g)
 
-    def at_step(self, step: Any = alpha, momentum: Any = 0) -> RuleLimit:
+    def at_step(self, step: Any = alpha, momentum: Any = 0) -> AdaptiveLimit:
         """The limit σ → 0 at a fixed step size where v is constant while the weights relax.
 
         Parameters and other errors are those of `RuleLimit.at_step`.
@@ -144,14 +144,14 @@ class AdaptiveLimit(RuleLimit):
                 "changes the drift by a part of about αμ/2 + δ whatever σ is; "
                 "limit.run(alpha, sigma) has its size"
             )
-        return limit
+        return limit  # type: ignore[return-value]
 
     def subs(self, values: Mapping[sp.Symbol, Any]) -> AdaptiveLimit:
         """The limit with some or all parameters bound to numbers, derived again."""
         limit = derive_adaptive(self.rules.problem.subs(values))
         if self.step == 0:
             return limit
-        return limit.at_step(self.step.subs(values))  # type: ignore[return-value]
+        return limit.at_step(self.step.subs(values))
 
     def _metric(self, g: LocalGeometry) -> Any:
         return self.on_gamma.preconditioner(g)
@@ -248,7 +248,7 @@ def _parts_of(limit: AdaptiveLimit) -> tuple[NoisyGradientDescent, Callable[[], 
 
 @restore_limit.register
 def _restored(rules: SecondMomentRules, parts: Mapping[str, Any]) -> AdaptiveLimit:  # type: ignore[misc]
-    manifold, window = parts["manifold"], rules.optimizer.window
+    manifold, window = parts["manifold"], Window.read(rules.optimizer.window)  # type: ignore[arg-type]
     if parts["drifting"] is None:
         recursion, motion = rules.recursion, _motion(rules, manifold, window)
     else:

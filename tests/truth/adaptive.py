@@ -74,35 +74,37 @@ def drift_of_hidden_unit(
     The inputs are (2, 1) and (1, 2), the targets 3/2 and −3/2, the weights (a, c, b), the loss half
     the mean square. Compiled, as slow windows take 10⁸ steps.
     """
-    args = (alpha, delta, SIGMA, settle, steps, paths)
-    moved = _hidden_unit(*point, *moments, *args) / (steps * alpha**2 * SIGMA**2)
+    start, scales = (*map(float, (*point, *moments)),), (alpha, delta, SIGMA)
+    moved = _hidden_unit(np.random.default_rng(0), start, scales, (settle, steps, paths))
+    moved /= steps * alpha**2 * SIGMA**2
     return moved.mean(axis=0), moved.std(axis=0) / np.sqrt(paths)
 
 
 @njit
-def _hidden_unit(a, c, b, va, vc, vb, alpha, delta, sigma, settle, steps, paths):
-    """Mean displacement of each pair, shape (paths, 3); seeded."""
-    np.random.seed(0)
+def _hidden_unit(rng, start, scales, counts):
+    """Mean displacement of each pair after it has settled, shape (paths, 3)."""
+    settle, steps, paths = counts
     moved = np.empty((paths, 3))
     for p in range(paths):
-        first = second = (a, c, b, va, vc, vb)
-        place = (0.0, 0.0, 0.0)
+        first = second = start
         for k in range(settle + steps):
             if k == settle:
-                place = (first[0] + second[0], first[1] + second[1], first[2] + second[2])
-            e, f = sigma * np.random.standard_normal(), sigma * np.random.standard_normal()
-            first = _step_of_hidden_unit(first, e, f, alpha, delta, sigma)
-            second = _step_of_hidden_unit(second, -e, -f, alpha, delta, sigma)
+                for j in range(3):
+                    moved[p, j] = -(first[j] + second[j]) / 2
+            e, f = SIGMA * rng.standard_normal(), SIGMA * rng.standard_normal()
+            first = _step_of_hidden_unit(first, (e, f), scales)
+            second = _step_of_hidden_unit(second, (-e, -f), scales)
         for j in range(3):
-            moved[p, j] = (first[j] + second[j] - place[j]) / 2
+            moved[p, j] += (first[j] + second[j]) / 2
     return moved
 
 
 @njit
-def _step_of_hidden_unit(state, e, f, alpha, delta, sigma):
+def _step_of_hidden_unit(state, noise, scales):
     a, c, b, va, vc, vb = state
+    alpha, delta, sigma = scales
     one, two = 2 * a + b, a + 2 * b
-    r, s = (c * one - 1.5 - e) / 2, (c * two + 1.5 - f) / 2
+    r, s = (c * one - 1.5 - noise[0]) / 2, (c * two + 1.5 - noise[1]) / 2
     ga, gc, gb = c * (2 * r + s), r * one + s * two, c * (r + 2 * s)
     va += delta * ((ga / sigma) ** 2 - va)
     vc += delta * ((gc / sigma) ** 2 - vc)

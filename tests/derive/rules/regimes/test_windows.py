@@ -105,7 +105,7 @@ RUNS = (
     Run(Window.CONSTANT, 0.2, 0.002, 4000, 4000, 1000),
     Run(Window.COMPARABLE, 0.004, 0.012, 3000, 200_000, 100),
     Run(Window.COMPARABLE, 0.002, 0.006, 3000, 400_000, 50),
-    Run(Window.FAST, 1e-5, 0.004, 2000, 10_000_000, 40),
+    Run(Window.FAST, 1e-5, 0.004, 2000, 10_000_000, 60),
     Run(Window.DRIFTING, 0.2, 1.2e-7, 200, 4000, 2000),
 )
 
