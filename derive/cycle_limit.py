@@ -56,7 +56,6 @@ class CycleLimit(Limit):
     problem: NoisyGradientDescent
     manifold: Manifold
     classification: Classification
-    moments: NoiseMoments = field(init=False, repr=False, compare=False)
     equation: CycleEquation  # type: ignore[assignment]
     cycles: Cycles = field(repr=False, compare=False)
 
@@ -71,13 +70,13 @@ class CycleLimit(Limit):
             cycles=found.cycles,
         )
 
-    def __getattr__(self, name: str) -> Any:
-        if name == "moments":
-            raise NotCoveredError(
-                "limit: an optimizer that cycles across Γ has no Σ, and nothing that is made of "
-                "it; ask for regularizer, drift, projector, at_step"
-            )
-        raise AttributeError(name)
+    @property
+    def moments(self) -> NoiseMoments:
+        """None: they are refused, and so is all that is made of them."""
+        raise NotCoveredError(
+            "limit: an optimizer that cycles across Γ has no Σ, and nothing that is made of it; "
+            "ask for regularizer, drift, projector, at_step"
+        )
 
     @property
     def is_simulated(self) -> bool:
@@ -142,12 +141,6 @@ class CycleLimit(Limit):
             "save: the limit under an optimizer cannot be written to a file; keep the problem, "
             "and derive the limit again"
         )
-
-    def scales(self) -> tuple[CycleLimit, ...]:
-        """No slower scale is derived; empty where the limit moves."""
-        if self.time_scale is not None:
-            return ()
-        raise NotCoveredError("limit: the slower scales are derived for gradient descent only")
 
     def subs(self, values: Mapping[sp.Symbol, Any]) -> CycleLimit:
         """The limit with some or all parameters bound to numbers, derived again."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from functools import cached_property, singledispatch
 from os import PathLike
 from typing import Any
@@ -15,36 +15,23 @@ from .analysis.end_states import end_states
 from .analysis.fluctuations import fluctuations_of
 from .deductions.deductions import Explanation
 from .deductions.derivation import explain
-from .deductions.jumps import explain_jumps
 from .display.analysis_statements import EndStates, Fluctuations
-from .display.jump_statements import jump_statements
 from .display.mathml import statements_table
 from .display.notation import Notation
-from .display.statements import as_array, as_latex, as_text, equations, lines
-from .documents.articles.descent import article
-from .documents.articles.jumps import jump_article
+from .display.statements import as_latex, as_text, equations
 from .equation.coefficients import leading_equation
 from .equation.limiting_equation import LimitingEquation
 from .errors import NotCoveredError, ProblemError
 from .export.source import source
 from .files import certificate_file, limit_file
-from .manifold.discovery.finite_sums import manifold_of
-from .manifold.discovery.traces import trace_manifold
-from .model.optimized import rule_of
 from .model.problem import NoisyGradientDescent
 from .model.update_rule import UpdateRule
-from .noise.averaged_moments import averaged_moments
 from .noise.classification import Outcome, Step
-from .noise.finite_sums import classify_any
-from .noise.input_checks import check_hypotheses
-from .noise.moments import persistent_noise
-from .noise.trace_moments import classify_traces, covered_form, trace_moments
-from .optimizers.optimizer import HeavyBall
 from .proofs.certificate import certify_limit
 from .proofs.findings import Certificate
 from .proofs.questions import Questions, read_positive, read_ranges
-from .reading import read_expression, read_matrix
-from .rules.regimes.jump_process import JumpProcess, jump_process
+from .reading import read_matrix
+from .rules.regimes.jump_process import JumpProcess
 from .symbolic.zero_tests import Verdict
 from .symbols import alpha
 
@@ -54,35 +41,6 @@ class Limit(LimitingEquation):
 
     What it holds and what can be asked of the mathematics is said in `LimitingEquation`.
     """
-
-    def at_step(self, step: Any = alpha, momentum: Any = 0) -> Limit:
-        """The limit σ → 0 at a fixed step size, exact for a simulation at that α.
-
-        Parameters
-        ----------
-        step : number or Expr
-            α > 0, with αλ < 2(1 + β) for every eigenvalue λ of H on Γ; `derive.alpha` by default.
-        momentum : number or Expr
-            β in [0, 1) of the heavy ball, whose time scale has α/(1 − β) in place of α.
-
-        Returns
-        -------
-        Limit
-            As `LimitingEquation.at_step` says; where noise keeps its size as σ → 0 (minibatches),
-            that of the recursion as an update rule.
-
-        Raises
-        ------
-        NotCoveredError
-            If the rest states do not attract at that step, or for means over samples whose noise
-            keeps its size.
-        """
-        problem = self.problem
-        size = read_expression("step", step)
-        if size == 0 or problem.samples is not None or not persistent_noise(problem):
-            return super().at_step(step, momentum)
-        optimizer = HeavyBall(momentum) if momentum != 0 else None
-        return derive_limit(rule_of(replace(problem, optimizer=optimizer))).at_step(step)
 
     def check(self, drift: Any, diffusion: Any = None) -> Verdict:
         """Whether a limit derived by hand is the same on Γ.
@@ -141,7 +99,11 @@ class Limit(LimitingEquation):
         """
         return Fluctuations(fluctuations_of(self).limit)
 
-    def jump_process(self, step: Any = alpha) -> JumpLimit:
+    @abstractmethod
+    def at_step(self, step: Any = alpha, momentum: Any = 0) -> Limit:
+        """As `LimitingEquation.at_step` says."""
+
+    def jump_process(self, step: Any = alpha) -> JumpProcess:
         """The limit σ → 0 at a fixed step size of descent whose noise jumps rarely, exactly.
 
         Parameters
@@ -157,13 +119,10 @@ class Limit(LimitingEquation):
         Raises
         ------
         NotCoveredError
-            If some of the noise does not jump, keeps its size, or L̂ is not given.
+            If some of the noise does not jump, keeps its size, or L̂ is not given, and for other
+            rules than gradient descent.
         """
-        size = read_expression("step", step)
-        if not size.is_positive:
-            raise ProblemError(f"step: expected a positive step size α, got {step!r}")
-        found = jump_process(self.problem, self.manifold, size)
-        return JumpLimit(**vars(found), beside=self)
+        raise NotCoveredError("jump_process: it is derived for gradient descent only")
 
     def latex(self, names: Mapping[sp.Symbol, str] | None = None) -> str:
         r"""The setting, Γ, P, Reg, outcome, time scale and equation as LaTeX.
@@ -318,38 +277,9 @@ class Limit(LimitingEquation):
 
 
 @singledispatch
-def restore_limit(problem: NoisyGradientDescent, parts: Mapping[str, Any]) -> Limit:
+def restore_limit(problem: NoisyGradientDescent | UpdateRule, parts: Mapping[str, Any]) -> Limit:
     """The limit of a problem of the parts that `derive.files.limit_file` has read."""
-    limit = Limit(**{name: part for name, part in parts.items() if name != "results"})
-    vars(limit).update(parts["results"])
-    return limit
-
-
-@dataclass(frozen=True)
-class JumpLimit(JumpProcess):
-    """The exact limit at a fixed step size of descent whose noise jumps rarely.
-
-    What it holds is said in `JumpProcess`; `beside` is the limit α → 0 of the same problem.
-    """
-
-    beside: Limit = field(repr=False)
-
-    def latex(self, names: Mapping[sp.Symbol, str] | None = None) -> str:
-        """Generator, jumps and drift as LaTeX; `names` as for `Limit.latex`."""
-        return as_array(jump_statements(self), Notation(names or {}))
-
-    def explain(self) -> Explanation:
-        """The derivation step by step, with its hypotheses."""
-        return explain_jumps(self)
-
-    def _repr_latex_(self) -> str:
-        return f"$\\displaystyle {self.latex()}$"
-
-    def __str__(self) -> str:
-        return lines(jump_statements(self))
-
-
-article.register(JumpLimit)(jump_article)
+    raise ProblemError(f"problem: expected a NoisyGradientDescent or a rule, got {problem!r}")
 
 
 @singledispatch
@@ -385,19 +315,4 @@ def derive_limit(
     ----------
     Shalova, Schlichting, Peletier, arXiv 2404.12293, Theorems A and B; Katzenberger 1991.
     """
-    if not isinstance(problem, NoisyGradientDescent):
-        raise ProblemError(f"problem: expected a NoisyGradientDescent or a rule, got {problem!r}")
-    assumed = None if assume is None else Outcome.read(assume)
-    problem = covered_form(problem)
-    if problem.traces is not None:
-        around, words = trace_manifold(problem), trace_moments(problem)
-        known = classify_traces(around, words, assumed)
-        return Limit(
-            problem, around, words, known, leading_equation(known.outcome, words, problem.law)
-        )
-    manifold = manifold_of(problem)
-    moments = averaged_moments(problem)
-    check_hypotheses(manifold.few, moments)
-    found = classify_any(manifold, moments, assume=assumed)
-    equation = leading_equation(found.outcome, moments, problem.law)
-    return Limit(problem, manifold, moments, found, equation)
+    raise ProblemError(f"problem: expected a NoisyGradientDescent or a rule, got {problem!r}")

@@ -14,6 +14,7 @@ from .analysis.fluctuations import RuleFluctuations
 from .cycle_limit import CycleLimit
 from .deductions.derivation import explain
 from .deductions.rules import explain_rule
+from .descent_limit import derive_descent_limit
 from .display.rule_statements import rule_equations
 from .display.statements import equations
 from .documents.articles.descent import article
@@ -63,7 +64,6 @@ class RuleLimit(Limit):
     problem: UpdateRule  # type: ignore[assignment]
     manifold: Manifold
     classification: Classification
-    moments: NoiseMoments = field(init=False, repr=False, compare=False)
     equation: RuleEquation  # type: ignore[assignment]
     motion: RuleMotion = field(repr=False, compare=False)
     model: NoisyGradientDescent | None = field(default=None, repr=False, compare=False)
@@ -83,13 +83,13 @@ class RuleLimit(Limit):
             model=model,
         )
 
-    def __getattr__(self, name: str) -> Any:
-        if name == "moments":
-            raise NotCoveredError(
-                "limit: this is the limit of an update rule, for which there is no Reg, no Σ and "
-                "nothing that is made of them; ask for its drift, diffusion, projector, at_step"
-            )
-        raise AttributeError(name)
+    @property
+    def moments(self) -> NoiseMoments:
+        """None: they are refused, and so is all that is made of them."""
+        raise NotCoveredError(
+            "limit: this is the limit of an update rule, for which there is no Reg, no Σ and "
+            "nothing that is made of them; ask for its drift, diffusion, projector, at_step"
+        )
 
     @property
     def has_diffusion(self) -> bool:
@@ -168,12 +168,6 @@ class RuleLimit(Limit):
                 "limit.at_step(α).fluctuations()"
             )
         return RuleFluctuations(self.motion, self.step)
-
-    def scales(self) -> tuple[RuleLimit, ...]:
-        """No slower scale is derived for update rules; empty where none can act."""
-        if self.outcome in (Outcome.NON_DEGENERATE, Outcome.FROZEN):
-            return ()
-        raise NotCoveredError("limit: the slower scales are derived for gradient descent only")
 
     def subs(self, values: Mapping[sp.Symbol, Any]) -> RuleLimit:
         """The limit with some or all parameters bound to numbers, derived again."""
@@ -259,13 +253,10 @@ def _parts_of(limit: RuleLimit) -> tuple[UpdateRule, Callable[[], dict[str, Any]
 
 
 @restore_limit.register
-def _restored(problem: UpdateRule, parts: Mapping[str, Any]) -> RuleLimit:  # type: ignore[misc]
+def _restored(problem: UpdateRule, parts: Mapping[str, Any]) -> RuleLimit:
     limit = RuleLimit.of(problem, parts["derivation"])
     vars(limit._closed).update(parts["results"])
     return limit
-
-
-derive_descent_limit = derive_limit.dispatch(object)
 
 
 @derive_limit.register

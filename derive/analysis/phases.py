@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import mpmath
 import sympy as sp
 
 from ..equation.coefficients import Equation
+from ..equation.descent import DescentEquation
 from ..equation.limiting_equation import LimitingEquation
 from ..errors import DeriveError, NotCoveredError
 from ..noise.higher_moments import second_chaos, second_regularizer, third_regularizer
+from ..noise.moments import NoiseMoments
 from ..symbolic.numbers.roots import WORKING_DIGITS
 from .agreement import PointwiseLimit
 
@@ -89,11 +91,12 @@ def ruling(candidates: Sequence[Term], alpha: float, sigma: float) -> Term | Non
     return max(candidates, key=lambda term: term.speed(alpha, sigma), default=None)
 
 
-def _parts(limit: LimitingEquation) -> list[tuple[str, LimitingEquation, int, int]]:
+def _parts(limit: LimitingEquation) -> list[tuple[str, DescentEquation, int, int]]:
     problem, moments = limit.problem, limit.moments
 
-    def alone(**fields: Any) -> LimitingEquation:
-        return replace(limit, equation=Equation("one term", **fields))
+    def alone(of: NoiseMoments = moments, **fields: Any) -> DescentEquation:
+        equation = Equation("one term", **fields)
+        return DescentEquation(problem, limit.manifold, limit.classification, equation, of)
 
     noise = {"ito_weight": sp.Rational(1, 2), "noise_weight": sp.Integer(1)}
     second = {
@@ -108,7 +111,7 @@ def _parts(limit: LimitingEquation) -> list[tuple[str, LimitingEquation, int, in
     ]
     if limit.manifold.vanishes(list(moments.columns)):
         try:
-            chaos = replace(alone(**noise), moments=second_chaos(problem))
+            chaos = alone(second_chaos(problem), **noise)
         except NotCoveredError:
             return parts
         parts.append(("Σ₂", chaos, 2, 4))

@@ -2,46 +2,41 @@
 
 from __future__ import annotations
 
-import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
 
 import sympy as sp
 
-from ..errors import DeriveError, DeriveWarning, NotCoveredError, UndecidedError
-from ..laws.scaled import keeps_its_size
+from ..errors import NotCoveredError
 from ..manifold.charts import IntrinsicForm, intrinsic_form
-from ..manifold.discovery.finite_sums import manifold_of
 from ..manifold.manifold import Manifold
 from ..model.problem import NoisyGradientDescent
 from ..noise.classification import Classification, Evidence, Outcome
-from ..noise.finite_sums import classify_any
-from ..noise.moments import NoiseMoments, noise_moments, persistent_noise
-from ..reading import read_expression
-from ..symbolic.effort import WRITTEN_OUT
+from ..noise.moments import NoiseMoments
 from ..symbols import alpha, sigma
 from ..theory.second_order import SecondOrder
 from . import closed_form
 from .closed_form import Parts, Terms
-from .coefficients import AT_REST, Equation, leading_equation
-from .scales import crossover, next_order, slower_scales
+from .coefficients import Equation
 from .special_forms import SpecialForm
 
 
 @dataclass(frozen=True, repr=False)
-class LimitingEquation:
+class LimitingEquation(ABC):
     """Limiting equation dW = b(W) dt + s(W) dB on Γ, in slow time, with the evidence for it.
+
+    Whatever it was derived by answers the same questions; some of them make sense of noisy
+    gradient descent only, and are refused elsewhere, with the reason.
 
     Attributes
     ----------
-    problem : NoisyGradientDescent
+    problem : NoisyGradientDescent or UpdateRule
         What was asked.
     manifold : Manifold
         Γ.
-    moments : NoiseMoments
-        Reg and Σ.
     classification : Classification
         The outcome and what it rests on.
     equation : Equation
@@ -50,13 +45,12 @@ class LimitingEquation:
 
     problem: NoisyGradientDescent
     manifold: Manifold
-    moments: NoiseMoments
     classification: Classification
     equation: Equation
 
     def __repr__(self) -> str:
         kind = f"{self.outcome.value}, {self.equation.name}"
-        return f"<{type(self).__name__} in R^{self.problem.dimension}: {kind}>"
+        return f"<Limit in R^{self.problem.dimension}: {kind}>"
 
     @property
     def outcome(self) -> Outcome:
@@ -77,6 +71,17 @@ class LimitingEquation:
     def step(self) -> sp.Expr:
         """0 for the limit α → 0 of the theorems; α for the limit σ → 0 at a fixed step size."""
         return self.equation.step
+
+    @cached_property
+    def moments(self) -> NoiseMoments:
+        """Reg and Σ, of which much of what follows is made.
+
+        Raises
+        ------
+        NotCoveredError
+            Where there is no Reg and no Σ, by this and by all that is made of them.
+        """
+        raise NotCoveredError("limit: there is no Reg and no Σ, and nothing that is made of them")
 
     @property
     def regularizer(self) -> sp.Expr:
@@ -168,63 +173,26 @@ class LimitingEquation:
             return None
         return intrinsic_form(self.drift, self.diffusion, self.problem)
 
-    def at_step(self, step: Any = alpha, momentum: Any = 0) -> Self:
+    @abstractmethod
+    def at_step(self, step: Any = alpha, momentum: Any = 0) -> LimitingEquation:
         """The limit σ → 0 at a fixed step size, exact for a simulation at that α.
 
         Parameters
         ----------
         step : number or Expr
-            α > 0, with αλ < 2(1 + β) for every eigenvalue λ of H on Γ; `derive.alpha` by default.
+            α > 0 at which Γ attracts; `derive.alpha` by default.
         momentum : number or Expr
-            β in [0, 1) of the heavy ball w_{k+1} = w_k − α∇_wL̂ + β (w_k − w_{k−1}), whose time
-            scale has α/(1 − β) in place of α.
-
-        Returns
-        -------
-        LimitingEquation
-            With D²Φ_α in place of D²Φ, and the outcome at that step: what is trivial only as
-            α → 0 is deterministic there. In the non-degenerate case it has the drift
-            −P∇Reg + (α/2) D²Φ_α[Σ] and the diffusion √α P S, in time t = kασ². For laws with
-            rare jumps this is the next order in α, and exact where L̂ acts linearly on them.
+            β in [0, 1) of the heavy ball, where there is no other optimizer.
 
         Raises
         ------
         NotCoveredError
-            If some noise keeps its size as σ → 0 (minibatches): H then fluctuates at order one,
-            and D²Φ_α[Σ] is not the limit at a fixed step.
+            If no limit at that step is known.
         """
-        size, beta = read_expression("step", step), read_expression("momentum", momentum)
-        if size.is_nonnegative is False or size.is_real is False:
-            raise DeriveError(f"step: expected a positive step size α, got {step!r}")
-        if beta.is_negative or (beta - 1).is_nonnegative or beta.is_real is False:
-            raise DeriveError(f"momentum: expected β with 0 ≤ β < 1, got {momentum!r}")
-        lasting = persistent_noise(self.problem)
-        if size != 0 and lasting:
-            names = ", ".join(map(str, lasting))
-            raise NotCoveredError(
-                f"step: {names} keep their size as σ → 0, for which no limit at a fixed step is "
-                "derived; compare with the limit α → 0, extrapolating in α"
-            )
-        if size != 0 and self.outcome.is_degenerate and keeps_its_size(self.problem.law):
-            raise NotCoveredError(
-                "step: the noise keeps its size and moves w on Γ itself, so that there is a limit "
-                "as α → 0 only; at a fixed step there is one for σ → 0 times that noise: state it "
-                "with law=Scaled(…)"
-            )
-        moving = self._moving_at_a_step if size != 0 else self
-        return replace(moving, equation=moving.equation.at_step(size, beta))
 
-    @property
-    def _moving_at_a_step(self) -> Self:
-        """The limit whose outcome is that at a fixed step, where it is trivial only as α → 0."""
-        if self.equation.name != AT_REST or self.classification.step_order is None:
-            return self
-        outcome = Outcome.DETERMINISTIC
-        return replace(
-            self,
-            classification=replace(self.classification, outcome=outcome),
-            equation=leading_equation(outcome, self.moments, self.problem.law),
-        )
+    @abstractmethod
+    def subs(self, values: Mapping[sp.Symbol, Any]) -> Self:
+        """The limit with some or all parameters bound to numbers."""
 
     def written_out(self) -> Self:
         """The limit with all samples written out, and matrices in entries; itself without any.
@@ -236,39 +204,7 @@ class LimitingEquation:
         NotCoveredError
             If it is too long to be written.
         """
-        return self._written_out
-
-    @cached_property
-    def _written_out(self) -> Self:
-        samples = self.problem.samples
-        if samples is None:
-            return self
-        if len(samples) * self.problem.dimension > WRITTEN_OUT:
-            raise NotCoveredError(
-                "limit: this question asks for all samples written out, which is covered up to "
-                f"{WRITTEN_OUT} samples times weights; here are {len(samples)} samples and "
-                f"{self.problem.dimension} weights: ask it of fewer, or evaluate the limit by "
-                "numerics.compile_limit"
-            )
-        problem = self.problem.written_out()
-        manifold, moments = manifold_of(problem), noise_moments(problem)
-        found = self.classification
-        if not self.evidence.is_assumed:
-            found = classify_any(manifold, moments)
-        if self.equation.is_leading:
-            equation = leading_equation(found.outcome, moments, problem.law)
-            equation = equation.at_step(self.equation.step, self.equation.momentum)
-        else:
-            rows = range(len(samples))
-            equation = self.equation.mapped(lambda e: samples.written(e, rows)[0])
-        return replace(
-            self,
-            problem=problem,
-            manifold=manifold,
-            moments=moments,
-            classification=found,
-            equation=equation,
-        )
+        return self
 
     def scales(self) -> tuple[Self, ...]:
         """The slower scales, from fast to slow, each a limit with its own evidence.
@@ -281,11 +217,11 @@ class LimitingEquation:
         Raises
         ------
         NotCoveredError
-            If the law's higher moments are not known.
+            If the law's higher moments are not known, and for other rules than gradient descent.
         """
-        limit = self._in_entries
-        found = slower_scales(limit.manifold, limit.moments, limit.classification)
-        return tuple(replace(limit, **vars(scale)) for scale in found)
+        if self.outcome in (Outcome.NON_DEGENERATE, Outcome.FROZEN):
+            return ()
+        raise NotCoveredError("limit: the slower scales are derived for gradient descent only")
 
     def crossover(self, kappa: Any) -> Self:
         """The degenerate limit where σ²/α → κ, with the extra drift −κP∇V₂ in time kα²σ².
@@ -298,14 +234,10 @@ class LimitingEquation:
         Raises
         ------
         NotCoveredError
-            In the non-degenerate case, or if the law's higher moments are not known.
+            In the non-degenerate case, if the law's higher moments are not known, and for other
+            rules than gradient descent.
         """
-        ratio = read_expression("kappa", kappa)
-        if ratio.is_nonnegative is False or ratio.is_real is False:
-            raise DeriveError(f"kappa: expected lim σ²/α ≥ 0, got {kappa!r}")
-        limit = self._in_entries
-        found = crossover(limit.manifold, limit.moments, limit.classification, ratio)
-        return replace(limit, **vars(found))
+        raise NotCoveredError("crossover: the slower scales are derived for gradient descent only")
 
     def effective(self, alpha: Any = alpha, sigma: Any = sigma, momentum: Any = 0) -> Self:
         """The next-order equation, which serves every (α, σ) and holds all scales at once.
@@ -327,54 +259,6 @@ class LimitingEquation:
         Raises
         ------
         NotCoveredError
-            If the law's higher moments are not known.
+            If the law's higher moments are not known, and for other rules than gradient descent.
         """
-        limit = self._in_entries
-        equation = next_order(limit.manifold, limit.moments, read_expression("sigma", sigma))
-        return replace(limit, equation=equation).at_step(alpha, momentum)
-
-    @property
-    def _in_entries(self) -> Self:
-        """The limit, with matrices in entries: no scale beyond the theorems is known in words."""
-        return self if self.problem.traces is None else self.written_out()
-
-    def subs(self, values: Mapping[sp.Symbol, Any]) -> Self:
-        """The limit with some or all parameters bound to numbers.
-
-        At exceptional values the outcome is another one than for generic values; a warning names
-        both, and the limit is that of the values.
-        """
-        problem = self.problem.subs(values)
-        if problem.traces is not None:
-            return self  # without parameters
-        bound = replace(
-            self,
-            problem=problem,
-            manifold=manifold_of(problem),
-            moments=self.moments.subs(values),
-            classification=self.classification.subs(values),
-            equation=self.equation.subs(values),
-        )
-        return bound._decided_anew() if self.equation.is_leading else bound
-
-    def _decided_anew(self) -> Self:
-        """The limit with the outcome decided again; what was assumed is kept."""
-        if self.evidence.is_assumed:
-            return self
-        try:
-            found = classify_any(self.manifold, self.moments)
-        except UndecidedError:
-            return self
-        equation = leading_equation(found.outcome, self.moments, self.problem.law)
-        anew = replace(self, classification=found, equation=equation)
-        if self.equation.step != 0:
-            anew = anew.at_step(self.equation.step, self.equation.momentum)
-        if anew.outcome is self.outcome:
-            return self
-        warnings.warn(
-            f"subs: at these values the outcome is {anew.outcome.value}, for generic ones it is "
-            f"{self.outcome.value}; the limit returned is that of the values",
-            DeriveWarning,
-            stacklevel=3,
-        )
-        return anew
+        raise NotCoveredError("effective: the next order is derived for gradient descent only")

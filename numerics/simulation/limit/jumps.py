@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from tqdm.auto import tqdm
 
 from derive import Limit
-from derive.limit import JumpLimit
+from derive.jump_limit import JumpLimit
 
 from ...arguments import check_counts, check_memory, check_seed, number, positive, starting_points
 from ...codegen.functions import CompiledFunction, compile_function

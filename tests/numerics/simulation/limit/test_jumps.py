@@ -14,7 +14,7 @@ from derive import (
     alpha,
     derive_limit,
 )
-from derive.limit import JumpLimit
+from derive.jump_limit import JumpLimit
 from numerics import Status, compile_limit, simulate_descent, simulate_limit
 from numerics.errors import ArgumentError
 

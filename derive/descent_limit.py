@@ -1,0 +1,81 @@
+"""The limit of noisy gradient descent as users meet it, and its derivation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from .equation.coefficients import leading_equation
+from .equation.descent import DescentEquation
+from .errors import ProblemError
+from .jump_limit import JumpLimit
+from .limit import Limit, derive_limit, restore_limit
+from .manifold.discovery.finite_sums import manifold_of
+from .manifold.discovery.traces import trace_manifold
+from .model.optimized import rule_of
+from .model.problem import NoisyGradientDescent
+from .noise.averaged_moments import averaged_moments
+from .noise.classification import Outcome
+from .noise.finite_sums import classify_any
+from .noise.input_checks import check_hypotheses
+from .noise.moments import persistent_noise
+from .noise.trace_moments import classify_traces, covered_form, trace_moments
+from .optimizers.optimizer import HeavyBall
+from .reading import read_expression
+from .rules.regimes.jump_process import jump_process
+from .symbols import alpha
+
+
+@dataclass(frozen=True, repr=False)
+class DescentLimit(DescentEquation, Limit):
+    """The limit of noisy gradient descent along Γ, with Reg and Σ: every question has an answer."""
+
+    def at_step(  # type: ignore[override]
+        self, step: Any = alpha, momentum: Any = 0
+    ) -> Limit:
+        """As `DescentEquation.at_step` says, and for noise that keeps its size as σ → 0.
+
+        With such noise (minibatches) it is the limit of the recursion as an update rule, which
+        does not cover means over samples.
+        """
+        problem = self.problem
+        size = read_expression("step", step)
+        if size == 0 or problem.samples is not None or not persistent_noise(problem):
+            return super().at_step(step, momentum)
+        optimizer = HeavyBall(momentum) if momentum != 0 else None
+        return derive_limit(rule_of(replace(problem, optimizer=optimizer))).at_step(step)
+
+    def jump_process(self, step: Any = alpha) -> JumpLimit:
+        """As `Limit.jump_process` says; `JumpLimit.beside` is this limit."""
+        size = read_expression("step", step)
+        if not size.is_positive:
+            raise ProblemError(f"step: expected a positive step size α, got {step!r}")
+        found = jump_process(self.problem, self.manifold, size)
+        return JumpLimit(**vars(found), beside=self)
+
+
+@restore_limit.register
+def _restored(problem: NoisyGradientDescent, parts: Mapping[str, Any]) -> DescentLimit:
+    limit = DescentLimit(**{name: part for name, part in parts.items() if name != "results"})
+    vars(limit).update(parts["results"])
+    return limit
+
+
+def derive_descent_limit(
+    problem: NoisyGradientDescent, *, assume: Outcome | str | None = None
+) -> DescentLimit:
+    """Derive the limit of noisy gradient descent by the two theorems; see `derive_limit`."""
+    assumed = None if assume is None else Outcome.read(assume)
+    problem = covered_form(problem)
+    if problem.traces is not None:
+        around, words = trace_manifold(problem), trace_moments(problem)
+        known = classify_traces(around, words, assumed)
+        equation = leading_equation(known.outcome, words, problem.law)
+        return DescentLimit(problem, around, known, equation, words)
+    manifold = manifold_of(problem)
+    moments = averaged_moments(problem)
+    check_hypotheses(manifold.few, moments)
+    found = classify_any(manifold, moments, assume=assumed)
+    equation = leading_equation(found.outcome, moments, problem.law)
+    return DescentLimit(problem, manifold, found, equation, moments)
