@@ -9,6 +9,12 @@ import numpy as np
 import pytest
 from two_layer import LINEAR, RELU, TANH, TwoLayerNet
 
+from numerics.noise_geometry import (
+    directional_alignment,
+    extreme_linear_alignments,
+    loss_alignment,
+)
+
 
 @pytest.mark.parametrize("activation", [LINEAR, RELU, TANH], ids=["linear", "ReLU", "tanh"])
 def test_gradients_of_two_layer_networks(activation):
@@ -37,6 +43,41 @@ def test_loss_alignment_is_near_one_at_every_width(model):
         assert np.all(errors < 0.06)
 
 
+def test_two_linear_units_reach_every_alignment():
+    """μ(θ) of a network with weights (0, a), (K v, b/a) tends to g(u, v): Theorem 3.2 is sharp."""
+    rng = np.random.default_rng(0)
+    x, w = rng.normal(size=(12, 4)), rng.normal(size=4)
+    u, v = rng.normal(size=(2, 4))
+    net = TwoLayerNet(LINEAR, np.array([0.0, 1.0]), np.array([1e4 * v, w + u]))
+    residuals = net.values(x) - x @ w
+    mu = loss_alignment(net.jacobian(x), residuals)
+    assert mu == pytest.approx(directional_alignment(x, x @ u, v), rel=1e-6)
+    found = extreme_linear_alignments(x, seed=0)
+    assert found.least < mu < found.greatest
+
+
+@pytest.mark.slow
+def test_worst_weights_keep_the_bounds_of_networks():
+    """Theorem 3.5 at small size: above the bound, far below random weights, at both widths."""
+    pytest.importorskip("jax", reason="needs .[networks]")
+    bounds = importlib.import_module("noise_geometry_bounds")
+    linear = bounds.networks(1.0, (3,), n=30, d=120)
+    assert linear.linear <= linear.worst[0] < 1.02 * linear.linear  # descent finds the exact worst
+    assert linear.bound < linear.linear
+    found = bounds.networks(0.9, (3, 12), n=30, d=120)
+    assert 0 < found.bound < found.worst.min()
+    assert found.worst.max() < 0.9 * linear.linear < 0.9 * found.random.min()
+
+
+@pytest.mark.slow
+def test_the_sample_size_of_the_theorem_bounds_the_worst_alignments():
+    """Theorem 3.2 at d = 16; n/d = 16 bounds the greatest for d = 2 but not here, hence d²."""
+    bounds = importlib.import_module("noise_geometry_bounds")
+    assert bounds.constant(16, 8192, bounds.over_all(16, 8192, 4)) < 30
+    assert min(e.greatest for e in bounds.over_all(16, 256, 4)) > 5
+    assert max(e.greatest for e in bounds.over_all(2, 32, 4)) < 5
+
+
 @pytest.mark.parametrize("n", [125, 55])
 def test_energies_follow_curvatures(n):
     """Figure 2a at d = 1000, with n = d/8 and n = 8 log d."""
@@ -49,12 +90,39 @@ def test_energies_follow_curvatures(n):
 
 def test_sgd_escapes_along_all_directions_and_gd_along_the_sharpest():
     """Figure 3 at d = 50."""
-    found = escape.escape(d=50, n=400, steps=30, runs=200)
+    model = escape.Regression.random(50, 400, np.random.default_rng(0))
+    found = escape.escape(model, steps=40, runs=200)
     assert np.all(found.sgd[:, -1].sum(axis=1) > 10 * found.sgd[:, 0].sum(axis=1))
     assert escape.shares(found.gd)[0] > 1 - 1e-9
     by_curvature = found.curvatures / found.curvatures.sum()
     # Shares lag behind the curvatures, as each step also keeps (1 − ηλ)² of the old energy.
     assert np.all(np.abs(np.log(escape.shares(found.sgd) / by_curvature)) < np.log(1.7))
+
+
+def test_mean_energies_of_sgd_are_those_of_every_sequence_of_samples():
+    """Two steps by enumeration of all n² draws; and their growth is that of Theorem 5.2."""
+    model = escape.Regression.random(4, 9, np.random.default_rng(1))
+    x, eta = model.inputs, model.sgd_step
+    maps = [np.eye(4) - eta * np.outer(row, row) for row in x]
+    twice = [np.sum((b @ a) ** 2, axis=1) for a in maps for b in maps]
+    exact = model.expected_energies(6)
+    np.testing.assert_allclose(exact[2], model.start_energy * np.mean(twice, axis=0), rtol=1e-12)
+
+    losses, (low, high) = exact @ model.curvatures, model.growth_bounds()
+    assert np.all((low < losses[1:] / losses[:-1]) & (losses[1:] / losses[:-1] < high))
+    least = model.share_bounds()
+    for energies in exact[1:]:
+        assert np.all(escape.beyond(energies, model.curvatures) > least)
+
+
+def test_growth_over_gaussian_samples_solves_its_secular_equation():
+    """Σ_k η²λ_k²/(ρ − (1 − ηλ_k)² − η²λ_k²) = 1, on points with a Gaussian's fourth moments."""
+    line = np.sqrt(3) * np.array([-1, 0, 0, 0, 0, 1])
+    points = np.stack(np.meshgrid(line, line, line), axis=-1).reshape(-1, 3)
+    model = escape.Regression(points * np.sqrt([3.0, 2.0, 0.5]))
+    losses = model.expected_energies(60) @ model.curvatures
+    own = model.sgd_step**2 * model.curvatures**2
+    assert np.sum(own / (losses[-1] / losses[-2] - model.kept - own)) == pytest.approx(1, rel=1e-9)
 
 
 def test_cycles_move_sgd_to_the_flat_end_and_leave_gd_where_it_is():

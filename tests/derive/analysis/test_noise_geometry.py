@@ -6,9 +6,13 @@ import sympy as sp
 
 from derive import ProblemError
 from derive.analysis.noise_geometry import NoiseGeometry
+from numerics.errors import ArgumentError
 from numerics.noise_geometry import (
     directional_alignment,
     effective_dimension,
+    extreme_directional_alignments,
+    extreme_linear_alignments,
+    extreme_loss_alignments,
     loss_alignment,
     principal_alignments,
 )
@@ -80,6 +84,94 @@ def test_independent_residuals_of_equal_size_are_aligned_but_for_the_mean():
     j = np.eye(n, 40)
     assert loss_alignment(j, r) == pytest.approx(1 - 1 / n, rel=ROUNDING)
     np.testing.assert_allclose(directional_alignment(j, r, j), 1 - 1 / n, rtol=ROUNDING)
+
+
+def quadratic_form(values, n):
+    """The symmetric matrix of a quadratic form, by polarisation of its values."""
+    e = np.eye(n)
+    return np.array([[(values(a + b) - values(a - b)) / 4 for a in e] for b in e])
+
+
+@pytest.mark.parametrize(("n", "weights"), [(4, 9), (7, 3)])
+def test_extremes_of_the_loss_alignment_are_those_of_its_definition(n, weights):
+    j, _ = samples(n, weights)
+
+    def energy(r):
+        return loss_alignment(j, r) * (r @ r) if r.any() else 0.0
+
+    form = quadratic_form(energy, n)
+    found = extreme_loss_alignments(j)
+    expected = np.linalg.eigvalsh(form)[[0, -1]]
+    np.testing.assert_allclose([found.least, found.greatest], expected, atol=1e-10)
+    span = np.linalg.qr(np.random.default_rng(3).normal(size=(n, 2)))[0]
+    within = extreme_loss_alignments(j, 3 * span)
+    expected = np.linalg.eigvalsh(span.T @ form @ span)[[0, -1]]
+    np.testing.assert_allclose([within.least, within.greatest], expected, atol=1e-10)
+
+
+@pytest.mark.parametrize(("n", "weights"), [(4, 9), (7, 3)])
+def test_extremes_of_the_directional_alignment_are_those_of_its_definition(n, weights):
+    j, r = samples(n, weights)
+    rows = np.linalg.qr(j.T)[0].T[: min(n, weights)]  # directions outside are in the kernel of 𝒢
+    noise, curvature = (
+        quadratic_form(lambda v, f=f: f(v @ rows), len(rows))
+        for f in (
+            lambda v: directional_alignment(j, r, v) * np.mean((j @ v) ** 2) if v.any() else 0.0,
+            lambda v: np.mean((j @ v) ** 2),
+        )
+    )
+    expected = np.sort(np.linalg.eigvals(np.linalg.solve(curvature, noise)).real)[[0, -1]]
+    found = extreme_directional_alignments(j, r)
+    np.testing.assert_allclose([found.least, found.greatest], expected, rtol=1e-8, atol=1e-10)
+
+
+def test_extremes_over_weights_and_directions_are_those_of_a_grid():
+    """Both angles of a linear model with two inputs, by the definition."""
+    x = np.random.default_rng(4).normal(size=(9, 2)) @ np.array([[1.0, 0.4], [0.0, 0.2]])
+    angles = np.linspace(0, np.pi, 361)
+    grid = np.column_stack([np.cos(angles), np.sin(angles)]) @ np.linalg.inv(
+        np.linalg.cholesky(x.T @ x / len(x))
+    )
+    values = np.array([directional_alignment(x, x @ u, grid) for u in grid])
+    found = extreme_linear_alignments(x, seed=0)
+    # A quarter of a degree away, where second derivatives are below 20.
+    near = 20 * np.deg2rad(0.25) ** 2
+    assert values.min() - near < found.least <= values.min() + ROUNDING
+    assert values.max() - ROUNDING <= found.greatest < values.max() + near
+
+
+@pytest.mark.parametrize("d", [2, 3])
+def test_alignments_over_gaussian_inputs(d):
+    """1 + (u·v)², on points that have the moments of a Gaussian up to the fifth order."""
+    line = np.sqrt(3) * np.array([-1, 0, 0, 0, 0, 1])  # Gauss and Hermite's, 4 of 6 in the middle
+    z = np.stack(np.meshgrid(*[line] * d), axis=-1).reshape(-1, d)
+    found = extreme_linear_alignments(z @ np.diag(np.arange(1.0, d + 1)), seed=0)
+    assert (found.least, found.greatest) == pytest.approx((1, 2), abs=1e-9)
+    u, v = np.random.default_rng(5).normal(size=(2, d))
+    expected = 1 + (u @ v) ** 2 / (u @ u) / (v @ v)
+    assert directional_alignment(z, z @ u, v) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("n", "d"), [(6, 4), (4, 4), (4, 3)])
+def test_few_samples_bound_no_alignment_below(n, d):
+    """For n ≤ 2(d − 1) some weights and direction have no noise, for n = d some have all of it."""
+    found = extreme_linear_alignments(np.random.default_rng(6).normal(size=(n, d)), seed=0)
+    assert abs(found.least) < 1e-8
+    if n == d:
+        assert found.greatest == pytest.approx(n - 1)
+
+
+def test_extremes_refuse_what_has_none():
+    with pytest.raises(ArgumentError, match="rank 3, one input per row, got rank 2"):
+        extreme_linear_alignments(np.eye(4, 3) @ np.diag([1, 1, 0]), seed=0)
+    with pytest.raises(ArgumentError, match="jacobian: 𝒢 is zero"):
+        extreme_loss_alignments(np.zeros((3, 2)))
+    with pytest.raises(ArgumentError, match="not all zero"):
+        extreme_loss_alignments(np.eye(3), np.zeros((3, 1)))
+    with pytest.raises(ArgumentError, match="a row per sample"):
+        extreme_loss_alignments(np.eye(3), np.ones((2, 1)))
+    with pytest.raises(ArgumentError, match=r"\(n, N\)"):
+        extreme_directional_alignments(np.ones(3), np.ones(3))
 
 
 def test_symbols_and_arrays_agree():
