@@ -21,7 +21,7 @@ from .laws.independent import Independent
 from .laws.minibatch import Minibatch
 from .laws.rare_jumps import Bernoulli, CustomLaw
 from .laws.scaled import Scaled
-from .laws.shrinking import Gaussian, Rademacher, TwoPoint, Uniform
+from .laws.shrinking import Gaussian, Rademacher, Sphere, TwoPoint, Uniform
 from .limit import Limit, derive_limit
 from .model.chart import Chart
 from .model.problem import NoisyGradientDescent
@@ -48,6 +48,7 @@ __all__ = [
     "Rademacher",
     "Scaled",
     "SingularLimitError",
+    "Sphere",
     "TwoPoint",
     "Uniform",
     "UpdateRule",

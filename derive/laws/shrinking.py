@@ -1,7 +1,8 @@
-"""Laws that shrink with σ: independent coordinates of one shape, or a Gaussian vector."""
+"""Laws that shrink with σ: independent coordinates of one shape, a Gaussian vector, a sphere."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -14,17 +15,29 @@ from .expansions import Direction, LevyPair, Part, coordinate_part, infinitely_d
 from .law import Law, Quantity, check_dimension
 
 
-class ShrinkingLaw(Law):
-    """η = σ F ζ with F Fᵀ = C and independent, centred coordinates ζ_j of unit variance.
+class UnitLaw(Law):
+    """η = σ F ζ with F Fᵀ = C and centred, uncorrelated coordinates ζ_j of unit variance."""
+
+    skewness: sp.Expr = sp.Integer(0)
+    """E ζ_j³ of one coordinate."""
+
+    def levy_pair(self, dimension: int) -> LevyPair:
+        """No jumps, and the identity as covariance."""
+        return LevyPair(sp.ImmutableMatrix(sp.eye(dimension)))
+
+    @abstractmethod
+    def joint_moment(self, exponents: Sequence[int]) -> sp.Expr:
+        """E Π_j ζ_j^n_j, with an exponent for each coordinate."""
+
+
+class ShrinkingLaw(UnitLaw):
+    """Independent coordinates ζ_j.
 
     Source: theory of Shalova, Schlichting, Peletier (arXiv 2404.12293), Definition 3.1.
     """
 
     kurtosis: sp.Expr
     """E ζ_j⁴ of one coordinate."""
-
-    skewness: sp.Expr = sp.Integer(0)
-    """E ζ_j³ of one coordinate."""
 
     has_independent_coordinates = True
 
@@ -35,9 +48,9 @@ class ShrinkingLaw(Law):
             raise NotCoveredError(f"law: moments beyond the fourth of {self} are not known")
         return known[order]
 
-    def levy_pair(self, dimension: int) -> LevyPair:
-        """No jumps, and the identity as covariance."""
-        return LevyPair(sp.ImmutableMatrix(sp.eye(dimension)))
+    def joint_moment(self, exponents: Sequence[int]) -> sp.Expr:
+        """A product of moments of coordinates."""
+        return sp.Mul(*(self.moment(order) for order in exponents))
 
     def parts(self, symbols: Sequence[sp.Symbol]) -> Iterator[Part]:
         """The coordinates."""
@@ -164,3 +177,22 @@ class TwoPoint(ShrinkingLaw):
         """(aⁿ + a²(−1/a)ⁿ)/(1 + a²)."""
         a = self.value
         return (a**order + a**2 * (-1 / a) ** order) / (1 + a**2)
+
+
+@dataclass(frozen=True)
+class Sphere(UnitLaw):
+    """Uniform on the sphere of radius σ√d in d coordinates, uncorrelated but not independent."""
+
+    description = "uniform on the sphere of radius σ√d"
+
+    def joint_moment(self, exponents: Sequence[int]) -> sp.Expr:
+        """d^k Π_j (n_j − 1)!!/(d (d + 2) … (d + 2k − 2)) for even n_j of the sum 2k.
+
+        A normal vector is its length, with E |ζ|^2k = d (d + 2) … (d + 2k − 2), times its
+        direction, which does not depend on the length.
+        """
+        if any(order % 2 for order in exponents):
+            return sp.Integer(0)
+        d, half = len(exponents), sum(exponents) // 2
+        normal = sp.Mul(*(sp.factorial2(order - 1) for order in exponents))
+        return normal * sp.Mul(*(sp.Rational(d, d + 2 * k) for k in range(half)))

@@ -19,7 +19,7 @@ import sympy as sp
 from ..errors import ProblemError
 from ..laws.choice import Choice
 from ..laws.law import Law
-from ..laws.shrinking import Gaussian, Rademacher
+from ..laws.shrinking import Gaussian, Rademacher, Sphere
 from ..reading import read_expression, read_matrix
 from ..symbols import alpha, sigma
 from ..theory.map_jets import MapJet
@@ -244,15 +244,16 @@ class ZerothOrder(Optimizer):
     Parameters
     ----------
     directions : Law
-        Law of ξ, `Gaussian()` or `Rademacher()`.
+        Law of ξ, `Gaussian()`, `Rademacher()` or `Sphere()`, all with E ξξᵀ = I.
     """
 
     directions: Law = field(default_factory=Gaussian)
 
     def __post_init__(self) -> None:
-        if self.directions not in (Gaussian(), Rademacher()):
+        if self.directions not in (Gaussian(), Rademacher(), Sphere()):
             raise ProblemError(
-                f"directions: expected Gaussian() or Rademacher(), got {self.directions!r}"
+                "directions: expected Gaussian(), Rademacher() or Sphere(), got "
+                f"{self.directions!r}"
             )
 
     def randomness(self, weights: Vector) -> tuple[tuple[tuple[sp.Symbol, ...], Law], ...]:

@@ -18,7 +18,7 @@ from ..laws.independent import Independent
 from ..laws.law import Law
 from ..laws.minibatch import Minibatch
 from ..laws.rare_jumps import Bernoulli, CustomLaw
-from ..laws.shrinking import ShrinkingLaw
+from ..laws.shrinking import UnitLaw
 from ..model.update_rule import UpdateRule
 from ..noise.moments import square_root
 from ..reading import parts
@@ -183,7 +183,7 @@ def _singular_expansion(rule: UpdateRule) -> RuleExpansion:
         if not law.shrinks:
             fixed.append(_fixed_group(symbols, law))
             continue
-        if not isinstance(law, ShrinkingLaw):
+        if not isinstance(law, UnitLaw):
             raise NotCoveredError(
                 f"update: divides by sigma, which is not covered beside {type(law).__name__} noise"
             )

@@ -14,7 +14,7 @@ import sympy as sp
 from ..errors import NotCoveredError
 from ..laws.choice import Choice
 from ..laws.minibatch import Minibatch
-from ..laws.shrinking import ShrinkingLaw
+from ..laws.shrinking import UnitLaw
 from ..symbolic.calculus import Differentiator
 
 OUTCOMES = 4096
@@ -111,14 +111,14 @@ class BatchGroup:
 
 @dataclass(frozen=True)
 class UnitGroup:
-    """Independent coordinates of unit variance with all moments known."""
+    """Uncorrelated coordinates of unit variance with all moments known."""
 
     symbols: tuple[sp.Symbol, ...]
-    law: ShrinkingLaw
+    law: UnitLaw
 
     def moment(self, exponents: Exponents) -> sp.Expr:
-        """Product of the moments of the coordinates."""
-        return sp.Mul(*(self.law.moment(e) for e in exponents))
+        """Mean of a monomial."""
+        return self.law.joint_moment(exponents)
 
 
 Group = FiniteGroup | BatchGroup | UnitGroup

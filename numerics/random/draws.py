@@ -136,6 +136,34 @@ class Correlated(Draw):
             step[:] = table @ step
 
 
+class OnSphere(Draw):
+    """σ√d times normals over their length, for d coordinates."""
+
+    def table(self, sigma: float) -> Doubles:
+        """σ√d."""
+        return np.array([[sigma * math.sqrt(self.size)]])
+
+    def code(self, table: str) -> list[Statement]:
+        """Normals, and then their length."""
+        entry, each = "E[row + i, b]", f"{self.size}"
+        scaled = For(
+            "row",
+            self.starts,
+            Lanes("E[0, b] = 0.0"),
+            For("i", each, Lanes(f"E[0, b] += {entry} * {entry}")),
+            Lanes(f"E[0, b] = {table}[0, 0] / math.sqrt(E[0, b])"),
+            For("i", each, Lanes(f"{entry} *= E[0, b]")),
+        )
+        return [_normals_into(self.row, self.width * self.period, "1.0"), scaled]
+
+    def reference(self, streams: PathStreams, rows: Doubles, table: Doubles) -> None:
+        """Fill with normals and divide them by their length."""
+        for i in range(0, len(rows), 2):
+            rows[i : i + 2] = streams.normal_pair()
+        for step in np.split(rows, self.copies * self.period):
+            step[:] *= table[0, 0] / np.linalg.norm(step, axis=0)
+
+
 class Signs(Draw):
     """±σ with probability ½ each; one output of the generator serves 32 coordinates."""
 

@@ -15,7 +15,7 @@ from derive.laws.law import Law
 from derive.laws.minibatch import Minibatch
 from derive.laws.rare_jumps import Bernoulli, CustomLaw
 from derive.laws.scaled import Scaled
-from derive.laws.shrinking import Gaussian, Rademacher, TwoPoint, Uniform
+from derive.laws.shrinking import Gaussian, Rademacher, Sphere, TwoPoint, Uniform
 
 from ..errors import NoiseError
 from .draws import (
@@ -29,6 +29,7 @@ from .draws import (
     Jumps,
     Multiset,
     Normal,
+    OnSphere,
     Rescaled,
     Signs,
     Subset,
@@ -174,6 +175,11 @@ def _(law: Choice, row: int, size: int, copies: int) -> list[Draw]:
 @draws_of.register
 def _(law: Rademacher, row: int, size: int, copies: int) -> list[Draw]:
     return [Signs(row, size, copies=copies)]
+
+
+@draws_of.register
+def _(law: Sphere, row: int, size: int, copies: int) -> list[Draw]:
+    return [OnSphere(row, size, 1 + size * copies % 2, copies=copies)]
 
 
 @draws_of.register

@@ -11,7 +11,7 @@ import mpmath
 import sympy as sp
 
 from ...errors import NotCoveredError
-from ...laws.shrinking import ShrinkingLaw
+from ...laws.shrinking import UnitLaw
 from ...manifold.manifold import LocalGeometry, Manifold
 from ...manifold.points import show_point
 from ...optimizers.adaptive import Window
@@ -228,4 +228,4 @@ def _skewness(law: Any) -> float:
     """|E ζ³| of a law that shrinks; one where it is not known."""
     if not law.shrinks:
         return 0.0
-    return float(abs(law.skewness)) if isinstance(law, ShrinkingLaw) else 1.0
+    return float(abs(law.skewness)) if isinstance(law, UnitLaw) else 1.0

@@ -20,6 +20,7 @@ from derive import (
     Minibatch,
     NoisyGradientDescent,
     Rademacher,
+    Sphere,
     Uniform,
 )
 from derive.laws.law import Law
@@ -49,6 +50,19 @@ def dropped(k: int) -> sp.Expr:
 def even(outer: Callable[[int], sp.Expr]) -> Moment:
     """Moments of independent symmetric coordinates."""
     return product(lambda k: sp.Integer(0) if k % 2 else q ** (k // 2) * outer(k))
+
+
+def on_sphere(powers: tuple[int, ...]) -> sp.Expr:
+    """Moments on the sphere of radius √(3q), by Archimedes: z is uniform, whatever the angle."""
+    if any(k % 2 for k in powers):
+        return sp.Integer(0)
+    i, j, k = powers
+    turns = sp.factorial2(i - 1) * sp.factorial2(j - 1) / sp.factorial2(i + j)
+    height = sum(  # the mean of (1 − z²)^((i + j)/2) z^k
+        sp.Rational((-1) ** m * sp.binomial((i + j) // 2, m), 2 * m + k + 1)
+        for m in range((i + j) // 2 + 1)
+    )
+    return (3 * q) ** (sum(powers) // 2) * turns * height
 
 
 def generated(cumulants: Callable[[tuple[sp.Symbol, ...]], sp.Expr]) -> Moment:
@@ -96,6 +110,7 @@ LAWS: Mapping[str, tuple[Law, Moment]] = {
     "normal": (Gaussian(), even(lambda k: sp.factorial2(k - 1))),
     "singular normal": (Gaussian(SINGULAR), generated(lambda t: normal_part(t, SINGULAR))),
     "signs": (Rademacher(), even(lambda k: sp.Integer(1))),
+    "sphere": (Sphere(), on_sphere),
     "uniform": (Uniform(), even(lambda k: sp.sqrt(3) ** k / sp.Integer(k + 1))),
     "Bernoulli": (Bernoulli(), product(dropped)),
     "normal with jumps": (

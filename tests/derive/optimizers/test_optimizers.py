@@ -11,12 +11,15 @@ import sympy as sp
 
 from derive import (
     Bernoulli,
+    Gaussian,
     Limit,
     Mean,
     NoisyGradientDescent,
     NotCoveredError,
     Outcome,
     ProblemError,
+    Rademacher,
+    Sphere,
     UpdateRule,
     alpha,
     derive_limit,
@@ -38,6 +41,7 @@ from derive.optimizers import (
     WeightAverage,
     ZerothOrder,
 )
+from derive.rules.orders import attraction
 from derive.symbolic.numbers.roots import WORKING_DIGITS, evaluator
 from tests.derive.rules.test_update_rules import at_point, each
 from tests.truth.rules import one_step
@@ -178,16 +182,77 @@ def test_masks_with_rare_jumps_and_their_leading_order():
         limit.at_step(STEP)
 
 
-def test_zeroth_order_steps_descend_the_laplacian():
-    """Gaussian directions: Reg = ½ΔL."""
+LAPLACIAN = sum(UNEVEN.diff(w, 2) for w in W)
+GRADIENT = sp.Matrix([LAPLACIAN.diff(w) for w in W])
+ZEROTH_ORDER = {
+    "normal": (Gaussian(), -GRADIENT / 2, 3),
+    "signs": (Rademacher(), -GRADIENT / 2 + sp.Matrix([UNEVEN.diff(w, 3) for w in W]) / 3, 1.9216),
+    "sphere": (Sphere(), -GRADIENT / 4, 3 / 2),
+}
+"""Law of the directions ξ, force, and E (nᵀξ)⁴ for the normal n at `POINT`."""
+
+
+@pytest.mark.parametrize("name", each(dict(zip(ZEROTH_ORDER, ZEROTH_ORDER, strict=True))))
+def test_zeroth_order_steps_tell_directions_apart(name):
+    """Reg = ½ΔL for normal ones, N/(N + 2) of it on the sphere, and none for signs."""
+    law, _, fourth = ZEROTH_ORDER[name]
     problem = NoisyGradientDescent(UNEVEN, UNEVEN + 0 * e1, W, (e1,), near=(0.6, 0.8))
-    laplacian = sum(UNEVEN.diff(w, 2) for w in W)
     p = derive_limit(problem).projector
-    slope = sp.Matrix([laplacian.diff(w) for w in W])
-    gaussian = derive_limit(replace(problem, optimizer=ZerothOrder()))
-    assert gaussian.outcome is Outcome.NON_DEGENERATE
-    assert gaussian.time_scale == 1 / (alpha * sigma**2)
-    assert gaussian.check(-p * slope / 2)
+    limit = derive_limit(replace(problem, optimizer=ZerothOrder(law)))
+    assert limit.outcome is Outcome.NON_DEGENERATE
+    assert limit.time_scale == 1 / (alpha * sigma**2)
+    for other, (_, claimed, _) in ZEROTH_ORDER.items():
+        assert bool(limit.check(p * claimed)) is (other == name)
+    with mpmath.workdps(WORKING_DIGITS):
+        motion = limit.motion.at(next(limit.manifold.local()), mpmath.mpf("0.1"))
+        _, in_mean_square = attraction(motion, is_random=True)
+    assert float(in_mean_square) == pytest.approx(1 - 2 * 0.52 + fourth * 0.52**2)
+
+
+def test_mean_step_on_the_sphere_is_the_mean_over_its_points():
+    """E w' at a point of Γ by quadrature, exact for a polynomial; not the drift of normal steps."""
+    angles = 2 * np.pi * np.arange(32) / 32
+    xi, scale = np.sqrt(2) * np.stack([np.cos(angles), np.sin(angles)]), 1e-3
+    loss = sp.lambdify(W, UNEVEN)
+    rise = loss(*(POINT[:, None] + scale * xi)) - loss(*(POINT[:, None] - scale * xi))
+    mean = -(xi * rise / (2 * scale)).mean(axis=1) / scale**2
+    _, force, _ = ZEROTH_ORDER["sphere"]
+    along = np.array([-POINT[1], POINT[0]])
+    expected = np.array(force.subs(dict(zip(W, POINT, strict=True))), dtype=float).ravel()
+    assert along @ mean == pytest.approx(along @ expected, rel=1e-5)
+    assert along @ mean != pytest.approx(2 * along @ expected, rel=0.1)
+
+
+DRAWN = {
+    "normal": lambda rng, shape: rng.standard_normal(shape),
+    "signs": lambda rng, shape: rng.choice([-1.0, 1.0], shape),
+    "sphere": lambda rng, shape: on_circle(rng.uniform(0, 2 * np.pi, shape[0])),
+}
+
+
+def on_circle(angles: np.ndarray) -> np.ndarray:
+    return np.sqrt(2) * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+
+
+def test_speeds_of_zeroth_order_steps_are_those_of_the_recursion():
+    """Turned by w' = w − αξ(L(w + σξ) − L(w − σξ))/(2σ), each law at its own speed."""
+    step, scale, steps, paths = 0.02, 0.05, 200, 4000
+    along, loss = np.array([-POINT[1], POINT[0]]), sp.lambdify(W, UNEVEN)
+    forces = {
+        name: along @ np.array(force.subs(dict(zip(W, POINT, strict=True))), dtype=float).ravel()
+        for name, (_, force, _) in ZEROTH_ORDER.items()
+    }
+    for name, draw in DRAWN.items():
+        rng, w = np.random.default_rng(1), np.tile(POINT, (paths, 1))
+        for _ in range(steps):
+            xi = draw(rng, (paths, 2))
+            rise = loss(*(w + scale * xi).T) - loss(*(w - scale * xi).T)
+            w = w - step * xi * rise[:, None] / (2 * scale)
+        turned = np.arctan2(*w.T[::-1]) - np.arctan2(*POINT[::-1])
+        speed, error = (x / (steps * step * scale**2) for x in (turned.mean(), turned.std()))
+        error /= np.sqrt(paths)
+        for other, force in forces.items():
+            assert bool(abs(speed - force) < 4 * error + 0.01 * force) is (name == other)
 
 
 # Built of others ---------------------------------------------------------------------------------

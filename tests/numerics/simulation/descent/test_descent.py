@@ -16,6 +16,7 @@ from derive import (
     Minibatch,
     NoisyGradientDescent,
     Rademacher,
+    Sphere,
     TwoPoint,
     Uniform,
 )
@@ -124,18 +125,26 @@ def test_shrinking_laws() -> None:
     covariance = sp.Matrix([[2, 1, 1], [1, 1, 0], [1, 0, 1]])  # singular
     problem = gradient_noise(
         lambda n: Independent(
-            {n[3]: Uniform(), (n[1], n[4]): Rademacher(), (n[0], n[2], n[5]): Gaussian(covariance)}
+            {
+                n[3]: Uniform(),
+                (n[1], n[4]): Rademacher(),
+                (n[0], n[2], n[5]): Gaussian(covariance),
+                (n[6], n[7], n[8]): Sphere(),
+            }
         ),
-        6,
+        9,
     )
     noise = draws(problem)
-    expected = np.eye(6)
+    expected = np.eye(9)
     expected[np.ix_([0, 2, 5], [0, 2, 5])] = np.array(covariance.tolist(), dtype=float)
     assert_moments(noise, SIGMA**2 * expected)
     np.testing.assert_array_equal(np.abs(noise[:, [1, 4]]), SIGMA)
     assert np.abs(noise[:, 3]).max() < np.sqrt(3) * SIGMA
     assert within(noise[:, 3] ** 4, 9 / 5 * SIGMA**4)
     assert within(noise[:, 0] ** 4, 3 * 4 * SIGMA**4)
+    np.testing.assert_allclose(np.linalg.norm(noise[:, 6:], axis=1), np.sqrt(3) * SIGMA)
+    assert within(noise[:, 6] ** 4, 9 / 5 * SIGMA**4)
+    assert within(noise[:, 6] ** 2 * noise[:, 7] ** 2, 3 / 5 * SIGMA**4)
 
 
 def test_two_point_law() -> None:
