@@ -10,7 +10,6 @@ from typing import Any
 import mpmath
 import sympy as sp
 
-from .analysis.agreement import Field, pointwise
 from .deductions.adaptive import explain_adaptive
 from .deductions.derivation import explain
 from .display.adaptive_statements import adaptive_equations
@@ -181,12 +180,6 @@ class AdaptiveLimit(RuleLimit):
         is_proved = plain.manifold.vanishes(list(excess)).basis is Basis.PROOF
         why = f"Σ = {multiple} H on Γ, where the form is ¼⟨Ω, dΣ⟩"
         return value, why if is_proved else None
-
-
-@pointwise.register
-def _pointwise_adaptive(limit: AdaptiveLimit) -> Field:
-    step = limit.equation.step.xreplace(GENERIC)
-    return RuleField(limit.motion, RuleEquation(limit.equation.power, step))
 
 
 equations.register(AdaptiveLimit)(adaptive_equations)

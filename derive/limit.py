@@ -15,7 +15,7 @@ from .analysis.end_states import end_states
 from .analysis.fluctuations import fluctuations_of
 from .deductions.deductions import Explanation
 from .deductions.derivation import explain
-from .display.analysis_statements import EndStates, Fluctuations
+from .display.answers import EndStates, Fluctuations
 from .display.mathml import statements_table
 from .display.notation import Notation
 from .display.statements import as_latex, as_text, equations

@@ -9,7 +9,7 @@ from typing import Any
 import mpmath
 import sympy as sp
 
-from ..display.jump_statements import jump_statements
+from ..display.answers import jump_statements
 from ..rules.regimes.jump_process import JumpProcess
 from ..symbolic.zero_tests import Verdict
 from ..symbols import GENERIC

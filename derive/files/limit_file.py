@@ -172,7 +172,7 @@ def _manifold(problem: NoisyGradientDescent, given: Mapping[str, Any]) -> Manifo
         small_problem(problem)[0] if in_words else problem.written_out(rows), *known
     )
     kind = TraceManifold if in_words else SampledManifold
-    return kind(few.probe, few.base, few.search, problem, rows, rank)
+    return kind.of(few, problem, rows, rank)
 
 
 def _stated(moments: NoiseMoments) -> dict[str, Any]:

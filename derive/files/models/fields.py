@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import keyword
 import math
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
@@ -88,6 +89,30 @@ class Field:
         """Raise the error for a key of the schema that this table lacks."""
         path = f"{self.key}.{key}" if self.key else key
         self.fail(f"the key {key!r} is missing; expected {expectation(_INDEX.sub('', path))}")
+
+    def named(self, what: str, known: Collection[str]) -> tuple[str, dict[str, Field]]:
+        """A name that is known, given by itself or in a table, and the rest of the table."""
+        if not isinstance(self.value, str | Mapping):
+            self.expected(f"the name of {what}, or a table")
+        keys = {"name": self} if isinstance(self.value, str) else self.items()
+        one_of = f"expected one of {', '.join(known) or 'none'}"
+        if "name" not in keys:
+            self.fail(f"the key 'name' is missing; {one_of}")
+        name = keys.pop("name").text(f"the name of {what}")
+        if name not in known:
+            self.fail(f"{one_of}, got {shorten(name)!r}")
+        return name, keys
+
+    def check_arguments(self, kind: type, keys: Collection[str]) -> None:
+        """Refuse keys that are no field of a dataclass, or that leave out one without a default."""
+        made_of = {f.name: f for f in dataclasses.fields(kind) if f.init}
+        name, listed = kind.__name__, ", ".join(made_of) or "no arguments"
+        for key in set(keys) - made_of.keys():
+            self.fail(f"{name} takes no {key!r}; it takes {listed}")
+        for key, argument in made_of.items():
+            defaults = {argument.default, argument.default_factory}
+            if key not in keys and defaults == {dataclasses.MISSING}:
+                self.fail(f"the key {key!r} is missing, which {name} needs")
 
     def elements(self, what: str = "a list") -> list[Field]:
         """Fields of a list; their keys count from 1."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,7 +10,6 @@ import sympy as sp
 from ...laws.law import Law, known_laws
 from ...symbolic.effort import expanded_terms
 from .fields import Field, located
-from .tokens import shorten
 from .values import Entry
 
 MAX_ROWS = 20
@@ -41,32 +39,16 @@ def read_law(field: Field, names: Mapping[str, Entry], grouped: bool = False) ->
     ModelFileError
         If there is no such law, or its arguments do not fit.
     """
-    if not isinstance(field.value, str | Mapping):
-        field.expected("the name of a law, or a table")
-    keys = {"name": field} if isinstance(field.value, str) else field.items()
-    laws = known_laws()
-    if "name" not in keys:
-        field.fail(f"the key 'name' is missing; expected one of {', '.join(laws)}")
-    name = keys.pop("name").text("the name of a law")
-    if name not in laws or (grouped and name == "Independent"):
-        known = ", ".join(law for law in laws if not (grouped and law == "Independent"))
-        field.fail(f"expected one of {known}, got {shorten(name)!r}")
-    made_of = dataclasses.fields(laws[name])  # type: ignore[arg-type]
-    arguments = {argument.name: argument for argument in made_of if argument.init}
-    for key in keys.keys() - arguments.keys():
-        field.fail(f"{name} takes no {key!r}; it takes {', '.join(arguments) or 'no arguments'}")
-    for key, argument in arguments.items():
-        if key not in keys and argument.default is dataclasses.MISSING:
-            field.fail(f"the key {key!r} is missing, which {name} needs")
-    values = {key: _ARGUMENTS.get(key, _expression)(keys[key], names) for key in keys}
+    laws = {name: law for name, law in known_laws().items() if not grouped or name != "Independent"}
+    name, keys = field.named("a law", laws)
+    field.check_arguments(laws[name], keys)
+    values = {key: _ARGUMENTS.get(key, expression)(keys[key], names) for key in keys}
     with located(field):
         return laws[name](**values)
 
 
 def _covariance(field: Field, names: Mapping[str, Entry]) -> list[list[sp.Expr]]:
-    rows = [[entry.expr for entry in row.vector(names)] for row in field.elements("a list of rows")]
-    if not rows or any(len(row) != len(rows) for row in rows):
-        field.fail("expected a square matrix, as a list of rows of the same length")
+    rows = square(field, names)
     symbolic = [entry for row in rows for entry in row if entry.free_symbols]
     if sum(map(expanded_terms, symbolic)) > MAX_SYMBOLIC_TERMS:
         field.fail(f"expected at most {MAX_SYMBOLIC_TERMS} terms with parameters")
@@ -77,8 +59,17 @@ def _covariance(field: Field, names: Mapping[str, Entry]) -> list[list[sp.Expr]]
     return rows
 
 
-def _expression(field: Field, names: Mapping[str, Entry]) -> sp.Expr:
+def expression(field: Field, names: Mapping[str, Entry]) -> sp.Expr:
+    """The expression that a field holds."""
     return field.expression(names).expr
+
+
+def square(field: Field, names: Mapping[str, Entry]) -> list[list[sp.Expr]]:
+    """The rows of a square matrix."""
+    rows = [[entry.expr for entry in row.vector(names)] for row in field.elements("a list of rows")]
+    if not rows or any(len(row) != len(rows) for row in rows):
+        field.fail("expected a square matrix, as a list of rows of the same length")
+    return rows
 
 
 def _jumps(field: Field, names: Mapping[str, Entry]) -> tuple[tuple[list[sp.Expr], sp.Expr], ...]:

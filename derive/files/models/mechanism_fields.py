@@ -9,7 +9,6 @@ from typing import Any
 from ...mechanisms import Setting
 from ...model.problem import NoisyGradientDescent
 from .fields import Field, located
-from .tokens import shorten
 from .values import MAX_WORK, Entry, Value
 
 Mechanism = Callable[..., NoisyGradientDescent]
@@ -41,14 +40,7 @@ def read_mechanism(
     ModelFileError
         If there is no such mechanism, or its arguments do not fit.
     """
-    if not isinstance(field.value, str | Mapping):
-        field.expected("the name of a mechanism, or a table")
-    table = {"name": field} if isinstance(field.value, str) else field.items()
-    if "name" not in table:
-        field.missing("name")
-    name = table.pop("name").text("a name in quotes")
-    if name not in mechanisms:
-        field.fail(f"expected one of {', '.join(mechanisms) or 'none'}, got {shorten(name)!r}")
+    name, table = field.named("a mechanism", mechanisms)
     if table.keys() & given.keys():
         field.fail(f"{min(table.keys() & given.keys())!r} stands in the table and outside it")
     arguments = _arguments(field, table, names)

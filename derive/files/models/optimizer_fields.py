@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,8 +11,7 @@ from ...optimizers.composites import Composite
 from ...optimizers.optimizer import Optimizer, known_optimizers
 from ...symbols import alpha, sigma
 from .fields import Field, located
-from .law_fields import read_law
-from .tokens import shorten
+from .law_fields import expression, read_law, square
 from .values import Entry, Value
 
 SCALES = {"alpha": Value(alpha), "sigma": Value(sigma)}
@@ -43,24 +41,11 @@ def read_optimizer(field: Field, names: Mapping[str, Entry], depth: int = 1) -> 
     ModelFileError
         If there is no such optimizer, or its arguments do not fit.
     """
-    if not isinstance(field.value, str | Mapping):
-        field.expected("the name of an optimizer, or a table")
     if depth > DEEPEST:
         field.fail(f"expected at most {DEEPEST} optimizers built of one another")
-    keys = {"name": field} if isinstance(field.value, str) else field.items()
     known = known_optimizers()
-    if "name" not in keys:
-        field.fail(f"the key 'name' is missing; expected one of {', '.join(known)}")
-    name = keys.pop("name").text("the name of an optimizer")
-    if name not in known:
-        field.fail(f"expected one of {', '.join(known)}, got {shorten(name)!r}")
-    arguments = {argument.name: argument for argument in dataclasses.fields(known[name])}
-    for key in keys.keys() - arguments.keys():
-        field.fail(f"{name} takes no {key!r}; it takes {', '.join(arguments) or 'no arguments'}")
-    for key, argument in arguments.items():
-        required = (argument.default, argument.default_factory)
-        if key not in keys and required == (dataclasses.MISSING, dataclasses.MISSING):
-            field.fail(f"the key {key!r} is missing, which {name} needs")
+    name, keys = field.named("an optimizer", known)
+    field.check_arguments(known[name], keys)
     scope: dict[str, Entry] = {**SCALES, **names}
     values: dict[str, Any] = {}
     for key in keys.keys() & DECLARED.keys():
@@ -69,7 +54,7 @@ def read_optimizer(field: Field, names: Mapping[str, Entry], depth: int = 1) -> 
         if key == "inner" and issubclass(known[name], Composite):
             values[key] = read_optimizer(given, names, depth + 1)
         else:
-            values[key] = _ARGUMENTS.get(key, _expression)(given, scope)
+            values[key] = _ARGUMENTS.get(key, expression)(given, scope)
     with located(field):
         return known[name](**values)
 
@@ -87,17 +72,6 @@ def _declared(
     return tuple(symbols)
 
 
-def _expression(field: Field, names: Mapping[str, Entry]) -> sp.Expr:
-    return field.expression(names).expr
-
-
-def _rows(field: Field, names: Mapping[str, Entry]) -> list[list[sp.Expr]]:
-    rows = [[entry.expr for entry in row.vector(names)] for row in field.elements("a list of rows")]
-    if not rows or any(len(row) != len(rows) for row in rows):
-        field.fail("expected a square matrix, as a list of rows of the same length")
-    return rows
-
-
 def _vector(field: Field, names: Mapping[str, Entry]) -> list[sp.Expr]:
     return [entry.expr for entry in field.vector(names)]
 
@@ -111,7 +85,7 @@ def _word(field: Field, names: Mapping[str, Entry]) -> str:
 
 
 _ARGUMENTS: dict[str, Callable[[Field, Mapping[str, Entry]], Any]] = {
-    "matrix": _rows,
+    "matrix": square,
     "of": _vector,
     "window": _word,
     "count": _count,

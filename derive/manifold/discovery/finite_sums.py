@@ -11,7 +11,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import sympy as sp
 
@@ -56,6 +56,13 @@ class SampledManifold(Manifold):
     whole: NoisyGradientDescent
     rows: tuple[int, ...]
     rank: int
+
+    @classmethod
+    def of(
+        cls, few: Manifold, whole: NoisyGradientDescent, rows: tuple[int, ...], rank: int
+    ) -> Self:
+        """Γ of all samples, given that of a few of them."""
+        return cls(few.probe, few.base, few.search, whole, rows, rank)
 
     @property
     def codimension(self) -> int:
@@ -136,8 +143,12 @@ class SampledManifold(Manifold):
 
     def noted(self, verdict: Verdict) -> Verdict:
         """A verdict on a few of the samples, which says so."""
-        how = f"on {len(self.rows)} of {len(self.samples)} samples"
-        return replace(verdict, how=f"{verdict.how}; {how}", witness=None)
+        return replace(verdict, how=f"{verdict.how}; {self.tried_on}", witness=None)
+
+    @property
+    def tried_on(self) -> str:
+        """What questions are decided on."""
+        return f"on {len(self.rows)} of {len(self.samples)} samples"
 
 
 def manifold_of(problem: NoisyGradientDescent) -> Manifold:
@@ -197,7 +208,7 @@ def _sampled_manifold(problem: NoisyGradientDescent) -> SampledManifold:
         )
     rows = _independent_rows(fit, point)
     few = find_manifold(problem.written_out(rows))
-    return SampledManifold(few.probe, few.base, few.search, problem, rows, rank)
+    return SampledManifold.of(few, problem, rows, rank)
 
 
 def _fitting_weights(fit: Fit, starts: Sequence[Sequence[float]]) -> Array:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import sympy as sp
@@ -59,10 +59,10 @@ class TraceManifold(SampledManifold):
         """Not covered beyond the classification."""
         return self.vanishes(slope)
 
-    def noted(self, verdict: Verdict) -> Verdict:
-        """A verdict on random samples of small matrices, which says so."""
-        how = f"on {len(self.rows)} random samples of small matrices"
-        return replace(verdict, how=f"{verdict.how}; {how}", witness=None)
+    @property
+    def tried_on(self) -> str:
+        """What questions are decided on."""
+        return f"on {len(self.rows)} random samples of small matrices"
 
 
 def trace_manifold(problem: NoisyGradientDescent) -> TraceManifold:
@@ -76,7 +76,7 @@ def trace_manifold(problem: NoisyGradientDescent) -> TraceManifold:
     assert problem.samples is not None
     small, rows = small_problem(problem)
     few = find_manifold(small)
-    return TraceManifold(few.probe, few.base, few.search, problem, rows, len(problem.samples))
+    return TraceManifold.of(few, problem, rows, len(problem.samples))
 
 
 def small_problem(problem: NoisyGradientDescent) -> tuple[NoisyGradientDescent, tuple[int, ...]]:

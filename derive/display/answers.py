@@ -1,7 +1,8 @@
-"""What the answers to questions about a limit say: end states and fluctuations."""
+"""What the answers to questions about a limit say: end states, fluctuations, jump processes."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -11,37 +12,57 @@ import sympy as sp
 from ..analysis.end_states import FinalStates
 from ..analysis.fluctuations import StationaryFluctuations
 from ..analysis.longtime import Equilibrium
+from ..rules.regimes.jump_process import JumpProcess
 from .mathml import statements_table
-from .notation import Equality, Formula, Notation, Words
+from .notation import Equality, Formula, Notation, Words, is_too_long
 from .statements import SHOWN_COORDINATES, Statement, as_array, lines, text_of
 
 DIGITS = 6
 ROUND_OFF = 1e-20
 OPERATOR = "ℒ(X) = HX + XH"
 OPERATOR_TEX = r"\mathcal{L}(X) = HX + XH"
+GENERATOR = "f ↦ Σ_m ν_m [f(Φ_α(T(W, z_m))) − f(W) − Df P ∂_ηT(W, 0) z_m]"
+GENERATOR_TEX = (
+    r"f \mapsto \sum_m \nu_m \left[ f(\Phi_\alpha(T(W, z_m))) - f(W)"
+    r" - Df\, P\, \partial_\eta T(W, 0)\, z_m \right]"
+)
 
 
-class EndStates(FinalStates):
-    """End states as users meet them: as text, LaTeX or a notebook's table.
+class Shown(ABC):
+    """What users meet as text, as LaTeX and as a notebook's table, all made of its statements."""
 
-    What they hold is said in `FinalStates`.
-    """
+    @property
+    @abstractmethod
+    def statements(self) -> list[Statement]:
+        """What it says, each with its label."""
 
     def latex(self, names: Mapping[sp.Symbol, str] | None = None) -> str:
-        """Equilibria and conserved quantities as LaTeX; `names` as for `Limit.latex`."""
-        return as_array(end_statements(self), Notation(names or {}))
+        """The statements as LaTeX; `names` as for `Limit.latex`."""
+        return as_array(self.statements, Notation(names or {}))
 
     def _repr_latex_(self) -> str:
         return f"$\\displaystyle {self.latex()}$"
 
     def _repr_html_(self) -> str:
-        return statements_table(end_statements(self))
+        return statements_table(self.statements)
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         printer.text(str(self))
 
     def __str__(self) -> str:
-        return lines(end_statements(self))
+        return lines(self.statements)
+
+
+class EndStates(Shown, FinalStates):
+    """End states as users meet them: as text, LaTeX or a notebook's table.
+
+    What they hold is said in `FinalStates`.
+    """
+
+    @property
+    def statements(self) -> list[Statement]:
+        """Each equilibrium with its stability and rate, and what the flow conserves."""
+        return end_statements(self)
 
 
 def end_statements(states: FinalStates) -> list[Statement]:
@@ -79,27 +100,16 @@ def _conserved(states: FinalStates) -> Iterator[Statement]:
         yield Statement("conserved", text, parts)
 
 
-class Fluctuations(StationaryFluctuations):
+class Fluctuations(Shown, StationaryFluctuations):
     """Fluctuations across Γ as users meet them: as text, LaTeX or a notebook's table.
 
     What they hold is said in `StationaryFluctuations`.
     """
 
-    def latex(self, names: Mapping[sp.Symbol, str] | None = None) -> str:
-        """Covariance and relaxation as LaTeX; `names` as for `Limit.latex`."""
-        return as_array(fluctuation_statements(self), Notation(names or {}))
-
-    def _repr_latex_(self) -> str:
-        return f"$\\displaystyle {self.latex()}$"
-
-    def _repr_html_(self) -> str:
-        return statements_table(fluctuation_statements(self))
-
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        printer.text(str(self))
-
-    def __str__(self) -> str:
-        return lines(fluctuation_statements(self))
+    @property
+    def statements(self) -> list[Statement]:
+        """The stationary covariance across Γ and the rates at which it is reached."""
+        return fluctuation_statements(self)
 
 
 def fluctuation_statements(of: StationaryFluctuations) -> list[Statement]:
@@ -153,3 +163,29 @@ def _relaxation(of: StationaryFluctuations) -> Iterator[Statement]:
     text = "at the rates " + ", ".join(map(text_of, rates)) + " per iteration"
     parts = tuple(Equality("", rate) for rate in rates)
     yield Statement("relaxation", text, (*parts, Words("per iteration")))
+
+
+def jump_statements(process: JumpProcess) -> list[Statement]:
+    """The process in time t = kσ²: its generator, its jumps, its drift between them."""
+    statements = [
+        Statement(
+            "limit",
+            f"jump process on Γ at α = {process.step}, in time t = k·sigma**2",
+            (Words("jump process on Γ in time"), Formula((r"t = k\sigma^2",))),
+        ),
+        Statement("generator", GENERATOR, (Formula((GENERATOR_TEX,)),)),
+    ]
+    for m, (rate, landing) in enumerate(zip(process.rates, process.landings, strict=True), 1):
+        shown = "… (long)" if is_too_long(landing) else str(list(landing))
+        statements.append(
+            Statement(
+                f"jump {m}",
+                f"at rate {rate}: from W to the end of descent from {shown}",
+                (Formula((rf"\nu_{{{m}}} = ", rate)), Equality(f"T(w, z_{{{m}}})", landing)),
+            )
+        )
+    drift = process.drift
+    if drift is not None and any(drift):
+        text = f"b = {list(drift)}"
+        statements.append(Statement("drift between jumps", text, (Equality("b", drift),)))
+    return statements
