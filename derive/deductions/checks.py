@@ -12,7 +12,7 @@ import mpmath
 import sympy as sp
 
 from ..equation.limiting_equation import LimitingEquation
-from ..equation.special_forms import Kind
+from ..equation.special_forms import CURVATURE
 from ..manifold.charts import IntrinsicForm
 from ..noise.classification import AT_STEP, DRIFT, FLAT, FROZEN, NO_DIFFUSION, Outcome
 from ..symbolic.numbers.programs import Program
@@ -271,18 +271,19 @@ class Checks:
 
         return Check("½ P D²Φ[Σ] by differences of L", compare)
 
-    def special(self, kind: Kind) -> Check:
-        """The constant in Σ = cH, or in QΣQ = sQ."""
+    def special(self) -> Check:
+        """The function s with QΣQ = s(H), of first degree."""
         e = self._expected
 
-        def compare(constant: sp.Expr) -> Verdict:
+        def compare(noise: sp.Expr) -> Verdict:
+            parts = (noise.coeff(CURVATURE, 0), noise.coeff(CURVATURE, 1))
+
             def size(p: Point) -> Any:
                 t = self._trial
                 normal = mpmath.eye(t.size) - t.projector(p)
-                shape = t.hessian(p) if kind is Kind.HESSIAN else normal
-                given = t.values(p, [e.one(sp.sympify(constant)) * e.fewer])[0]
-                gap = normal * e.spread(p) * normal - given * shape
-                return mpmath.mnorm(gap, "f") / mpmath.mnorm(shape, "f")
+                a, b = t.values(p, [e.one(sp.sympify(c)) * e.fewer for c in parts])
+                gap = normal * e.spread(p) * normal - a * normal - b * t.hessian(p)
+                return mpmath.mnorm(gap, "f") / mpmath.mnorm(normal, "f")
 
             return self._small(size)
 

@@ -131,9 +131,9 @@ class _Derivation:
             "limit": (weights, "the theorem", c.weights if leading else None),
             "V₂": (second, "V₂ = Reg₂ − ½ ∇Regᵀ H⁺ ∇Reg", c.second_potential),
             "special form": (
-                special and special.multiple,
-                "the form of Σ on Γ",
-                (lambda: c.special(special.kind)) if special else None,
+                special and special.noise,
+                "QΣQ as a function of H",
+                c.special if special else None,
             ),
             "potential": (
                 special and special.potential,

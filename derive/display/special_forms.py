@@ -1,4 +1,4 @@
-"""The named forms of the degenerate drift, in words and as LaTeX."""
+"""The drift by a potential that H alone makes, in words and as LaTeX."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ from dataclasses import dataclass
 
 import sympy as sp
 
-from ..equation.special_forms import Kind, SpecialForm
+from ..equation.special_forms import CURVATURE, SpecialForm
 from .notation import Formula
+
+Pieces = tuple[str | sp.Expr, ...]
+"""LaTeX, with expressions between."""
 
 
 @dataclass(frozen=True)
@@ -27,49 +30,42 @@ class DriftForm:
 
 
 def drift_form(form: SpecialForm) -> DriftForm:
-    """The drift that a special form stands for."""
-    writers = {Kind.HYPERSURFACE: _hypersurface, Kind.HESSIAN: _hessian, Kind.ADDITIVE: _additive}
-    return writers[form.kind](form.multiple, form.step)
+    """−P∇V, term by term."""
+    v, single = form.spectral, form.codimension == 1
+    terms: list[tuple[sp.Expr, str, Pieces]] = [(v.slope, "ΔL", (r"\Delta L",))]
+    terms += [(c, *_logarithm(q, single)) for c, q in v.logarithms]
+    text, pieces = "", Pieces()
+    for c, name, tex in terms:
+        if c == 0:
+            continue
+        rises = c.as_coeff_Mul()[0] < 0
+        size = -c if rises else c
+        sign = (" + " if rises else " − ") if text else ("" if rises else "−")
+        words, factor = _factor(size)
+        text += f"{sign}{words}P∇{name}"
+        pieces = (*pieces, sign.replace("−", "-"), *factor, r"P\nabla", *tex)
+    text += ", and Brownian motion P∘dB on Γ" if form.spreads else ""
+    return DriftForm(text, Formula(pieces))
 
 
-def _hypersurface(s: sp.Expr, step: sp.Expr) -> DriftForm:
-    text = "ΔL"
-    tex: tuple[str | sp.Expr, ...] = (r"\Delta L",)
-    if step != 0:
-        text = f"(ΔL / (1 − {step} ΔL/2))"
-        tex = (r"\bigl(\Delta L / (1 - \tfrac{1}{2} ", step, r"\,\Delta L)\bigr)")
-    formula = _times(-s / 4, r"P\nabla \log ", *tex)
-    return DriftForm(f"−{_factor(s / 4)}P∇ log {text}", formula)
+def _logarithm(q: sp.Expr, single: bool) -> tuple[str, Pieces]:
+    """Log det₊ q(H); of a single eigenvalue, ΔL, log q(ΔL)."""
+    if q == CURVATURE:
+        words = (" log ΔL", r"\log \Delta L") if single else (" log det₊ H", _DETERMINANT)
+        return words[0], (words[1],)
+    step = -2 * q.coeff(CURVATURE)
+    name, mark, text, tex = ("", "", "ΔL", r"\Delta L") if single else ("det", r"\det", "H", "H")
+    inside = (rf"\log{mark}\left(1 - \tfrac{{1}}{{2}} ", step, rf"\,{tex}\right)")
+    return f" log {name}(1 − {step} {text}/2)", inside
 
 
-def _hessian(c: sp.Expr, step: sp.Expr) -> DriftForm:
-    if step == 0:
-        return DriftForm(f"−{_factor(c / 4)}P∇ΔL", _times(-c / 4, r"P\nabla\Delta L"))
-    scale = c / (2 * step)
-    tex = (r"P\nabla \log\det\left(1 - \tfrac{1}{2} ", step, r" H\right)")
-    return DriftForm(f"{_factor(scale)}P∇ log det(1 − {step} H/2)", _times(scale, *tex))
+_DETERMINANT = r"\log \det\nolimits_+ H"
 
 
-def _additive(c: sp.Expr, step: sp.Expr) -> DriftForm:
-    text = "det₊ H"
-    tex: tuple[str | sp.Expr, ...] = (r"\det\nolimits_+ H",)
-    if step != 0:
-        text = f"det₊(H (1 − {step} H/2)⁻¹)"
-        inner = (r"\left(1 - \tfrac{1}{2} ", step, r" H\right)^{-1}")
-        tex = (r"\det\nolimits_+\left(H ", *inner, r"\right)")
-    return DriftForm(
-        f"−{_factor(c / 4)}P∇ log {text}, and Brownian motion P∘dB on Γ",
-        _times(-c / 4, r"P\nabla\log ", *tex),
-    )
-
-
-def _factor(c: sp.Expr) -> str:
-    return "" if c == 1 else f"{c} "
-
-
-def _times(c: sp.Expr, *pieces: str | sp.Expr) -> Formula:
-    """A multiple of a formula."""
-    if abs(c) == 1:
-        return Formula(("-" if c == -1 else "", *pieces))
-    factor = (r"\left(", c, r"\right)") if c.is_Add else (c, r"\, ")
-    return Formula((*factor, *pieces))
+def _factor(c: sp.Expr) -> tuple[str, Pieces]:
+    """A factor in front of a formula."""
+    if c == 1:
+        return "", ()
+    if c.is_Add:
+        return f"({c}) ", (r"\left(", c, r"\right)")
+    return f"{c} ", (c, r"\, ")

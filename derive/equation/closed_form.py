@@ -102,7 +102,7 @@ class Terms:
             self.moments,
             self.classification.outcome,
             self.classification.hessian_multiple,
-            self.equation.relaxation.damping,
+            self.equation.relaxation,
         )
 
 

@@ -1,16 +1,17 @@
-"""Forms of the degenerate drift that have a name: gradients along Γ of a spectral function of H.
+"""Forms of the degenerate drift that have a name: noise that is a function of H across Γ.
 
-With the stationary covariance X = ℒ⁻¹(QSQ) a function of H, X = f(H), the drift −½ P D³L[X] is the
-gradient −P∇V of V = Σ_a F(λ_a), F' = f/2, over the non-zero eigenvalues λ_a of H. At step α:
+Where QΣQ = s(H), X = ℒ⁻¹(QΣQ) is f(H), with f = s over the eigenvalue of ℒ, and as the derivative
+of tr F(H) along Γ is D³L[F'(H)], the drift −½ P D³L[X] is −P∇V of
 
-    Σ = cH:        V = −(c/2α) log det₊(1 − αH/2),        as α → 0  (c/4) ΔL;
-    Σ = c on Q:    V = (c/4) log det₊(H (1 − αH/2)⁻¹),    as α → 0  (c/4) log det₊H.
+    V = Σ_a F(λ_a), F' = f/2, over the non-zero eigenvalues λ_a of H.
+
+F is integrated for whatever s and ℒ there are: s = cλ gives V = (c/4) ΔL, s = c gives
+V = (c/4) log det₊H, and at a step α the first is −(c/2α) log det(1 − αH/2).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
 
 import sympy as sp
 
@@ -21,36 +22,61 @@ from ..noise.moments import NoiseMoments
 from ..noise.trace_moments import ADDED, TraceMoments
 from ..symbolic.calculus import determinant
 from ..symbolic.effort import BUILT, READABLE, product_operations
+from ..theory.katzenberger import FLOW, Relaxation
+
+CURVATURE = sp.Symbol("lambda", positive=True)
+"""An eigenvalue λ of H across Γ."""
 
 
-class Kind(Enum):
-    """What Σ is on Γ."""
+@dataclass(frozen=True)
+class SpectralSum:
+    """V = a tr H + Σ_k c_k log det₊ q_k(H).
 
-    HYPERSURFACE = "s n nᵀ"
-    HESSIAN = "cH"
-    ADDITIVE = "cI"
+    Attributes
+    ----------
+    slope : Expr
+        a.
+    logarithms : tuple of (Expr, Expr)
+        c_k, and q_k in `CURVATURE`, of first degree.
+    """
+
+    slope: sp.Expr
+    logarithms: tuple[tuple[sp.Expr, sp.Expr], ...]
+
+    @classmethod
+    def of(cls, noise: sp.Expr, relaxation: Relaxation = FLOW) -> SpectralSum:
+        """V of noise with QΣQ = s(H), for s in `CURVATURE` of first degree."""
+        rest = sp.cancel(noise * relaxation.response(CURVATURE, CURVATURE) / 2)
+        found = []
+        for root in sorted(sp.roots(sp.denom(rest), CURVATURE), key=bool):
+            c = sp.cancel(rest * (CURVATURE - root)).subs(CURVATURE, root)
+            rest = sp.cancel(rest - c / (CURVATURE - root))
+            found.append((c, CURVATURE if root == 0 else 1 - CURVATURE / root))
+        return cls(rest, tuple(found))
 
 
 @dataclass(frozen=True)
 class SpecialForm:
-    """A named form of the drift.
+    """A drift along Γ by a potential that H alone makes.
 
     Attributes
     ----------
-    kind : Kind
-        What Σ is on Γ.
-    multiple : Expr
-        The constant s or c in it.
-    step : Expr
-        α, 0 in the limit α → 0.
+    noise : Expr
+        s, in `CURVATURE`.
+    spectral : SpectralSum
+        V in terms of H.
+    codimension : int
+        How many eigenvalues there are; a single one is ΔL.
+    spreads : bool
+        Whether Σ = sI, which is Brownian motion on Γ, too.
     potential : Expr or None
-        V with drift −P∇V (and Brownian motion on Γ where the noise is additive), on Γ; None where
-        it is not worth writing.
+        V on Γ; None where it is not worth writing.
     """
 
-    kind: Kind
-    multiple: sp.Expr
-    step: sp.Expr
+    noise: sp.Expr
+    spectral: SpectralSum
+    codimension: int
+    spreads: bool
     potential: sp.Expr | None
 
 
@@ -59,47 +85,55 @@ def special_form(
     moments: NoiseMoments,
     outcome: Outcome,
     multiple: sp.Expr | None,
-    step: sp.Expr,
+    relaxation: Relaxation,
 ) -> SpecialForm | None:
-    """Recognise the form of a degenerate drift; None when it has no name."""
-    if not outcome.is_degenerate:
+    """The form of a degenerate drift; None where noise is not known to be a function of H."""
+    noise = _noise(manifold, moments, outcome, multiple) if outcome.is_degenerate else None
+    if noise is None:
         return None
-    is_mean = isinstance(manifold, SampledManifold)
-    # Σ of noise of each sample's own is not written out, see AveragedMoments.
-    normal = None if is_mean else _constant_normal_variance(manifold, moments)
-    if normal is not None and outcome is Outcome.DETERMINISTIC and manifold.codimension == 1:
-        return _unit_normal_form(manifold, normal, step)
+    spectral = SpectralSum.of(noise, relaxation)
+    return SpecialForm(
+        noise,
+        spectral,
+        manifold.codimension,
+        outcome is Outcome.DIFFUSIVE,
+        _potential(manifold, spectral),
+    )
+
+
+def _noise(
+    manifold: Manifold, moments: NoiseMoments, outcome: Outcome, multiple: sp.Expr | None
+) -> sp.Expr | None:
+    """The function s with QΣQ = s(H), where PΣP is zero or a multiple of P."""
     if isinstance(moments, TraceMoments) and moments.noise.power == ADDED:
-        return _additive_form(manifold, moments.noise.multiple, step)
-    if multiple is not None:
-        return _hessian_form(manifold, multiple, step)
-    if normal is not None and _is_multiple_of_identity(moments.covariance):
-        return _additive_form(manifold, normal, step)
-    return None
+        return moments.noise.multiple
+    # Σ of noise of each sample's own is not written out, see AveragedMoments.
+    if not isinstance(manifold, SampledManifold):
+        constant = _constant_normal_variance(manifold, moments)
+        if constant is not None and (
+            _is_multiple_of_identity(moments.covariance) or outcome is Outcome.DETERMINISTIC
+        ):
+            return constant
+    return None if multiple is None else multiple * CURVATURE
 
 
-def _unit_normal_form(manifold: Manifold, s: sp.Expr, step: sp.Expr) -> SpecialForm:
-    laplacian = manifold.shortest(manifold.laplacian)
-    potential = s * sp.log(manifold.shortest(laplacian / (1 - step * laplacian / 2))) / 4
-    return SpecialForm(Kind.HYPERSURFACE, s, step, potential)
+def _potential(manifold: Manifold, spectral: SpectralSum) -> sp.Expr | None:
+    total = sp.Integer(0)
+    if spectral.slope != 0:
+        total += spectral.slope * manifold.shortest(manifold.laplacian)
+    if spectral.logarithms:
+        operator = _spectrum(manifold)
+        if operator is None:
+            return None
+        rate = spectral.logarithms[0][0]
+        ratio = sp.Mul(*(_determinant(q, operator) ** (c / rate) for c, q in spectral.logarithms))
+        total += rate * sp.log(manifold.shortest(ratio))
+    return total
 
 
-def _hessian_form(manifold: Manifold, c: sp.Expr, step: sp.Expr) -> SpecialForm:
-    if step == 0:
-        trace = manifold.shortest(manifold.laplacian)
-        return SpecialForm(Kind.HESSIAN, c, step, c * trace / 4)
-    damping = _damping(manifold, step)
-    potential = None if damping is None else -c / (2 * step) * sp.log(damping)
-    return SpecialForm(Kind.HESSIAN, c, step, potential)
-
-
-def _additive_form(manifold: Manifold, c: sp.Expr, step: sp.Expr) -> SpecialForm:
-    operator, damping = _spectrum(manifold), _damping(manifold, step)
-    potential = None
-    if operator is not None and damping is not None:
-        ratio = manifold.shortest(determinant(operator) / damping)
-        potential = c * sp.log(ratio) / 4
-    return SpecialForm(Kind.ADDITIVE, c, step, potential)
+def _determinant(q: sp.Expr, operator: sp.Matrix) -> sp.Expr:
+    slope, constant = q.coeff(CURVATURE), q.subs(CURVATURE, 0)
+    return determinant(constant * sp.eye(operator.rows) + slope * operator)
 
 
 def _constant_normal_variance(manifold: Manifold, moments: NoiseMoments) -> sp.Expr | None:
@@ -123,16 +157,10 @@ def _is_multiple_of_identity(matrix: sp.MatrixBase) -> bool:
 
 
 def _spectrum(manifold: Manifold) -> sp.Matrix | None:
-    """M = E A, a K × K matrix with the non-zero eigenvalues of H."""
+    """A K × K matrix with the non-zero eigenvalues of H: E A, or ΔL."""
     frame = manifold.frame
     if frame is None or product_operations(frame.curvature, frame.gram) > READABLE:
         return None
+    if manifold.codimension == 1:
+        return sp.Matrix([[manifold.shortest(manifold.laplacian)]])
     return manifold.ideal.shortest_entries(frame.curvature * frame.gram)
-
-
-def _damping(manifold: Manifold, step: sp.Expr) -> sp.Expr | None:
-    """det(1 − αH/2)."""
-    operator = _spectrum(manifold)
-    if operator is None:
-        return None
-    return manifold.shortest(determinant(sp.eye(operator.rows) - step * operator / 2))

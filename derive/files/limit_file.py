@@ -21,7 +21,7 @@ import sympy as sp
 
 from ..equation.coefficients import Equation
 from ..equation.limiting_equation import LimitingEquation
-from ..equation.special_forms import Kind, SpecialForm
+from ..equation.special_forms import SpecialForm, SpectralSum
 from ..errors import SavedFileError
 from ..laws.expansions import Jump
 from ..laws.law import known_laws
@@ -51,8 +51,8 @@ VERSION = 2
 TYPES: dict[str, Any] = {
     kind.__name__: kind
     for kind in (
-        *(Basis, Chart, Classification, Equation, Evidence, IntrinsicForm, Kind),
-        *(NoisyGradientDescent, Outcome, SpecialForm, Step, Verdict),
+        *(Basis, Chart, Classification, Equation, Evidence, IntrinsicForm),
+        *(NoisyGradientDescent, Outcome, SpecialForm, SpectralSum, Step, Verdict),
         *(Jump, MatrixNoise),
     )
 }

@@ -9,7 +9,7 @@ from typing import Any
 
 import sympy as sp
 
-from .tensors import DELTA, Factor, Index, Tensor
+from .tensors import DELTA, SCALED, Factor, Index, Tensor
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,8 @@ class Instance:
             return sp.sympify(self._entry(f.name, places))
         vectors = [self._entry(p.name, [at[i] for i in p.indices]) for p in f.points]
         dummies = [[sp.Dummy(real=True) for _ in vector] for vector in vectors]
-        value = sp.sympify(self.functions[f.name](*places, *dummies))
+        displaced = (_displaced(d, p, at) for d, p in zip(dummies, f.points, strict=True))
+        value = sp.sympify(self.functions[f.name](*places, *displaced))
         for slopes, names in zip(f.slopes, dummies, strict=True):
             for index in slopes:
                 value = value.diff(names[at[index]])
@@ -61,3 +62,12 @@ class Instance:
         for place in places:
             entry = entry[place]
         return entry
+
+
+def _displaced(vector: list[sp.Expr], point: Factor, at: Mapping[Index, int]) -> list[sp.Expr]:
+    """The vector with its component multiplied, or moved."""
+    moved = list(vector)
+    for mark in point.points:
+        place, number = at[mark.indices[0]], sp.Rational(mark.points[0].name)
+        moved[place] = number * moved[place] if mark.name == SCALED else moved[place] + number
+    return moved

@@ -2,25 +2,36 @@
 
 The loss is an unknown L ≥ 0 that vanishes on Γ, a mean of such, or a mean of squared residuals
 h − y; its arguments are expanded around the weights to second order in the noise, whose expectation
-replaces η_i η_j by its covariance. On Γ, L = 0, ∇L = 0, P∇²L = 0; h = y, P∇h = 0. What is left says
-which outcome is generic, and P∇Reg = 0 or PΣP = 0 where another one would hold.
+replaces η_i η_j by its covariance; where the noise jumps, L̂ is taken at the jump. On Γ, L = 0,
+∇L = 0, P∇²L = 0; h = y, P∇h = 0. What is left says which outcome is generic, and P∇Reg = 0 or
+PΣP = 0 where another one would hold.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from functools import cached_property
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property, reduce
 from typing import Any
 
 import sympy as sp
 from sympy.core.function import AppliedUndef
 
 from ..errors import ProblemError
+from ..laws.expansions import Jump, LevyPair
+from ..laws.law import Law
+from ..laws.rare_jumps import CustomLaw
+from ..laws.scaled import keeps_its_size
+from ..laws.shrinking import Gaussian
 from ..noise.classification import Outcome
+from ..reading import sequence
 from ..symbols import alpha, sigma
-from .reading import Reader
+from .reading import Place, Reader
 from .tensors import DELTA, Factor, Index, Tensor, derivative, fresh
+
+PRECONDITIONER, ROOT = "Omega", "R"
+"""Ω, and the symmetric matrix of which it is the square."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +42,15 @@ class UnknownLosses:
 
     def on_manifold(self, tensor: Tensor) -> Tensor:
         """Without the terms that vanish on Γ: L = 0 and ∇L = 0 there."""
-        return tensor.kept(lambda fs: not any(f.name == self.name and f.order < 2 for f in fs))
+        return tensor.kept(lambda fs: not any(self._is_unknown(f) and f.order < 2 for f in fs))
 
     def is_normal(self, factor: Factor, index: Index) -> bool:
         """Whether P takes a factor to zero by this index: P∇²L = 0."""
         held = any(index in slot for slot in factor.slopes)
-        return factor.name == self.name and factor.order == 2 and held
+        return self._is_unknown(factor) and factor.order == 2 and held
+
+    def _is_unknown(self, factor: Factor) -> bool:
+        return factor.name == self.name and not factor.is_displaced
 
 
 @dataclass(frozen=True)
@@ -72,10 +86,13 @@ class UnknownResiduals:
     def is_normal(self, factor: Factor, index: Index) -> bool:
         """Whether P takes a factor to zero by this index: P∇h = 0."""
         held = any(index in slot for slot in factor.slopes)
-        return factor.name == self.function.name and factor.order == 1 and held
+        return self._is_unknown(factor) and factor.order == 1 and held
 
     def _is_value(self, factor: Factor) -> bool:
-        return factor.name == self.function.name and factor.order == 0
+        return self._is_unknown(factor) and factor.order == 0
+
+    def _is_unknown(self, factor: Factor) -> bool:
+        return factor.name == self.function.name and not factor.is_displaced
 
     @cached_property
     def _own(self) -> tuple[Index, ...]:
@@ -136,14 +153,26 @@ class GeneralDerivation:
     @property
     def laplacian(self) -> Tensor:
         """ΔL = tr H on Γ."""
-        return self.contracted(Factor(DELTA, tuple(sorted(self.free))))
+        total = self.hessian * Tensor.of(Factor(DELTA, tuple(sorted(self.free))))
+        return _squared(reduce(Tensor.summed, self.free, total))
 
-    def contracted(self, matrix: Factor) -> Tensor:
-        """Σ_kl H_kl M_kl."""
-        total = self.hessian * Tensor.of(matrix)
+    @property
+    def preconditioned(self) -> GeneralDerivation:
+        """The limit of v, for w = R v with a constant symmetric R, whose square is Ω."""
+        return replace(
+            self,
+            covariance=self._turned(self.covariance),
+            hessian=self._turned(self.hessian),
+            tangential=self._turned(self.tangential),
+        )
+
+    def _turned(self, tensor: Tensor) -> Tensor:
+        """R T R."""
         for index in self.free:
-            total = total.summed(index)
-        return total
+            inner = fresh(index.size)
+            root = Tensor.of(Factor(ROOT, (index, inner)))
+            tensor = (tensor.renamed({index: inner}) * root).summed(inner)
+        return tensor
 
 
 def derive_general(
@@ -152,13 +181,17 @@ def derive_general(
     weights: sp.IndexedBase | sp.MatrixSymbol,
     noise: Any,
     covariance: Mapping[Any, sp.Lambda] | None = None,
+    *,
+    law: Law | None = None,
 ) -> GeneralDerivation:
     """The general limit, as `general_limit` says."""
-    arrays = [noise] if isinstance(noise, _ARRAYS) else list(noise)
+    arrays = [noise] if isinstance(noise, _ARRAYS) else sequence(noise, "noise")
     for name, given in (("weights", weights), *(("noise", array) for array in arrays)):
         if not isinstance(given, _ARRAYS):
             raise ProblemError(f"{name}: expected an IndexedBase or a MatrixSymbol, got {given!r}")
-    reader = Reader(_name(weights), tuple(map(_name, arrays)), _sizes(loss, noisy_loss, weights))
+    reader = Reader(
+        _name(weights), tuple(map(_name, arrays)), _sizes(loss, noisy_loss, weights, *arrays)
+    )
     n = reader.sizes.get(reader.weights, (None,))[-1]
     if n is None:
         raise ProblemError(
@@ -169,11 +202,19 @@ def derive_general(
         raise ProblemError("noisy_loss: L̂(w, 0) must equal L(w)")
     zero, k, l = _zero_set(loss, reader), Index("k", n), Index("l", n)  # noqa: E741
     laws = {_name(key): value for key, value in (covariance or {}).items()}
-    mean = _Mean(reader, laws)
+    pair = _pair_of_an_entry(law or Gaussian())
+    mean = _Mean(reader, laws, pair.covariance[0])
     first, second = reader.part(noisy, 1), reader.part(noisy, 2)
     slopes = [derivative(first, reader.weights, index) for index in (k, l)]
-    regularizer = zero.on_manifold(mean(second))
-    sigma_kl = zero.on_manifold(mean(slopes[0] * slopes[1]))
+    averaged, squared = mean(second), mean(slopes[0] * slopes[1])
+    for place, rate in _places(reader, pair.jumps, laws):
+        rise = reader.at(place).read(noisy_loss, {}) + still.scaled(sp.Integer(-1))
+        bent = rise + reader.put(first, place).scaled(sp.Integer(-1))
+        second = second + bent
+        steps = [derivative(rise, reader.weights, index) for index in (k, l)]
+        averaged = averaged + place.summed(bent).scaled(rate)
+        squared = squared + place.summed(steps[0] * steps[1]).scaled(rate)
+    regularizer, sigma_kl = zero.on_manifold(averaged), zero.on_manifold(squared)
     hessian = derivative(derivative(still, reader.weights, k), reader.weights, l)
     left = sigma_kl.kept(
         lambda fs: not any(zero.is_normal(f, index) for f in fs for index in (k, l))
@@ -192,6 +233,51 @@ def derive_general(
         outcome,
         (k, l),
     )
+
+
+def _squared(tensor: Tensor) -> Tensor:
+    """With Ω_ij for Σ_k R_ki R_kj."""
+
+    def of_term(monomial: tuple[tuple[Index, ...], tuple[Factor, ...]]) -> Tensor:
+        summed, factors = monomial
+        for k in summed:
+            held = [f for f in factors if k in f.all_indices()]
+            if len(held) == 2 and all(f.name == ROOT and f.indices[0] == k for f in held):
+                ends = tuple(sorted(f.indices[1] for f in held))
+                rest = [f for f in factors if f not in held]
+                left = (i for i in summed if i != k)
+                return Tensor.of(*rest, Factor(PRECONDITIONER, ends), summed=left)
+        return Tensor.of(*factors, summed=summed)
+
+    return tensor.map(of_term)
+
+
+def _pair_of_an_entry(law: Law) -> LevyPair:
+    """The Lévy pair of one entry of the noise."""
+    fits = isinstance(law, CustomLaw) or (
+        isinstance(law, Law) and law.has_independent_coordinates and not keeps_its_size(law)
+    )
+    if not fits:
+        raise ProblemError(
+            f"law: expected that of one entry, such as Bernoulli() or CustomLaw([[1]], [([z], "
+            f"rate)]), got {law!r}; dependent entries are stated by covariance="
+        )
+    return law.levy_pair(1)
+
+
+def _places(
+    reader: Reader, jumps: Iterable[Jump], correlated: Mapping[str, sp.Lambda]
+) -> Iterator[tuple[Place, sp.Expr]]:
+    """Where the noise jumps to, one entry at a time, with its rate."""
+    for jump, name in itertools.product(jumps, reader.noise):
+        if name in correlated:
+            continue
+        if name not in reader.sizes:
+            raise ProblemError(f"{name}: of unknown size; write IndexedBase('{name}', shape=(N,))")
+        value = sp.sympify(jump.displacement[0])
+        if not value.is_Rational:
+            raise ProblemError(f"law: expected jumps to rational numbers, got {value}")
+        yield Place(name, tuple(map(fresh, reader.sizes[name])), value), jump.rate
 
 
 def _outcome(varies: bool, along: Tensor, covariance: Tensor, moves: bool) -> Outcome:
@@ -218,6 +304,7 @@ class _Mean:
 
     reader: Reader
     laws: Mapping[str, sp.Lambda]
+    variance: sp.Expr
 
     def __call__(self, tensor: Tensor) -> Tensor:
         return tensor.map(self._of_term)
@@ -237,7 +324,8 @@ class _Mean:
         law = self.laws.get(first.name)
         if law is None:
             pairs = zip(first.indices, second.indices, strict=True)
-            return Tensor.of(*(Factor(DELTA, tuple(sorted(pair))) for pair in pairs))
+            unit = Tensor.of(*(Factor(DELTA, tuple(sorted(pair))) for pair in pairs))
+            return unit.scaled(self.variance)
         indices = (*first.indices, *second.indices)
         if len(law.variables) != len(indices):
             raise ProblemError(

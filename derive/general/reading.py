@@ -1,15 +1,16 @@
-"""Losses with symbolic dimensions, read into tensors and expanded to second order in the noise.
+"""Losses with symbolic dimensions, read into tensors: to second order in the noise, or at a jump.
 
 What is understood: indexed quantities ``w[i]``, entries of matrices, sums over an index, undefined
 functions ``h(s, w)`` of indices and vectors, sums, products, powers, and elementary functions of
 what vanishes without noise. A vector is an ``IndexedBase``, a matrix expression of one column, or
-``Lambda(i, component)``. Anything else is refused by name.
+``Lambda(i, component)``. At a jump, where one entry of the noise is z and the others are 0, a
+component of a vector may be multiplied, or moved, by a number. Anything else is refused by name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import Any, TypeAlias
 
@@ -18,7 +19,7 @@ from sympy.core.function import AppliedUndef
 from sympy.matrices.expressions.matexpr import MatrixElement
 
 from ..errors import ProblemError
-from .tensors import DELTA, Factor, Index, Tensor, fresh
+from .tensors import DELTA, MOVED, SCALED, Factor, Index, Tensor, fresh
 
 ORDER = 2
 """Order in the noise up to which losses are expanded: that of σ²."""
@@ -27,6 +28,34 @@ UNKNOWN_SIZE = sp.Symbol("size")
 
 Bound = Mapping[sp.Basic, Index]
 Vector: TypeAlias = sp.IndexedBase | sp.MatrixExpr | sp.Lambda
+
+
+@dataclass(frozen=True)
+class Place:
+    """Noise of which one entry is not 0.
+
+    Attributes
+    ----------
+    noise : str
+        Name of the array.
+    indices : tuple of Index
+        Which entry.
+    value : Expr
+        z, a number.
+    """
+
+    noise: str
+    indices: tuple[Index, ...]
+    value: sp.Expr
+
+    def entry(self, indices: Iterable[Index]) -> Tensor:
+        """An entry of the array."""
+        pairs = zip(indices, self.indices, strict=True)
+        return Tensor.of(*(Factor(DELTA, tuple(sorted(p))) for p in pairs)).scaled(self.value)
+
+    def summed(self, tensor: Tensor) -> Tensor:
+        """The sum over all entries."""
+        return reduce(Tensor.summed, self.indices, tensor)
 
 
 @dataclass(frozen=True)
@@ -41,11 +70,17 @@ class Reader:
         Names of the arrays of noise.
     sizes : mapping of str to tuple of Expr
         Shapes, where they are known.
+    jump : Place, optional
+        Where the noise is, if it is not small.
+    around : mapping of symbol to Index
+        Indices of what the expression stands in.
     """
 
     weights: str
     noise: tuple[str, ...]
     sizes: Mapping[str, tuple[sp.Expr, ...]]
+    jump: Place | None = None
+    around: Bound = field(default_factory=dict)
 
     def degree(self, factors: Sequence[Factor]) -> int:
         """How many factors are noise."""
@@ -54,6 +89,23 @@ class Reader:
     def part(self, tensor: Tensor, degree: int) -> Tensor:
         """The terms of some degree in the noise."""
         return tensor.kept(lambda factors: self.degree(factors) == degree)
+
+    def at(self, place: Place) -> Reader:
+        """A reader of noise that is not small, in one place and nowhere else."""
+        return replace(self, jump=place)
+
+    def put(self, tensor: Tensor, place: Place) -> Tensor:
+        """Terms of first order in the noise, at noise in one place."""
+
+        def of_term(monomial: tuple[tuple[Index, ...], tuple[Factor, ...]]) -> Tensor:
+            summed, factors = monomial
+            (noise,) = (f for f in factors if f.name in self.noise)
+            if noise.name != place.noise:
+                return Tensor({})
+            rest = Tensor.of(*(f for f in factors if f != noise))
+            return reduce(Tensor.summed, summed, rest * place.entry(noise.indices))
+
+        return tensor.map(of_term)
 
     def read(self, expression: sp.Expr, bound: Bound) -> Tensor:
         """A scalar expression, up to second order in the noise.
@@ -94,19 +146,21 @@ class Reader:
         return Tensor.of(Factor(DELTA, tuple(sorted(self._index(i, bound) for i in e.args[:2]))))
 
     def _indexed(self, e: sp.Indexed, bound: Bound) -> Tensor:
-        return Tensor.of(Factor(str(e.base), tuple(self._index(i, bound) for i in e.indices)))
+        return self._of_array(str(e.base), e.indices, bound)
+
+    def _of_array(self, name: str, places: Iterable[sp.Basic], bound: Bound) -> Tensor:
+        indices = tuple(self._index(i, bound) for i in places)
+        if self.jump is not None and name == self.jump.noise:
+            return self.jump.entry(indices)
+        return Tensor.of(Factor(name, indices))
 
     def vector(self, given: Vector, index: Index) -> Tensor:
         """A component of a vector."""
         if isinstance(given, sp.Lambda):
-            return self.read(given.expr, {**self._outer, given.variables[0]: index})
+            return self.read(given.expr, {**self.around, given.variables[0]: index})
         place = sp.Dummy(integer=True)
         entry = given[place] if isinstance(given, sp.IndexedBase) else given[place, 0]
-        return self.read(entry, {**self._outer, place: index})
-
-    @property
-    def _outer(self) -> dict[sp.Basic, Index]:
-        return {}
+        return self.read(entry, {**self.around, place: index})
 
     def _truncated(self, tensor: Tensor) -> Tensor:
         return tensor.kept(lambda factors: self.degree(factors) <= ORDER)
@@ -134,7 +188,7 @@ class Reader:
         if not isinstance(matrix, sp.MatrixSymbol):
             raise ProblemError(f"{sp.sstr(e)}: expected an entry of a matrix symbol")
         places = (row,) if matrix.shape[1] == 1 else (row, column)
-        return Tensor.of(Factor(matrix.name, tuple(self._index(i, bound) for i in places)))
+        return self._of_array(matrix.name, places, bound)
 
     def _unknown(self, e: AppliedUndef, bound: Bound) -> Tensor:
         """Taylor's formula around the arguments without noise."""
@@ -148,13 +202,13 @@ class Reader:
                     f"{sp.sstr(e)}: its argument {sp.sstr(argument)} is neither an index nor a "
                     "vector; give Lambda(i, component), an IndexedBase or a matrix of one column"
                 )
-            inner = _Inside(self.weights, self.noise, self.sizes, dict(bound))
+            inner = replace(self, around=dict(bound))
             point, size = inner.point(argument, e)
             points.append(point)
             shifts.append((inner, argument, size))
         base = Factor(e.func.__name__, tuple(indices), tuple(points), ((),) * len(points))
         total = first = Tensor.of(base)
-        for k in range(1, ORDER + 1):
+        for k in range(1, ORDER + 1 if self.jump is None else 1):
             turned = _turned(first, e.func.__name__, shifts)
             first = self._truncated(turned).scaled(sp.Rational(1, k))
             total = total + first
@@ -164,6 +218,8 @@ class Reader:
         if len(e.args) != 1:
             return self._refuse(e, bound)
         inside = self.read(e.args[0], bound)
+        if self.jump is not None and (found := _of_a_jump(e, inside)) is not None:
+            return found
         still, u = self.part(inside, 0), inside.kept(lambda f: self.degree(f) > 0)
         if any(factors for _, factors in still.terms):
             raise ProblemError(
@@ -176,17 +232,6 @@ class Reader:
         square = self._truncated(u * u)
         return Tensor.number(slopes[0]) + u.scaled(slopes[1]) + square.scaled(slopes[2] / 2)
 
-
-@dataclass(frozen=True)
-class _Inside(Reader):
-    """A reader of vectors inside an expression, whose indices they may hold."""
-
-    around: Bound
-
-    @property
-    def _outer(self) -> dict[sp.Basic, Index]:
-        return dict(self.around)
-
     def shift(self, given: Vector, index: Index) -> Tensor:
         """What the noise adds to a component of a vector."""
         return self.vector(given, index).kept(lambda factors: self.degree(factors) > 0)
@@ -195,19 +240,38 @@ class _Inside(Reader):
         """The vector without noise, less its last index, and its number of components."""
         index = fresh(UNKNOWN_SIZE)
         still = self.part(self.vector(given, index), 0)
-        terms = list(still.terms.items())
-        (summed, factors), c = terms[0] if len(terms) == 1 else (((), ()), sp.Integer(0))
-        plain = len(factors) == 1 and not summed and c == 1 and not factors[0].points
-        if not plain or factors[0].indices[-1:] != (index,):
+        base = next((fs[0] for (_, fs), c in still.terms.items() if len(fs) == 1 and c == 1), None)
+        mark = None if base is None else self._mark(still, base, index)
+        if base is None or mark is None:
+            where = "without noise" if self.jump is None else "at a jump of the noise"
             raise ProblemError(
-                f"{sp.sstr(whole)}: without noise its argument {sp.sstr(given)} is no vector as it "
+                f"{sp.sstr(whole)}: {where} its argument {sp.sstr(given)} is no vector as it "
                 "stands; expected the weights, or data, plus what vanishes without noise"
+                + ("" if self.jump is None else ", or one component multiplied or moved")
             )
-        name = factors[0].name
-        shape = self.sizes.get(name, ())
+        shape = self.sizes.get(base.name, ())
         if not shape:
-            raise ProblemError(f"{name}: of unknown size; write IndexedBase('{name}', shape=(N,))")
-        return Factor(name, factors[0].indices[:-1]), shape[-1]
+            raise ProblemError(
+                f"{base.name}: of unknown size; write IndexedBase('{base.name}', shape=(N,))"
+            )
+        return Factor(base.name, base.indices[:-1], mark), shape[-1]
+
+    def _mark(self, vector: Tensor, base: Factor, index: Index) -> tuple[Factor, ...] | None:
+        """What became of one component of a vector; None where that has no mark."""
+        if base.points or base.indices[-1:] != (index,):
+            return None
+        rest = vector + Tensor.of(base).scaled(sp.Integer(-1))
+        if not rest.terms:
+            return ()
+        if self.jump is None or len(self.jump.indices) != 1:
+            return None
+        one = Factor(DELTA, tuple(sorted((index, *self.jump.indices))))
+        scaled, moved = rest.ratio(Tensor.of(one, base)), rest.ratio(Tensor.of(one))
+        if scaled is not None and scaled.is_Rational:
+            return (Factor(SCALED, self.jump.indices, (Factor(str(scaled + 1)),)),)
+        if moved is not None and moved.is_Rational:
+            return (Factor(MOVED, self.jump.indices, (Factor(str(moved)),)),)
+        return None
 
 
 _STRUCTURED = (
@@ -234,7 +298,19 @@ def _is_vector(given: sp.Basic) -> bool:
     return isinstance(given, sp.IndexedBase | sp.Lambda)
 
 
-def _turned(tensor: Tensor, name: str, shifts: Sequence[tuple[_Inside, Vector, sp.Expr]]) -> Tensor:
+def _of_a_jump(e: sp.Function, inside: Tensor) -> Tensor | None:
+    """f(a + bδ) = f(a) + (f(a + b) − f(a)) δ."""
+    a = inside.terms.get(((), ()), sp.Integer(0))
+    rest = [(m, c) for m, c in inside.terms.items() if m != ((), ())]
+    if not rest:
+        return Tensor.number(e.func(a))
+    ((summed, factors), b), *more = rest
+    if more or summed or any(f.name != DELTA for f in factors):
+        return None
+    return Tensor.number(e.func(a)) + Tensor.of(*factors).scaled(e.func(a + b) - e.func(a))
+
+
+def _turned(tensor: Tensor, name: str, shifts: Sequence[tuple[Reader, Vector, sp.Expr]]) -> Tensor:
     """Σ_a u_a ∂_a of the function of some name in each term of Taylor's formula."""
     total = Tensor({})
     for (summed, factors), c in tensor.terms.items():

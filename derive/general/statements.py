@@ -8,20 +8,27 @@ from typing import Any
 
 import sympy as sp
 
+from ..equation.special_forms import CURVATURE, SpectralSum
+from ..laws.law import Law
 from ..noise.classification import Outcome
+from ..optimizers.optimizer import GradientDescent, HeavyBall, Optimizer
+from ..symbols import alpha
 from .limit import GeneralDerivation, derive_general
-from .tensors import DELTA, Factor, Tensor
+from .modes import effective_step
+from .tensors import Tensor
 from .words import Words
 
-PRECONDITIONER = "Omega"
+BETA = sp.Symbol("beta", real=True)
+"""The momentum of the table's heavy ball."""
 
 
 @dataclass(frozen=True)
 class Statements:
     """A general limit in words, as text or as LaTeX.
 
-    With a constant preconditioner Ω the weights are w = Ω^{1/2} v, and v follows gradient descent
-    on L(Ω^{1/2} v), to which the theorems apply: hence P_Ω Ω for P, ΩΣΩ for Σ, Ω:H for ΔL.
+    A heavy ball has the step of `effective_step`. With a constant preconditioner Ω = R² the weights
+    are w = R v, and v follows gradient descent on L(Rv), to which the theorems apply: as
+    R (I − P_v) R = (I − P_Ω) Ω, the flow of −P_v∇_vV is that of −P_ΩΩ∇V.
 
     Attributes
     ----------
@@ -46,44 +53,48 @@ class Statements:
             self._mathematics(self.words(self.limit.regularizer)),
             self._mathematics(self.words(self.limit.covariance)),
             self.limit.outcome.value,
-            self._mathematics(self.time_scale(False)),
+            self._mathematics(self.time_scale()),
             self._mathematics(self.equation),
-            self._mathematics(self._under(self.equation, self.time_scale(True))),
-            self._mathematics(self._under(self.preconditioned, self.time_scale(False))),
+            self._mathematics(self._in_time(self.equation, self.time_scale(HeavyBall(BETA)))),
+            self._mathematics(self._in_time(self.preconditioned, self.time_scale())),
             self._mathematics(self.degeneracy),
         )
 
-    def time_scale(self, momentum: bool) -> str:
-        """Iterations per unit of slow time, with a heavy ball's α/(1 − β) for α."""
-        power = {Outcome.NON_DEGENERATE: 1}.get(self.limit.outcome, 2)
+    def time_scale(self, optimizer: Optimizer | None = None) -> str:
+        """Iterations per unit of slow time, with the effective step of an optimizer for α."""
         if self.limit.time_scale is None:
-            return "none" if not self.tex else r"\text{none}"
-        step = r"\alpha" if self.tex else "α"
-        if momentum:
-            step = r"\left(\frac{\alpha}{1-\beta}\right)" if self.tex else "(α/(1 − β))"
-        raised = ("^{2}" if self.tex else "²") if power == 2 else ""
-        noise = r"\sigma^{2}" if self.tex else "σ²"
-        return rf"1/({step}{raised} {noise})" if self.tex else f"1/({step}{raised}{noise})"
+            return r"\text{none}" if self.tex else "none"
+        divisor = sp.cancel(alpha / effective_step(optimizer or GradientDescent()))
+        power = 1 if self.limit.outcome is Outcome.NON_DEGENERATE else 2
+        if self.tex:
+            shown = rf"\bigl(\tfrac{{\alpha}}{{{sp.latex(divisor)}}}\bigr)"
+            step = r"\alpha" if divisor == 1 else shown
+            return rf"1/({step}{'^{2}' if power == 2 else ''}\, \sigma^{{2}})"
+        shown = self.words.number(divisor).replace("-", "−").replace("beta", "β")
+        step = "α" if divisor == 1 else f"(α/{shown})"
+        return f"1/({step}{'²' if power == 2 else ''}σ²)"
 
     @property
     def equation(self) -> str:
         """The limit of gradient descent."""
-        return self._equation(_DESCENT)
+        return self._equation(self.limit, _DESCENT)
 
     @property
     def preconditioned(self) -> str:
         """The limit with a constant preconditioner."""
-        return self._equation(_PRECONDITIONED)
+        return self._equation(self.limit.preconditioned, _PRECONDITIONED)
 
-    def _equation(self, letters: _Letters) -> str:
-        limit, outcome = self.limit, self.limit.outcome
+    def _equation(self, limit: GeneralDerivation, letters: _Letters) -> str:
+        outcome = limit.outcome
         if outcome is Outcome.NON_DEGENERATE:
             return self._put(f"dW = −{letters.projector}∇( ") + self._flow(limit.regularizer)
         if outcome is Outcome.DETERMINISTIC and limit.hessian_multiple is not None:
-            trace = limit.contracted(letters.trace(limit)).scaled(limit.hessian_multiple / 4)
+            slope = SpectralSum.of(limit.hessian_multiple * CURVATURE).slope
+            trace = limit.laplacian.scaled(slope)
             return self._put(f"dW = −{letters.projector}∇( ") + self._flow(trace)
-        if outcome is Outcome.DIFFUSIVE and limit.isotropy == 1 and letters is _DESCENT:
-            return self._put("dW = P ∘ dB − ¼ P∇ log det₊H dt")
+        if outcome is Outcome.DIFFUSIVE and limit.isotropy == 1:
+            ((rate, _),) = SpectralSum.of(limit.isotropy).logarithms
+            return self._put(f"dW = P ∘ dB − {self.words.number(rate)} P∇ log det₊H dt")
         if outcome.is_degenerate:
             noise = "" if outcome is Outcome.DETERMINISTIC else f"{letters.projector}S dB + "
             return self._put(f"dW = {noise}½ D²{letters.flow}[{letters.covariance}] dt")
@@ -104,7 +115,7 @@ class Statements:
             return self._put("P∇ΔL = 0 on all of Γ")
         return self._put("never")
 
-    def _under(self, equation: str, scale: str) -> str:
+    def _in_time(self, equation: str, scale: str) -> str:
         if self.limit.time_scale is None:
             return equation
         return equation + (r",\; " if self.tex else ", ") + scale
@@ -127,15 +138,10 @@ class _Letters:
     projector: str
     flow: str
     covariance: str
-    matrix: str
-
-    def trace(self, limit: GeneralDerivation) -> Factor:
-        """What H is contracted with."""
-        return Factor(self.matrix, tuple(sorted(limit.free)))
 
 
-_DESCENT = _Letters("P", "Φ", "Σ", DELTA)
-_PRECONDITIONED = _Letters("P_Ω Ω", "Φ_Ω", "ΩΣΩ", PRECONDITIONER)
+_DESCENT = _Letters("P", "Φ", "Σ")
+_PRECONDITIONED = _Letters("P_Ω Ω", "Φ_Ω", "ΩΣΩ")
 
 _COMMANDS = {
     "on all of Γ": r"\text{ on all of } Γ",
@@ -210,6 +216,8 @@ def general_limit(
     weights: sp.IndexedBase | sp.MatrixSymbol,
     noise: Any,
     covariance: Mapping[Any, sp.Lambda] | None = None,
+    *,
+    law: Law | None = None,
 ) -> GeneralLimit:
     """Derive the limit for every loss of a kind, with dimensions that stay symbolic.
 
@@ -226,7 +234,10 @@ def general_limit(
         Independent arrays of noise whose size σ shrinks.
     covariance : mapping of array to Lambda, optional
         E η_i η_j per σ², as ``Lambda((i, j), C[i, j])``, of a matrix of noise with four indices;
-        independent entries of variance one if not given.
+        independent entries that follow `law` if not given.
+    law : Law, optional
+        Law of each independent entry of the noise: `Gaussian` if not given, `Bernoulli`, or a
+        `CustomLaw` of one coordinate, whose jumps are rational numbers.
 
     Returns
     -------
@@ -237,4 +248,5 @@ def general_limit(
     ProblemError
         If something is not understood, by name, or L̂(w, 0) ≠ L(w).
     """
-    return GeneralLimit(**vars(derive_general(loss, noisy_loss, weights, noise, covariance)))
+    found = derive_general(loss, noisy_loss, weights, noise, covariance, law=law)
+    return GeneralLimit(**vars(found))

@@ -13,6 +13,9 @@ from typing import Any
 import sympy as sp
 
 from ..errors import ProblemError
+from ..laws.law import Law
+from ..laws.rare_jumps import Bernoulli
+from ..laws.shrinking import Gaussian
 from .statements import LABELS, WORDS, GeneralLimit, Statements, general_limit
 
 N, n, d, B = sp.symbols("N n d B", integer=True, positive=True)
@@ -60,16 +63,19 @@ class Mechanism:
         L̂ as text and as LaTeX.
     stated : tuple
         The arguments of `general_limit`.
+    law : Law
+        Law of each independent entry of the noise.
     """
 
     name: str
     formula: str
     tex: str
     stated: tuple[Any, ...]
+    law: Law = Gaussian()  # noqa: RUF009 - a frozen dataclass
 
     def derive(self) -> GeneralLimit:
         """Its limit."""
-        return general_limit(*self.stated)
+        return general_limit(*self.stated, law=self.law)
 
 
 MECHANISMS = (
@@ -90,6 +96,13 @@ MECHANISMS = (
         "L(w ⊙ (1 + η))",
         r"L(w \odot (1 + \eta))",
         (L(w), _shifted(w[i] * (1 + eta[i])), w, eta),
+    ),
+    Mechanism(
+        "DropConnect, Bernoulli",
+        "L(w ⊙ (1 + η)), η_i = −1 with probability p",
+        r"L(w \odot (1 + \eta)),\ \eta_i = -1 \text{ with probability } p",
+        (L(w), _shifted(w[i] * (1 + eta[i])), w, eta),
+        Bernoulli(),
     ),
     Mechanism(
         "noise of given amplitudes",
@@ -151,6 +164,8 @@ MECHANISMS = (
 SETTING = (
     "w ∈ R^N follows w' = w − α∇L̂(w, η) with small noise E ηη = σ²C (C = I if not given), L ≥ 0 "
     "smooth; Γ = {L = 0} is a manifold with normal Hessian H > 0, P projects on its tangent space.",
+    "Bernoulli noise is rare, not small: σ² = p/(1 − p), p → 0; L|[w_i → 0] is the loss with w_i "
+    "dropped, a function of the other weights.",
     "The limit holds in time t, of iterations divided by the time scale: W is the slow motion "
     "along Γ, S Sᵀ = Σ, B is a Brownian motion, Φ the end of the gradient flow. The class is the "
     "generic one.",
@@ -196,9 +211,11 @@ _TEX_SETTING = r"""
 The weights $w \in \mathbb{R}^N$ follow $w' = w - \alpha\nabla\hat L(w, \eta)$ with small noise,
 $\mathbb{E}\,\eta\eta^\top = \sigma^2 C$ ($C = I$ if not given), and a smooth $L \ge 0$;
 $\Gamma = \{L = 0\}$ is a manifold on which $H = \nabla^2 L$ is positive across it, and $P$ projects
-on its tangent space. The limit holds in time $t$, of iterations divided by the time scale: $W$ is
-the slow motion along $\Gamma$, $S S^\top = \Sigma$, $B$ is a Brownian motion, $\Phi$ the end of the
-gradient flow. The class is the generic one.
+on its tangent space. Bernoulli noise is rare, not small: $\sigma^2 = p/(1-p)$ with $p \to 0$; by
+$L|_{w_i \to 0}$ we mean the loss with $w_i$ dropped, a function of the other weights. The limit
+holds in time $t$, of iterations divided by the time scale: $W$ is the slow motion along $\Gamma$,
+$S S^\top = \Sigma$, $B$ is a Brownian motion, $\Phi$ the end of the gradient flow. The class is the
+generic one.
 
 Heavy ball: $w' = w - \alpha m'$, $m' = \beta m + \nabla\hat L$. Preconditioner:
 $w' = w - \alpha\Omega\nabla\hat L$ with a constant $\Omega > 0$,

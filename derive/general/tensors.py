@@ -17,6 +17,9 @@ import sympy as sp
 
 DELTA = "δ"
 
+SCALED, MOVED = "×", "+"
+"""Marks of a vector with one component that is multiplied, or moved, by a number."""
+
 
 class Index(NamedTuple):
     """An index with the number of its values; those that are summed have numbers for names."""
@@ -35,7 +38,9 @@ class Factor(NamedTuple):
     indices : tuple of Index
         Its own indices.
     points : tuple of Factor
-        Where a function is taken, one vector per slot, each without its last index.
+        Where a function is taken, one vector per slot, each without its last index; the points of
+        a vector say which of its components is multiplied, or moved, and by which number. The
+        function is one of the vector before that, by which it is differentiated, too.
     slopes : tuple of tuple of Index
         The indices of the derivatives in each slot, sorted.
     """
@@ -49,6 +54,11 @@ class Factor(NamedTuple):
     def order(self) -> int:
         """How often it is differentiated."""
         return sum(map(len, self.slopes))
+
+    @property
+    def is_displaced(self) -> bool:
+        """Whether it is a function at vectors of which a component is not in its place."""
+        return any(point.points for point in self.points)
 
     def renamed(self, names: Mapping[Index, Index]) -> Factor:
         """The factor with other indices."""

@@ -9,13 +9,15 @@ from dataclasses import dataclass
 
 import sympy as sp
 
-from .tensors import DELTA, Factor, Index, Monomial, Tensor
+from .tensors import DELTA, SCALED, Factor, Index, Monomial, Tensor
 
 LETTERS = ("ijkl", "stuv", "abcd")
 """Names of summed indices: of weights, of samples, of anything else."""
 
 _TIMES = re.compile(r"(\d)\*([a-zA-Z])")
 _RAISED = re.compile(r"\*\*(\d+)")
+
+FRACTIONS = {sp.Rational(1, 2): "½", sp.Rational(1, 4): "¼"}
 
 GREEK = ("eta", "xi", "zeta", "Omega", "sigma", "phi", "psi", "ell")
 
@@ -154,15 +156,14 @@ class Words:
         return found
 
     def _mark(self, index: Index, names: dict[Index, str]) -> str:
-        return names.get(index, index.name if not index.name.isdigit() else f"⟨{index.name}⟩")
+        return names.get(index, _marked(index))
 
     def _base(self, f: Factor) -> str:
         """The function with its own indices, without its derivatives."""
         text = self._letter(f.name)
         if f.indices:
-            text += self._lowered(
-                [f"⟨{i.name}⟩" if i.name.isdigit() else i.name for i in f.indices]
-            )
+            text += self._lowered([_marked(i) for i in f.indices])
+        text += "".join(self._displaced(p) for p in f.points)
         data = [p for p in f.points if p.name != self.weights]
         if data:
             inside = ", ".join(
@@ -170,6 +171,20 @@ class Words:
                 for p in data
             )
             text += f"({inside})"
+        return text
+
+    def _displaced(self, point: Factor) -> str:
+        """Which component of a vector is another one."""
+        text = ""
+        for mark in point.points:
+            name = self._letter(point.name)
+            name += self._lowered([_marked(i) for i in (*point.indices, *mark.indices)])
+            number = sp.Rational(mark.points[0].name)
+            value = number * sp.Symbol("@") if mark.name == SCALED else sp.Symbol("@") + number
+            shown = sp.latex(value) if self.tex else sp.sstr(value)
+            arrow = r" \to " if self.tex else " → "
+            inside = name + arrow + shown.replace("*", "").replace("@", name)
+            text += rf"|_{{{inside}}}" if self.tex else f"|[{inside}]"
         return text
 
     def _slot_mark(self, f: Factor) -> str:
@@ -213,8 +228,8 @@ class Words:
         """A coefficient, a rational function of the dimensions."""
         if self.tex:
             return sp.latex(c)
-        if c == sp.Rational(1, 2):
-            return "½"
+        if c in FRACTIONS:
+            return FRACTIONS[c]
         above, below = (self._polynomial(x) for x in sp.fraction(sp.together(c)))
         if below == "1":
             return f"({above})" if " " in above else above
@@ -226,3 +241,8 @@ class Words:
 
     def _sum(self, names: list[str]) -> str:
         return rf"\sum_{{{','.join(names)}}} " if self.tex else f"Σ_{''.join(names)} "
+
+
+def _marked(index: Index) -> str:
+    """The name of an index; of one that is summed, a mark for its letter."""
+    return f"⟨{index.name}⟩" if index.name.isdigit() else index.name

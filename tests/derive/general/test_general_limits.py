@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import mpmath
@@ -10,6 +10,8 @@ import pytest
 import sympy as sp
 
 from derive import (
+    Bernoulli,
+    CustomLaw,
     Gaussian,
     Limit,
     Minibatch,
@@ -25,11 +27,11 @@ from derive.general.statements import GeneralLimit
 from derive.general.table import MECHANISMS, B, N, d, n
 from derive.optimizers import HeavyBall, Preconditioned
 from derive.symbolic.numbers.roots import WORKING_DIGITS, evaluator
-from tests.truth.catalogue import CATALOGUE
+from tests.truth.catalogue import CATALOGUE, Entry
 from tests.truth.fields import derived
 
-W = sp.symbols("w1:4", real=True)
-E = sp.symbols("e1:8", real=True)
+W = sp.symbols("w1:5", real=True)
+E = sp.symbols("e1:9", real=True)
 CALLED = {m.name: m for m in MECHANISMS}
 ENTRIES = {e.name: e for e in CATALOGUE}
 HALF = sp.Rational(1, 2)
@@ -67,7 +69,7 @@ def of_inputs(x: Vector, w: Vector) -> sp.Expr:
 
 
 TARGETS, INPUTS = (1, 2), ((1, 2), (HALF, -1))
-COVARIANCE = ((2, HALF, 0), (HALF, 1, 0), (0, 0, 3))
+COVARIANCE = ((2, HALF, 0, 0), (HALF, 1, 0, 0), (0, 0, 3, 1), (0, 0, 1, 1))
 
 
 def mean(terms: Sequence[sp.Expr]) -> sp.Expr:
@@ -84,6 +86,10 @@ def turned(w: Vector, e: Vector) -> Vector:
     return list((sp.eye(size) + matrix + matrix**2 / 2) * sp.Matrix(w))
 
 
+Loss = Callable[[Vector], sp.Expr]
+OWN: dict[int, Loss] = {2: oval, 3: valley}
+
+
 @dataclass(frozen=True)
 class Case:
     """A mechanism by components: what a user would write without symbolic dimensions."""
@@ -94,21 +100,21 @@ class Case:
     noise: int
     law: Any = field(default_factory=Gaussian)
     samples: int = 1
+    near: Any = None
 
     @property
     def problem(self) -> NoisyGradientDescent:
         return NoisyGradientDescent(
-            self.loss, self.noisy, W[: self.size], E[: self.noise], law=self.law
+            self.loss, self.noisy, W[: self.size], E[: self.noise], law=self.law, near=self.near
         )
 
     @property
     def instance(self) -> Instance:
-        loss = {2: oval, 3: valley}[self.size]
         return Instance(
             {N: self.size, n: self.samples, d: 2, B: 1},
             {"w": W[: self.size], "y": TARGETS, "x": INPUTS, "C": COVARIANCE},
             {
-                "L": loss,
+                "L": called(self.loss, W[: self.size]),
                 "a": lambda *given: amplitude(*given) if len(given) == 2 else height(*given),
                 "h": lambda s, w: labels(s, w) if isinstance(s, int) else of_inputs(s, w),
                 "ell": lambda s, w: (labels(s, w) - TARGETS[s]) ** 2,
@@ -116,45 +122,49 @@ class Case:
         )
 
 
-def moved(size: int, component: Callable[[int, Vector], sp.Expr], count: int, law: Any) -> Case:
-    w, loss = W[:size], {2: oval, 3: valley}[size]
-    return Case(size, loss(w), loss([component(i, w) for i in range(size)]), count, law)
+def called(expression: sp.Expr, weights: Vector) -> Callable[..., sp.Expr]:
+    """An expression in the weights as a function of them, whatever comes before."""
+    return lambda *given: expression.xreplace(dict(zip(weights, given[-1], strict=True)))
 
 
-def cases(size: int) -> dict[str, Case]:
-    """The mechanisms with an unknown L, in 2 or 3 dimensions."""
-    w, loss = W[:size], {2: oval, 3: valley}[size]
+def cases(loss: Loss, size: int, near: Any = None) -> dict[str, Case]:
+    """The mechanisms with an unknown L, for a loss."""
+    w, e, x = W[:size], E[:size], E[size : 2 * size]
     covariance = sp.Matrix(COVARIANCE)[:size, :size]
-    free = Gaussian()
-    e, x = E[:size], E[size : 2 * size]
-    added = loss(w) + sum(a * b for a, b in zip(e, w, strict=True))
-    both = loss([a * (1 + b) for a, b in zip(w, e, strict=True)])
-    both += sum(a * b for a, b in zip(x, w, strict=True))
-    turns = size * (size - 1) // 2
+
+    def case(noisy: sp.Expr, count: int, law: Any = Gaussian()) -> Case:  # noqa: B008
+        return Case(size, loss(w), noisy, count, law, near=near)
+
+    def moved(component: Callable[[int, Vector], sp.Expr], law: Any = Gaussian()) -> Case:  # noqa: B008
+        return case(loss([component(i, w) for i in range(size)]), size, law)
+
+    scaled = [a * (1 + b) for a, b in zip(w, e, strict=True)]
     return {
-        "parameter noise": moved(size, lambda i, w: w[i] + E[i], size, free),
-        "correlated parameter noise": moved(
-            size, lambda i, w: w[i] + E[i], size, Gaussian(covariance)
-        ),
-        "DropConnect, Gaussian": moved(size, lambda i, w: w[i] * (1 + E[i]), size, free),
-        "noise of given amplitudes": moved(
-            size, lambda i, w: w[i] + E[i] * amplitude(i, w), size, free
-        ),
-        "random rotation": Case(size, loss(w), loss(turned(w, E)), turns),
-        "additive noise": Case(size, loss(w), added, size),
-        "a linear amplitude": Case(size, loss(w), loss(w) + height(w) * E[0], 1),
-        "a quadratic amplitude": Case(size, loss(w), loss(w) + height(w) * E[0] ** 2 / 2, 1),
-        "DropConnect and additive noise": Case(size, loss(w), both, 2 * size),
+        "parameter noise": moved(lambda i, w: w[i] + E[i]),
+        "correlated parameter noise": moved(lambda i, w: w[i] + E[i], Gaussian(covariance)),
+        "DropConnect, Gaussian": moved(lambda i, w: w[i] * (1 + E[i])),
+        "DropConnect, Bernoulli": moved(lambda i, w: w[i] * (1 + E[i]), Bernoulli()),
+        "noise of given amplitudes": moved(lambda i, w: w[i] + E[i] * amplitude(i, w)),
+        "random rotation": case(loss(turned(w, E)), size * (size - 1) // 2),
+        "additive noise": case(loss(w) + dot(e, w), size),
+        "a linear amplitude": case(loss(w) + height(w) * E[0], 1),
+        "a quadratic amplitude": case(loss(w) + height(w) * E[0] ** 2 / 2, 1),
+        "DropConnect and additive noise": case(loss(scaled) + dot(x, w), 2 * size),
     }
+
+
+def dot(a: Vector, b: Vector) -> sp.Expr:
+    return sp.Add(*(x * y for x, y in zip(a, b, strict=True)))
 
 
 def of_samples() -> dict[str, Case]:
     """The mechanisms with samples, in 3 dimensions."""
-    fits = [labels(s, W) - TARGETS[s] for s in range(2)]
-    inputs = [of_inputs(x, W) - y for x, y in zip(INPUTS, TARGETS, strict=True)]
+    w = W[:3]
+    fits = [labels(s, w) - TARGETS[s] for s in range(2)]
+    inputs = [of_inputs(x, w) - y for x, y in zip(INPUTS, TARGETS, strict=True)]
     shifts = [(E[0], E[1]), (E[2], E[3])]
     noisy = [
-        of_inputs([a + b for a, b in zip(x, s, strict=True)], W) - y
+        of_inputs([a + b for a, b in zip(x, s, strict=True)], w) - y
         for x, s, y in zip(INPUTS, shifts, TARGETS, strict=True)
     ]
     square = [r**2 for r in fits]
@@ -177,14 +187,15 @@ ALL = {
     **{
         f"{name} in {size} dimensions": case
         for size in (2, 3)
-        for name, case in cases(size).items()
+        for name, case in cases(OWN[size], size).items()
     },
     **of_samples(),
 }
 
 
-LONG = {f"{name} in 3 dimensions" for name in CALLED} - {
-    "noise of given amplitudes in 3 dimensions"
+LONG = {
+    *(f"{name} in 3 dimensions" for name in CALLED),
+    *("random rotation in 2 dimensions", "DropConnect and additive noise in 2 dimensions"),
 }
 """Those that take longer than a second."""
 
@@ -247,17 +258,13 @@ def test_a_row_agrees_with_the_derivation_of_an_instance(name: str) -> None:
 FROM_CATALOGUE = {
     "parameter noise on the uneven ring": "parameter noise",
     "Gaussian DropConnect on the round ring": "DropConnect, Gaussian",
+    "Bernoulli DropConnect on the round ring": "DropConnect, Bernoulli",
     "scalar multiplicative noise": "a quadratic amplitude",
     "additive noise on an ellipse": "additive noise",
     "additive noise on a surface": "additive noise",
     "label noise on a diagonal net": "label noise",
     "minibatches on a diagonal net": "minibatches",
 }
-
-
-def called(expression: sp.Expr, weights: Vector) -> Callable[..., sp.Expr]:
-    """An expression in the weights as a function of them, whatever comes before."""
-    return lambda *given: expression.xreplace(dict(zip(weights, given[-1], strict=True)))
 
 
 def net(s: int) -> sp.Expr:
@@ -291,6 +298,7 @@ def test_rows_agree_with_the_catalogue(entry: str) -> None:
 EXCEPTIONS = {
     "parameter noise on the round ring": "parameter noise",
     "Gaussian DropConnect on the hyperbola": "DropConnect, Gaussian",
+    "Bernoulli DropConnect on the hyperbola": "DropConnect, Bernoulli",
 }
 
 
@@ -319,9 +327,145 @@ def test_a_circle_is_at_rest_under_rotations_of_it() -> None:
     assert limit.manifold.constant_along(instance.value(general.regularizer)).value is True
 
 
+# Every row on every loss of the catalogue ---------------------------------------------------------
+
+SURFACES = {(e.problem.loss, e.problem.weights): e for e in CATALOGUE}
+PAIRS = [
+    pytest.param(row, entry, id=f"{row}, {entry.name}", marks=pytest.mark.slow)
+    for entry in SURFACES.values()
+    for row in cases(OWN[2], 2)
+]
+
+
+def of_entry(row: str, entry: Entry) -> Case:
+    """A row by components, for the loss of an entry."""
+    loss = called(entry.problem.loss, entry.problem.weights)
+    return cases(loss, entry.problem.dimension, entry.guesses[0])[row]
+
+
+@pytest.mark.parametrize(("row", "entry"), PAIRS)
+def test_every_row_agrees_on_every_loss_of_the_catalogue(row: str, entry: Entry) -> None:
+    """Reg, Σ and the drift; or the condition that is stated where the outcome is another one."""
+    general, case = CALLED[row].derive(), of_entry(row, entry)
+    limit = derive_limit(case.problem)
+    assert_agrees(general, limit, case.instance)
+    if limit.outcome is not general.outcome:
+        assert general.outcome is Outcome.NON_DEGENERATE
+        reg = case.instance.value(general.regularizer)
+        assert limit.manifold.constant_along(reg).value is True
+
+
+WRONG = {
+    "Reg without ½": lambda g: replace(g, regularizer=g.regularizer.scaled(sp.Integer(2))),
+    "Σ without ½": lambda g: replace(g, covariance=g.covariance.scaled(sp.Integer(2))),
+}
+
+
+QUICK = ("parameter noise", "label noise")
+
+
+@pytest.mark.parametrize("mistake", WRONG)
+@pytest.mark.parametrize(
+    "row",
+    [
+        pytest.param(row, marks=() if row in QUICK else pytest.mark.slow)
+        for row in CALLED
+        if row != "minibatches"
+    ],
+)
+def test_wrong_rows_are_found(row: str, mistake: str) -> None:
+    """Whatever is not zero; on Γ additive noise has no Reg, a quadratic amplitude has Σ = 0."""
+    general = CALLED[row].derive()
+    name = row if row in ALL else f"{row} in 2 dimensions"
+    wrong = WRONG[mistake](general)
+    if wrong == general:
+        assert not (general.regularizer if "Reg" in mistake else general.covariance).terms
+        return
+    limit = derived(ALL[name].problem)
+    with pytest.raises(AssertionError):
+        assert_agrees(wrong, limit, ALL[name].instance)
+
+
+# Jumps -------------------------------------------------------------------------------------------
+
+FAR = CustomLaw([[1]], [([2], 3)])
+FAR_IN_THE_PLANE = CustomLaw(sp.eye(2), [([2, 0], 3), ([0, 2], 3)])
+
+
+def jumping() -> dict[str, tuple[GeneralLimit, Case]]:
+    """Jumps of other laws, and inside other compositions."""
+    w, e = sp.IndexedBase("w", shape=(N,)), sp.IndexedBase("eta", shape=(N,))
+    i, s = sp.symbols("i s", integer=True)
+    L, a, h = sp.Function("L"), sp.Function("a"), sp.Function("h")
+    y = sp.IndexedBase("y")
+    u, v, space = W[:2], E[:2], W[:3]
+    scaled, moved = sp.Lambda(i, w[i] * (1 + e[i])), sp.Lambda(i, w[i] + e[i])
+    few = [x * (1 + z) for x, z in zip(u, v, strict=True)]
+    still = oval(u)
+    fits = [
+        [labels(s, x) - TARGETS[s] for s in range(2)]
+        for x in (space, [x * (1 + z) for x, z in zip(space, E[:3], strict=True)])
+    ]
+    squares = [mean([r**2 for r in fit]) for fit in fits]
+    exponential = still + height(u) * sum(sp.exp(z) - 1 for z in v)
+    return {
+        "moved weights": (
+            general_limit(L(w), L(moved), w, e, law=Bernoulli()),
+            Case(2, still, oval([x + z for x, z in zip(u, v, strict=True)]), 2, Bernoulli()),
+        ),
+        "jumps beside small noise": (
+            general_limit(L(w), L(scaled), w, e, law=FAR),
+            Case(2, still, oval(few), 2, FAR_IN_THE_PLANE),
+        ),
+        "amplitudes of a function of the noise": (
+            general_limit(
+                L(w), L(w) + a(w) * sp.Sum(sp.exp(e[i]) - 1, (i, 1, N)), w, e, law=Bernoulli()
+            ),
+            Case(2, still, exponential, 2, Bernoulli()),
+        ),
+        "residuals": (
+            general_limit(
+                sp.Sum((h(s, w) - y[s]) ** 2, (s, 1, n)) / n,
+                sp.Sum((h(s, scaled) - y[s]) ** 2, (s, 1, n)) / n,
+                *(w, e),
+                law=Bernoulli(),
+            ),
+            Case(3, squares[0], squares[1], 3, Bernoulli(), samples=2),
+        ),
+    }
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=() if "function" in name else pytest.mark.slow)
+        for name in jumping()
+    ],
+)
+def test_jumps_agree_with_an_instance(name: str) -> None:
+    general, case = jumping()[name]
+    limit = derive_limit(case.problem)
+    assert limit.outcome is general.outcome
+    assert_agrees(general, limit, case.instance)
+    with pytest.raises(AssertionError):
+        wrong = replace(general, regularizer=general.regularizer.scaled(HALF))
+        assert_agrees(wrong, limit, case.instance)
+
+
+def test_linear_noise_does_not_tell_jumps_from_small_noise() -> None:
+    """Label noise and additive noise have the limit of their covariance alone."""
+    for name in ("label noise", "additive noise"):
+        general = CALLED[name].derive()
+        jumps = general_limit(*CALLED[name].stated, law=Bernoulli())
+        assert (jumps.covariance, jumps.outcome) == (general.covariance, general.outcome)
+
+
 # Under an optimizer ----------------------------------------------------------------------------
 
-UNDER = ("parameter noise in 2 dimensions", "label noise on a curve")
+UNDER = (
+    "parameter noise in 2 dimensions",
+    pytest.param("label noise on a curve", marks=pytest.mark.slow),
+)
 CURVE = Case(2, (W[1] - W[0] ** 2) ** 2, (W[1] - W[0] ** 2 - E[0]) ** 2, 1)
 
 
@@ -436,7 +580,17 @@ REFUSED = {
     "undefined function of the weights": lambda: general_limit(
         L(w), L(w) + sp.Sum(e[i] * sp.sin(w[i]), (i, 1, N)), w, e
     ),
+    "at a jump of the noise its argument": lambda: general_limit(
+        L(w), L(sp.Lambda(i, w[i] * (1 + e[i]) ** 2 + e[i])), w, e, law=Bernoulli()
+    ),
+    "law: expected that of one entry": lambda: general_limit(L(w), L(w), w, e, law=Minibatch(4, 2)),
+    "jumps to rational numbers": lambda: general_limit(
+        L(w), L(w), w, e, law=CustomLaw([[1]], [([sp.pi], 1)])
+    ),
     "expected an IndexedBase": lambda: general_limit(L(w), L(w), w, W),
+    "expected an IndexedBase or a MatrixSymbol, got x": lambda: general_limit(
+        L(w), L(w), w, sp.Symbol("x")
+    ),
 }
 
 
