@@ -23,7 +23,7 @@ import sympy as sp
 
 from ..errors import NotCoveredError
 from ..optimizers.optimizer import Draw, Optimizer
-from ..symbolic.matrices import solve
+from ..symbolic.numbers.matrices import solve
 from ..symbols import alpha
 
 FIRST, SECOND = sp.symbols("lambda mu", positive=True)
