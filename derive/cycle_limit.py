@@ -81,12 +81,12 @@ class CycleLimit(Limit):
     @property
     def is_simulated(self) -> bool:
         """Whether the drift is known by simulation of the fast chain only."""
-        return self.cycles.batch_size is not None and self.step != 0
+        return self.cycles.is_simulated(self.step)
 
     @property
     def regularizer(self) -> sp.Expr | None:
         """Reg with λ₁ = Δℓ, which it is on Γ, where the Hessian has rank one; None elsewhere."""
-        return None if self.is_simulated else self.cycles.closed_regularizer(self.step)
+        return self.cycles.closed_regularizer(self.step)
 
     @cached_property
     def drift(self) -> sp.Matrix | None:

@@ -58,12 +58,16 @@ def _steps(limit: Any) -> Iterator[Deduction]:
     known: dict[str, tuple[Any, str, Callable[[], Check]]] = {
         "projector on Γ": (limit.projector, "P = I − J⁺J", checks.projector),
         "Reg on Γ": (reg, "λ₁ = ΔL where H has rank one", checks.regularizer),
-        "drift": (limit.drift, "b = −P∇Reg", checks.drift),
+        "drift": (limit.drift, _rule(limit), checks.drift),
     }
     for statement in cycle_equations(limit):
         result, rule, check = known.get(statement.label, (None, "", None))
         is_checked = check is not None and result is not None and limit.cycles.batch_size is None
         yield Deduction(statement, rule, result, check() if check and is_checked else None)
+
+
+def _rule(limit: Any) -> str:
+    return "b = −½ P E_π[D³ℓ_b[x xᵀ]]" if limit.is_simulated else "b = −P∇Reg"
 
 
 def _questions(limit: Any) -> Iterator[Deduction]:
@@ -87,7 +91,18 @@ def _hypotheses(limit: Any) -> Iterator[Hypothesis]:
         f"the rank holds at {count} points of Γ, to 50 digits",
         Standing.SAMPLED,
     )
-    yield Hypothesis("λ₁ does not meet λ₂ on the way", "runs of the limit end where it does")
+    if limit.is_simulated:
+        yield Hypothesis(
+            "the chain across Γ has one stationary law, with a mean of P D³ℓ_b[x xᵀ] that is not 0",
+            "simulated where the limit is compiled, with its standard error",
+        )
+    elif limit.cycles.batches is None and not limit.cycles.rank_one:
+        gaps = [limit.cycles.gap(g) for g in itertools.islice(m.local(), POINTS)]
+        yield Hypothesis(
+            "λ₁ does not meet λ₂ on the way",
+            f"(λ₁ − λ₂)/λ₁ is {mpmath.nstr(min(gaps), 3)} or more at {len(gaps)} points of Γ; runs "
+            "of the limit end where it vanishes",
+        )
     yield Hypothesis("the start lies in a neighbourhood that the rule attracts", "not checked")
     if limit.step != 0:
         yield Hypothesis("αλ₁ < 2 on the way", "a condition on the step size")

@@ -21,6 +21,16 @@ MEANINGS = {
     Outcome.NON_DEGENERATE: "constrained flow of the mean over the cycles across Γ",
     Outcome.TRIVIAL: "λ₁ is constant on Γ, and nothing moves at this order",
 }
+TURNING = {
+    Outcome.NON_DEGENERATE: "flow along the mean over the stationary law of the chain across Γ",
+    Outcome.TRIVIAL: "nothing moves at this order, whatever the chain across Γ does",
+}
+"""The same where the gradients of batches turn at random."""
+
+
+def _meaning(limit: Any) -> str:
+    random = limit.cycles.is_simulated(sp.S.Zero)
+    return (TURNING if random else MEANINGS)[limit.outcome]
 
 
 def cycle_equations(limit: Any) -> list[Statement]:
@@ -28,7 +38,7 @@ def cycle_equations(limit: Any) -> list[Statement]:
     return [
         *_setting(limit),
         *manifold_statements(limit),
-        *outcome_statements(limit, MEANINGS[limit.outcome]),
+        *outcome_statements(limit, _meaning(limit)),
         *_equation(limit),
     ]
 

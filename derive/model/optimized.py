@@ -1,4 +1,4 @@
-"""The recursion of a noise model under its optimizer, as an update rule."""
+"""The recursion of a noise model under its optimizer, as an update rule; samples in batches."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ import sympy as sp
 
 from ..errors import NotCoveredError
 from ..laws.independent import Independent, groups_of
+from ..laws.minibatch import Minibatch
 from ..optimizers.assembly import Assembly
 from ..optimizers.optimizer import Draw, GradientDescent, Optimizer, Vector
-from ..symbolic.calculus import Substitution
+from ..optimizers.sharpness import NormalizedSharpnessAware
+from ..symbolic.calculus import Substitution, gradient
+from ..symbolic.zero_tests import vanishes_identically
 from .problem import NoisyGradientDescent
 from .update_rule import UpdateRule
 
@@ -122,3 +125,54 @@ def _written_out(problem: NoisyGradientDescent) -> NoisyGradientDescent:
             "limit.at_step(step, momentum=...) of plain descent"
         )
     return replace(problem.written_out(), optimizer=problem.optimizer)
+
+
+def batches_of(problem: NoisyGradientDescent) -> Minibatch | None:
+    """How the samples of an optimizer that cycles are drawn; None where all are in each batch.
+
+    Raises
+    ------
+    NotCoveredError
+        With noise that is not that of minibatches, or under an optimizer that takes none.
+    """
+    name = type(problem.optimizer).__name__
+    if problem.samples is not None or problem.traces is not None:
+        raise NotCoveredError(
+            f"optimizer: {name} is not derived for means over samples; write the losses of the "
+            "samples as one expression"
+        )
+    if not problem.noise:
+        return None
+    law = problem.law
+    sharp = isinstance(problem.optimizer, NormalizedSharpnessAware)
+    known = isinstance(law, Minibatch) and law.batch_size.is_Integer
+    if not isinstance(law, Minibatch) or not (known and sharp and problem.noisy_loss is not None):
+        raise NotCoveredError(
+            f"optimizer: {name} is derived without noise (noise=()), sharpness-aware steps with "
+            "the weights of minibatches too; other noise does not vanish on Γ, and a gradient "
+            "that is normalised there has the direction of the noise"
+        )
+    whole = law.batch_size == len(problem.noise) and not law.replacement
+    return None if whole else law
+
+
+def sample_losses(problem: NoisyGradientDescent) -> tuple[sp.Expr, ...]:
+    """ℓ_i of L̂ = (1/n)Σ(1 + ζ_i)ℓ_i.
+
+    Raises
+    ------
+    NotCoveredError
+        If L̂ is not of that form.
+    """
+    n, noisy = len(problem.noise), problem.noisy_loss
+    assert noisy is not None
+    losses = tuple(n * x for x in gradient(noisy, problem.noise))
+    silent = Substitution(dict.fromkeys(problem.noise, sp.S.Zero))
+    whole = sp.Add(
+        *((1 + z) * e / n for z, e in zip(problem.noise, map(silent, losses), strict=True))
+    )
+    if not vanishes_identically(whole - noisy):
+        raise NotCoveredError(
+            "noisy_loss: with the weights ζ of a minibatch expected L̂ = (1/n) Σ (1 + ζ_i) ℓ_i"
+        )
+    return tuple(map(silent, losses))

@@ -175,10 +175,10 @@ class CompiledCycleLimit(CompiledLimit):
 
     def _simulated(self, point: Array) -> Array:
         """½ Σ_i D³ℓ_i[X_i] by groups of chains, shape (groups, N)."""
-        size = self.limit.cycles.batch_size
-        assert size is not None
+        batches = self.limit.cycles.batches
+        assert batches is not None
         hessians = self._hessians_at(point[None])[0]
-        moments = self.chain.second_moments(hessians, float(self.limit.equation.step), size)
+        moments = self.chain.second_moments(hessians, float(self.limit.equation.step), batches)
         values, axes = np.linalg.eigh(moments)
         total = np.zeros((len(moments), self.dimension))
         here = np.broadcast_to(point, total.shape)

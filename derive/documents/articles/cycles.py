@@ -82,23 +82,25 @@ def _setting(limit: Any) -> Iterator[Paragraph]:
 
 def _theorem(limit: Any) -> Iterator[Paragraph]:
     if limit.time_scale is None:
-        yield prose(
-            r"Assume the hypotheses above. The largest eigenvalue $\lambda_1$ is constant on"
-            r" $\Gamma$,"
-            r" and nothing moves along $\Gamma$ at this order."
-        )
+        still = r"The largest eigenvalue $\lambda_1$ is constant on $\Gamma$, and nothing"
+        if limit.cycles.is_simulated(limit.step):
+            still = r"No $P D^3\ell_i[x x^\top]$ with $x$ across $\Gamma$ differs from 0: nothing"
+        yield prose(rf"Assume the hypotheses above. {still} moves along $\Gamma$ at this order.")
         return
     unit = Notation().tex(1 / limit.time_scale)
     small = r"\sigma \to 0" if "sigma" in unit else r"\alpha \to 0"
     regime = rf"as ${small}$"
     if "sigma" in unit:
         regime += r" at the fixed step size $\alpha$" if limit.step != 0 else r" and $\alpha \to 0$"
+    slope = r"-P\nabla\mathrm{Reg}(W)"
+    if limit.is_simulated:
+        slope = r"-\tfrac12 P\,E_\pi\bigl[D^3L_k(W)[x x^\top]\bigr]"
     parts: list[Part] = [
         Prose(
             r"Assume the hypotheses above. Let $K \subset \Gamma$ be compact, and let $W$ solve,"
             r" up to"
             r" the time $\tau_K$ at which it leaves the interior of $K$,"
-            r" \[ \frac{dW}{dt} = -P\nabla\mathrm{Reg}(W), \] from the point $W(0)$ of $\Gamma$"
+            rf" \[ \frac{{dW}}{{dt}} = {slope}, \] from the point $W(0)$ of $\Gamma$"
             r" that"
             r" the recursion reaches in its fast phase. Then,"
         ),
@@ -111,9 +113,9 @@ def _theorem(limit: Any) -> Iterator[Paragraph]:
     if limit.is_simulated:
         parts.append(
             Prose(
-                r"At this step size $\mathrm{Reg}$ has no closed form: its gradient is a mean"
-                r" over the"
-                r" stationary law of the fast chain, which is simulated."
+                r"Here $x = y + H_k y/|H_k y|$, with $H_k = \nabla^2L_k(W)$, and $\pi$ is the"
+                r" stationary law of the chain $y' = y - \alpha H_k x$ at frozen $W$, which is"
+                r" simulated; the drift need not have a potential."
             )
         )
     else:
@@ -135,6 +137,9 @@ def _row(limit: Any) -> Iterator[Paragraph]:
         return
     yield prose("constrained flow")
     yield prose(rf"$1/({Notation().tex(1 / limit.time_scale)})$")
+    if limit.is_simulated:
+        yield (prose(r"$dW = b\,dt$ by simulation"))
+        return
     function = limit.cycles.optimizer.regularizer.subs(alpha, limit.step)
     yield (
         Prose(r"$dW = -P\nabla\mathrm{Reg}\,dt$,"),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import combinations
 from typing import Any, ClassVar
 
 import mpmath
@@ -14,13 +15,14 @@ from ...errors import NotCoveredError, UndecidedError
 from ...laws.minibatch import Minibatch
 from ...manifold.discovery.find_manifold import find_manifold
 from ...manifold.manifold import LocalGeometry, Manifold
+from ...model.optimized import batches_of, sample_losses
 from ...model.problem import NoisyGradientDescent
 from ...noise.classification import Classification, Evidence, Outcome, Step
-from ...optimizers.sharpness import CyclingOptimizer, NormalizedSharpnessAware
-from ...symbolic.calculus import Substitution, WithoutCaches, gradient
+from ...optimizers.sharpness import CyclingOptimizer
+from ...symbolic.calculus import WithoutCaches, gradient
 from ...symbolic.effort import BUILT, TooLong, within
 from ...symbolic.numbers.roots import WORKING_DIGITS, Point, evaluator
-from ...symbolic.zero_tests import Verdict, proved, vanishes_identically
+from ...symbolic.zero_tests import Verdict, proved
 from ...symbols import GENERIC, ScaleSymbol, alpha, sigma
 from ...theory.cycles import sharpness
 
@@ -68,13 +70,13 @@ class Cycles(WithoutCaches):
         With that optimizer; no noise, or the weights of minibatches.
     manifold : Manifold
         Γ.
-    batch_size : int or None
-        Samples in a batch; None where all are in it.
+    batches : Minibatch or None
+        How samples are drawn; None where all are in each batch.
     """
 
     problem: NoisyGradientDescent
     manifold: Manifold
-    batch_size: int | None
+    batches: Minibatch | None
 
     @property
     def optimizer(self) -> CyclingOptimizer:
@@ -82,10 +84,24 @@ class Cycles(WithoutCaches):
         assert isinstance(self.problem.optimizer, CyclingOptimizer)
         return self.problem.optimizer
 
+    @property
+    def batch_size(self) -> int | None:
+        """Samples in a batch; None where all are in each."""
+        return None if self.batches is None else int(self.batches.batch_size)
+
+    def is_simulated(self, step: sp.Expr) -> bool:
+        """Whether the stationary law across Γ is known by simulation only.
+
+        As α → 0, with one sample in a batch and ∇²ℓ_i of rank one, the gradients point along those
+        of the residuals, whatever the law. At any other step or batch the law counts.
+        """
+        alone = self.batch_size == 1 and step == 0 and bool(self.rank_one)
+        return not (self.batches is None or alone)
+
     @cached_property
     def losses(self) -> tuple[sp.Expr, ...]:
         """The losses of the samples; L alone where all are in each batch."""
-        return (self.problem.loss,) if self.batch_size is None else _sample_losses(self.problem)
+        return (self.problem.loss,) if self.batches is None else sample_losses(self.problem)
 
     @cached_property
     def directions(self) -> tuple[sp.Symbol, ...]:
@@ -116,7 +132,7 @@ class Cycles(WithoutCaches):
 
     def closed_regularizer(self, step: sp.Expr) -> sp.Expr | None:
         """Reg where the Hessians have rank one on Γ, so that λ₁ = Δℓ_i there; None elsewhere."""
-        if not self.rank_one:
+        if self.is_simulated(step) or not self.rank_one:
             return None
         traces = [sp.Add(*(h[i][i] for i in range(len(h)))) for h in self.hessians]
         of = self.regularizer_at(step)
@@ -134,9 +150,11 @@ class Cycles(WithoutCaches):
         """Whether λ₁ is a double eigenvalue everywhere on Γ."""
         if self.rank_one:
             return proved("no other eigenvalue", value=False)
-        return self.manifold.decide(
-            lambda g: self._second(g, lambda first, second: (first - second) / first)
-        )
+        return self.manifold.decide(self.gap)
+
+    def gap(self, g: LocalGeometry) -> Any:
+        """(λ₁ − λ₂)/λ₁ at a point of Γ."""
+        return self._second(g, lambda first, second: (first - second) / first)
 
     def _second(self, g: LocalGeometry, of: Callable[[Any, Any], Any]) -> Any:
         """The largest value, over the losses, of a function of the first two eigenvalues."""
@@ -172,11 +190,20 @@ class Cycles(WithoutCaches):
 
     def require_closed(self, step: sp.Expr) -> None:
         """Refuse where the stationary law of the chain across Γ is known by simulation only."""
-        if step != 0 and self.batch_size is not None:
+        if self.is_simulated(step):
             raise NotCoveredError(
-                "step: the signs of a batch's gradients are random, and do not average in closed "
-                "form at a step that is not small; numerics.compile_limit simulates them"
+                "limit: the gradients of batches turn at random, and do not average in closed "
+                "form; numerics.compile_limit simulates them"
             )
+
+    def bending(self, g: LocalGeometry) -> Any:
+        """Relative size of P D³ℓ_i[x xᵀ] over the losses and all x across Γ."""
+        sums = [[a + b for a, b in zip(m, n, strict=True)] for m, n in combinations(g.basis, 2)]
+        places = [(*g.point, *x) for x in (*g.basis, *sums)]
+        slopes = [bend(place) for bend in self._slope_values for place in places]
+        whole = max(abs(x) for slope in slopes for x in slope)
+        along = max(abs(x) for slope in slopes for x in g.tangential(slope))
+        return along / whole if whole else whole
 
     @cached_property
     def _hessian_values(self) -> Callable[[Point], list[Any]]:
@@ -230,20 +257,13 @@ def derive_cycles(problem: NoisyGradientDescent) -> CycleDerivation:
     ManifoldError
         If the zero set of the loss is not a manifold of the assumed kind.
     NotCoveredError
-        With noise beside minibatches, batches of several samples but not all, or where λ₁ is a
-        multiple eigenvalue.
+        With noise beside minibatches, or where λ₁ is a multiple eigenvalue.
     """
-    cycles = Cycles(problem, find_manifold(without_noise(problem)), _batch_size(problem))
-    steps = [Step("λ₁ = λ₂ on Γ", cycles.crossing)]
-    if cycles.crossing.value is not False:
-        raise NotCoveredError(
-            f"problem: the cycle lies along the eigenvector of the largest eigenvalue λ₁ of the "
-            f"Hessian, which must be simple on Γ; λ₁ = λ₂ there: {cycles.crossing}"
-        )
-    still = _is_still(cycles)
+    cycles = Cycles(problem, find_manifold(without_noise(problem)), batches_of(problem))
+    steps = list(_questions(cycles))
+    still = steps[-1].verdict
     if still.value is None:
-        raise UndecidedError(f"P∇Reg = 0 on Γ: {still}")
-    steps.append(Step("P∇Reg = 0 on Γ", still))
+        raise UndecidedError(f"{steps[-1].question}: {still}")
     scale, outcome = cycles.optimizer.time_scale, Outcome.NON_DEGENERATE
     if still:
         scale, outcome = None, Outcome.TRIVIAL
@@ -284,8 +304,6 @@ def closed_drift(cycles: Cycles, equation: CycleEquation) -> sp.Matrix | None:
     n, manifold = cycles.problem.dimension, cycles.manifold
     if equation.scale is None:
         return sp.zeros(n, 1)
-    if cycles.batch_size is not None and equation.step != 0:
-        return None
     reg = cycles.closed_regularizer(equation.step)
     if reg is None or manifold.projector is None:
         return None
@@ -310,6 +328,21 @@ def without_noise(problem: NoisyGradientDescent) -> NoisyGradientDescent:
     )
 
 
+def _questions(cycles: Cycles) -> Iterator[Step]:
+    """What is asked; the answer to the last says whether anything moves."""
+    if cycles.is_simulated(sp.S.Zero):
+        still = cycles.manifold.decide(cycles.bending)
+        yield Step("P D³ℓᵢ[x xᵀ] = 0 on Γ for all x across it", still)
+        return
+    yield Step("λ₁ = λ₂ on Γ", cycles.crossing)
+    if cycles.crossing.value is not False:
+        raise NotCoveredError(
+            f"problem: the cycle lies along the eigenvector of the largest eigenvalue λ₁ of the "
+            f"Hessian, which must be simple on Γ; λ₁ = λ₂ there: {cycles.crossing}"
+        )
+    yield Step("P∇Reg = 0 on Γ", _is_still(cycles))
+
+
 def _is_still(cycles: Cycles) -> Verdict:
     reg = cycles.closed_regularizer(sp.S.Zero)
     if reg is not None:
@@ -321,49 +354,3 @@ def _is_still(cycles: Cycles) -> Verdict:
         return mpmath.norm(mpmath.matrix(g.tangential(slope))) / scale if scale else scale
 
     return cycles.manifold.decide(size)
-
-
-def _batch_size(problem: NoisyGradientDescent) -> int | None:
-    """Samples in a batch; None for descent without noise."""
-    name = type(problem.optimizer).__name__
-    if problem.samples is not None or problem.traces is not None:
-        raise NotCoveredError(
-            f"optimizer: {name} is not derived for means over samples; write the losses of the "
-            "samples as one expression"
-        )
-    if not problem.noise:
-        return None
-    law = problem.law
-    sharp = isinstance(problem.optimizer, NormalizedSharpnessAware)
-    known = isinstance(law, Minibatch) and law.batch_size.is_Integer
-    if not isinstance(law, Minibatch) or not (known and sharp and problem.noisy_loss is not None):
-        raise NotCoveredError(
-            f"optimizer: {name} is derived without noise (noise=()), sharpness-aware steps with "
-            "the weights of minibatches too; other noise does not vanish on Γ, and a gradient "
-            "that is normalised there has the direction of the noise"
-        )
-    size, count = int(law.batch_size), len(problem.noise)
-    if size == count and not law.replacement:
-        return None
-    if size != 1:
-        raise NotCoveredError(
-            f"law: batches of {size} of {count} samples: the limit α → 0 is known for one sample "
-            "in a batch, and for all"
-        )
-    return size
-
-
-def _sample_losses(problem: NoisyGradientDescent) -> tuple[sp.Expr, ...]:
-    """ℓ_i of L̂ = (1/n)Σ(1 + ζ_i)ℓ_i."""
-    n, noisy = len(problem.noise), problem.noisy_loss
-    assert noisy is not None
-    losses = tuple(n * x for x in gradient(noisy, problem.noise))
-    silent = Substitution(dict.fromkeys(problem.noise, sp.S.Zero))
-    whole = sp.Add(
-        *((1 + z) * e / n for z, e in zip(problem.noise, map(silent, losses), strict=True))
-    )
-    if not vanishes_identically(whole - noisy):
-        raise NotCoveredError(
-            "noisy_loss: with the weights ζ of a minibatch expected L̂ = (1/n) Σ (1 + ζ_i) ℓ_i"
-        )
-    return tuple(map(silent, losses))
