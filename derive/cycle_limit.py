@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from os import PathLike
 from typing import Any
@@ -21,7 +21,9 @@ from .errors import NotCoveredError, ProblemError
 from .export.program import closed_program, program_of
 from .limit import Limit
 from .manifold.manifold import Manifold
+from .model.optimized import rule_of
 from .model.problem import NoisyGradientDescent
+from .model.update_rule import UpdateRule
 from .noise.classification import Classification
 from .noise.moments import NoiseMoments
 from .reading import read_expression
@@ -34,7 +36,7 @@ from .rules.regimes.cycles import (
     closed_drift,
     derive_cycles,
 )
-from .symbols import GENERIC, alpha
+from .symbols import GENERIC, alpha, sigma
 
 
 @dataclass(frozen=True)
@@ -124,9 +126,27 @@ class CycleLimit(Limit):
         if momentum != 0:
             raise ProblemError(f"momentum: the optimizer has none; got {momentum!r}")
         known = CycleDerivation(
-            self.cycles, self.classification, CycleEquation(self.equation.scale)
+            self.cycles, self.classification, replace(self.equation, step=sp.S.Zero)
         )
         return CycleLimit.of(known if size == 0 else at_fixed_step(known, size))
+
+    def shortened(self) -> CycleLimit:
+        """The limit of steps multiplied by σ where the step size is itself the small scale.
+
+        It is the same, in time kα²σ², as σ → 0 at any α; else the limit is given back.
+        """
+        if self.equation.shortened or self.cycles.optimizer.time_scale.has(sigma):
+            return self
+        scale = None if self.time_scale is None else self.time_scale / sigma**2
+        return replace(self, equation=replace(self.equation, scale=scale, shortened=True))
+
+    @property
+    def rule(self) -> UpdateRule:
+        """The recursion, its steps shortened or not."""
+        rule = rule_of(self.problem)
+        if not self.equation.shortened:
+            return rule
+        return replace(rule, update=tuple(x.xreplace({alpha: alpha * sigma}) for x in rule.update))
 
     def fluctuations(self) -> Any:
         """Not covered: across Γ the iterates cycle, and do not fluctuate."""

@@ -25,6 +25,7 @@ from tqdm.auto import tqdm
 from derive import Limit, NotCoveredError, Outcome
 from derive import alpha as ALPHA
 from derive import sigma as SIGMA
+from derive.cycle_limit import CycleLimit
 from derive.laws.scaled import keeps_its_size, scaled
 from derive.model.problem import NoisyGradientDescent
 from derive.noise.moments import persistent_noise
@@ -118,7 +119,8 @@ def validate(
         Step sizes α; noise scales σ. A single σ is accompanied by σ/√2, so that the limit σ → 0
         can be extrapolated; of several, the two smallest are extrapolated. Noise that keeps its
         size is multiplied by σ, 1 for the noise itself, of which the limit in time kα²σ² is the
-        same; take a tenth or so, with which bursts are short in slow time.
+        same; take a tenth or so, with which bursts are short in slow time. So are the steps of an
+        optimizer whose step size is itself the small scale.
     time : float
         End of the runs in slow time.
     paths : int
@@ -146,7 +148,6 @@ def validate(
     """
     given = in_entries(limit.limit if isinstance(limit, CompiledLimit) else limit)
     given = _with_small_noise(given)
-    compile_limit(given).require_bursts()
     if momentum is None:
         momentum = float(given.equation.momentum)
     settings = _settings(
@@ -209,7 +210,15 @@ def validate(
 
 
 def _with_small_noise(limit: Limit) -> Limit:
-    """The limit, in time kα²σ², of σ times noise that keeps its size and moves w on Γ."""
+    """The limit, in time kα²σ², of σ times noise, or steps, that keep their size on Γ."""
+    if isinstance(limit, CycleLimit):
+        if limit.cycles.is_simulated(ALPHA):
+            raise NotCoveredError(
+                "limit: under batches the drift is a mean over a simulated chain, with an error of "
+                "its own that no check knows of; compare drift and drift_error of "
+                "compile_limit(limit.at_step(α)) with short runs of simulate_descent"
+            )
+        return limit.shortened()
     problem = limit.problem
     moves = limit.outcome.is_degenerate and isinstance(problem, NoisyGradientDescent)
     if not moves or not keeps_its_size(problem.law):
@@ -275,21 +284,29 @@ def _require_stable(predicted: CompiledLimit, alpha: float, settings: Settings) 
                 f"start: without noise the rule does not end on Γ from {settings.start}; start "
                 "closer to Γ"
             )
+        if predicted.period > 1:
+            _require_on_manifold(predicted.retract(start), start, "what cycles has no Φ_α")
         return  # that the rule attracts at its step was checked when the limit was derived
     end = predicted.descent_limit(start, alpha, beta)
     check_arrival(predicted, end, f"gradient descent with α = {alpha:g} from {settings.start}")
     problem = predicted.limit.problem
     persistent = not problem.law.shrinks or bool(persistent_noise(problem))
-    if persistent and np.linalg.norm(end - start) > ON_MANIFOLD * np.linalg.norm(start):
-        raise ArgumentError(
-            f"start: noise that does not shrink with σ makes the arrival on Γ random; start on Γ, "
-            f"as at {tuple(np.round(end, 9).tolist())}"
+    if persistent:
+        _require_on_manifold(
+            end, start, "noise that does not shrink with σ makes the arrival on Γ random"
         )
     sharpest, bound = float(predicted.spectrum(end)[-1]), 2 * (1 + beta)
     if alpha * sharpest >= bound:
         raise ArgumentError(
             f"alpha: {alpha:g} is unstable, αλ = {alpha * sharpest:.3g} ≥ {bound:g} where the run "
             f"reaches Γ; expected less than {bound / sharpest:.3g}"
+        )
+
+
+def _require_on_manifold(end: Array, start: Array, reason: str) -> None:
+    if np.linalg.norm(end - start) > ON_MANIFOLD * np.linalg.norm(start):
+        raise ArgumentError(
+            f"start: {reason}; start on Γ, as at {tuple(np.round(end, 9).tolist())}"
         )
 
 

@@ -9,7 +9,7 @@ from typing import ClassVar
 import sympy as sp
 
 from ..symbols import alpha, sigma
-from ..theory.cycles import NORMALIZED, ROOT, SHARPNESS_AWARE
+from ..theory.cycles import NORMALIZED, ROOT, SHARPNESS_AWARE, sharpness
 from .optimizer import Draw, Optimizer, Vector
 
 
@@ -25,11 +25,14 @@ class CyclingOptimizer(Optimizer):
         Steps per unit of slow time; without σ where the step size itself is the small scale.
     cycle : str
         Where the iterates are across Γ, v₁ being the unit eigenvector of λ₁.
+    amplitude : Expr
+        Half the distance between the two points of the cycle.
     """
 
     regularizer: ClassVar[sp.Expr]
     time_scale: ClassVar[sp.Expr]
     cycle: ClassVar[str]
+    amplitude: ClassVar[sp.Expr]
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class NormalizedSharpnessAware(CyclingOptimizer):
     regularizer: ClassVar[sp.Expr] = SHARPNESS_AWARE
     time_scale: ClassVar[sp.Expr] = 1 / (alpha * sigma**2)
     cycle: ClassVar[str] = "± αλ₁σ/(2 − αλ₁) v₁"
+    amplitude: ClassVar[sp.Expr] = alpha * sharpness * sigma / (2 - alpha * sharpness)
 
     def update(self, weights: Vector, memory: Vector, draw: Draw) -> tuple[Vector, Vector]:
         """The gradient at a fixed distance uphill."""
@@ -58,6 +62,7 @@ class NormalizedDescent(CyclingOptimizer):
     regularizer: ClassVar[sp.Expr] = NORMALIZED
     time_scale: ClassVar[sp.Expr] = 1 / alpha**2
     cycle: ClassVar[str] = "y v₁ and (y − α) v₁, with 0 < y < α that depends on the start"
+    amplitude: ClassVar[sp.Expr] = alpha / 2
 
     def update(self, weights: Vector, memory: Vector, draw: Draw) -> tuple[Vector, Vector]:
         """A step downhill of length α."""
@@ -71,6 +76,7 @@ class RootDescent(CyclingOptimizer):
     regularizer: ClassVar[sp.Expr] = ROOT
     time_scale: ClassVar[sp.Expr] = 1 / alpha**2
     cycle: ClassVar[str] = "y v₁ and (y − α√(λ₁/2)) v₁, with y that depends on the start"
+    amplitude: ClassVar[sp.Expr] = alpha * sp.sqrt(sharpness / 2) / 2
 
     def update(self, weights: Vector, memory: Vector, draw: Draw) -> tuple[Vector, Vector]:
         """∇√L = ∇L/(2√L)."""

@@ -14,8 +14,8 @@ eigenvalue λ₁ of H, y = ± αλ₁/(2 − αλ₁) v₁ and x = ± 2/(2 − �
 λ₁ is simple: the multiplier along v_a is 1 − αλ_a − (2 − αλ₁)(λ_a/λ₁)², along v₁ it is 1 − αλ₁. As
 P D³ℓ[v₁v₁ᵀ] = P∇λ₁, the limit is a constrained flow of a function of λ₁. With random batches y/α
 has a stationary law also as α → 0, where x = H_b y/|H_b y|. Only where each batch is one sample
-with ∇²ℓ_i of rank one is x known, ± ∇h_i/|∇h_i|; elsewhere the law is simulated. Normalised descent,
-w' = w − α∇L/|∇L|, and descent on √L have families of such cycles, with s = α itself.
+with ∇²ℓ_i of rank one is x known, ± ∇h_i/|∇h_i|; elsewhere the law is simulated. Normalised
+descent, w' = w − α∇L/|∇L|, and descent on √L have families of such cycles, with s = α itself.
 
 References
 ----------

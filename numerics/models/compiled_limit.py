@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial, singledispatch
 from typing import Any
@@ -155,6 +155,17 @@ class CompiledLimit:
         """
         return True
 
+    @property
+    def period(self) -> int:
+        """Steps over which the place along Γ is a mean: 2 where the iterates cycle across it."""
+        return 1
+
+    def scattered(
+        self, start: ArrayLike, paths: int, *, alpha: float, sigma: float, seed: Sequence[int]
+    ) -> ArrayLike:
+        """Where paths from a point begin: there, or about it where the rule rests on Γ."""
+        return start
+
     # How it is done -----------------------------------------------------------------------------
 
     @property
@@ -202,9 +213,6 @@ class CompiledLimit:
         found = function(np.ascontiguousarray(points.reshape(-1, self.dimension)))
         first, second = (array.reshape(points.shape[:-1] + array.shape[1:]) for array in found)
         return first, second
-
-    def require_bursts(self) -> None:
-        """Refuse a limit of which no tests are made; there are tests of this one."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Compiled code does not travel between processes; the limit does.

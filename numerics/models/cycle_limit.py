@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -13,13 +14,15 @@ from derive import derive_limit
 from derive.cycle_limit import CycleLimit
 from derive.errors import NotCoveredError
 from derive.rules.regimes.cycles import without_noise
+from derive.symbols import alpha as ALPHA
+from derive.symbols import sigma as SIGMA
 from derive.theory.cycles import sharpness
 
 from ..codegen.functions import CompiledFunction, compile_function
 from ..errors import ArgumentError
 from ..geometry.small_matrices import Array
 from .compiled_limit import CompiledLimit, compile_limit
-from .fast_chain import FastChain
+from .fast_chain import FastChain, relaxations
 
 
 @dataclass(frozen=True)
@@ -97,18 +100,48 @@ class CompiledCycleLimit(CompiledLimit):
         """False: the cycle is across Γ and never comes to rest."""
         return False
 
-    def require_bursts(self) -> None:
-        """Refuse: the tests are those of weights that come to rest near Γ.
+    @property
+    def period(self) -> int:
+        """Two steps."""
+        return 2
 
-        Raises
-        ------
-        NotCoveredError
-            Always.
+    def scattered(
+        self, start: ArrayLike, paths: int, *, alpha: float, sigma: float, seed: Sequence[int]
+    ) -> Array:
+        """Points about one of Γ, shape (paths, N), across it by the amplitude of the cycle.
+
+        A run that begins on Γ stays where it begins; without noise, paths differ by their start.
         """
-        raise NotCoveredError(
-            "limit: of an optimizer that cycles across Γ no tests are made; compare "
-            "simulate_descent with simulate_limit"
-        )
+        points = self._points(start)
+        size = self.limit.cycles.optimizer.amplitude
+        if self.limit.equation.shortened:
+            size = size.subs(ALPHA, ALPHA * SIGMA)
+        largest = float(self._leading(points[None])[0].max())
+        amplitude = float(size.subs({sharpness: largest, ALPHA: alpha, SIGMA: sigma}))
+        rows = self._frame(points)[1]
+        kicks = np.random.default_rng(seed).normal(size=(paths, len(rows)))
+        return np.asarray(points + amplitude * kicks @ rows)
+
+    def rates(self, w: Array, alpha: float) -> tuple[float, float]:
+        """Slowest and fastest relaxation to the cycle per step, at a point w of shape (N,)."""
+        spectrum = self.spectrum(w)
+        first, parts = alpha * float(spectrum[-1]), spectrum[:-1] / spectrum[-1]
+        if self.limit.is_simulated:
+            return 10 / relaxations(self._hessians_at(w[None])[0].mean(axis=0), alpha), first
+        if not self.limit.cycles.optimizer.time_scale.has(SIGMA):
+            return min([1.0, *(2 * parts * (1 - parts))]), 1.0  # in the middle of the family
+        left = [first, *(first * parts + (2 - first) * parts**2)]
+        return min(min(x, 2 - x) for x in left), first
+
+    def beginnings(self, w: ArrayLike) -> Array:
+        """Nearest point of Γ, shape (..., N): the limit is that of runs that start at Γ."""
+        return self.retract(w)
+
+    def descent_limit(
+        self, w: ArrayLike, alpha: float, momentum: float = 0.0, velocity: ArrayLike | None = None
+    ) -> Array:
+        """Nearest point of Γ, shape (..., N); the same, to O(σ³), at both points of a cycle."""
+        return self.retract(w)
 
     # How it is done -----------------------------------------------------------------------------
 

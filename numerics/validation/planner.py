@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from derive import Limit, Outcome
 from derive.adaptive_limit import AdaptiveLimit
+from derive.cycle_limit import CycleLimit
 from derive.rules.regimes.windows import WindowPlan
 
 from ..arguments import check_counts, number, positive, starting_points
@@ -143,8 +144,9 @@ def plan(
     if paths is not None:
         check_counts(paths=(paths, 1))
     limit = in_entries(limit)
+    if isinstance(limit, CycleLimit):
+        limit = limit.shortened()
     compiled = compile_limit(limit)
-    compiled.require_bursts()
     point = starting_points(start, limit.problem.weights, 1)[0]
     iterations = iterations_of(limit, alpha, sigma, time)
     end = compiled.flow_limit(point)
@@ -161,7 +163,7 @@ def plan(
         stiffness,
         crossover=sigma**2 / alpha,
         ratio=sigma / alpha,
-        bias=0.0 if limit.outcome in (Outcome.TRIVIAL, Outcome.FROZEN) else stiffness / 2,
+        bias=_bias(limit, stiffness),
         iterations=iterations,
         seconds=cost * paths,
         # 2 m(fine) − m(coarse) has five times the variance of one mean.
@@ -169,6 +171,14 @@ def plan(
         budget=budget,
         window=limit.run(alpha, sigma) if isinstance(limit, AdaptiveLimit) else None,
     )
+
+
+def _bias(limit: Limit, stiffness: float) -> float:
+    if limit.outcome in (Outcome.TRIVIAL, Outcome.FROZEN):
+        return 0.0
+    if isinstance(limit, CycleLimit):  # of the factor (2/(2 − αλ₁))², where α counts
+        return 0.0 if limit.equation.shortened else stiffness
+    return stiffness / 2
 
 
 def seconds_per_step(limit: Limit, start: ArrayLike, alpha: float, sigma: float) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
 from typing import Any, ClassVar
@@ -37,10 +37,13 @@ class CycleEquation:
         Steps per unit of slow time; None where nothing moves.
     step : Expr
         α, or 0 for the limit α → 0.
+    shortened : bool
+        Whether the steps are multiplied by σ, so that α need not be small.
     """
 
     scale: sp.Expr | None
     step: sp.Expr = sp.S.Zero
+    shortened: bool = False
 
     momentum: ClassVar[sp.Expr] = sp.S.Zero
     name: ClassVar[str] = "cycles across Γ"
@@ -57,7 +60,7 @@ class CycleEquation:
 
     def subs(self, values: Mapping[sp.Symbol, Any]) -> CycleEquation:
         """Bind parameters to numbers."""
-        return CycleEquation(self.scale, self.step.subs(values))
+        return replace(self, step=self.step.subs(values))
 
 
 @dataclass(frozen=True)
@@ -281,6 +284,9 @@ def at_fixed_step(derivation: CycleDerivation, step: sp.Expr) -> CycleDerivation
         small scale.
     """
     cycles = derivation.cycles
+    at_step = replace(derivation, equation=replace(derivation.equation, step=step))
+    if derivation.equation.shortened:
+        return at_step
     if not cycles.optimizer.time_scale.has(sigma):
         raise NotCoveredError(
             "step: the step size is itself the small scale of this optimizer; there is no limit "
@@ -295,8 +301,7 @@ def at_fixed_step(derivation: CycleDerivation, step: sp.Expr) -> CycleDerivation
             f"step: αλ₁ = {mpmath.nstr(bound, 3)} where Γ was found, and the cycle attracts below "
             f"2; expected a step size below {mpmath.nstr(2 / largest, 3)}"
         )
-    equation = CycleEquation(derivation.equation.scale, step)
-    return CycleDerivation(cycles, derivation.classification, equation)
+    return at_step
 
 
 def closed_drift(cycles: Cycles, equation: CycleEquation) -> sp.Matrix | None:

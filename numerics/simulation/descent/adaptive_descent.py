@@ -1,4 +1,4 @@
-"""The recursion of an adaptive optimizer beside its limit: second moments that have settled."""
+"""The recursion beside a limit: second moments that have settled, steps that are made shorter."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from derive.adaptive_limit import AdaptiveLimit
+from derive.cycle_limit import CycleLimit
 from derive.rule_limit import RuleLimit
 
 from ...models.adaptive_limit import CompiledHeldLimit
@@ -49,5 +50,7 @@ def recursion_beside(compiled: CompiledLimit) -> CompiledDescent:
     if isinstance(compiled, CompiledHeldLimit):
         return SettledRule(compiled.limit.problem, compiled)
     limit = compiled.limit
+    if isinstance(limit, CycleLimit):
+        return compile_descent(limit.rule)  # type: ignore[arg-type]
     built = isinstance(limit, RuleLimit) and not isinstance(limit, AdaptiveLimit)
     return compile_descent(limit.built if built else limit.problem)  # type: ignore[attr-defined]

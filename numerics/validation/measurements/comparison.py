@@ -262,7 +262,7 @@ def compare(
     last = marks[0][-1]
     trace = simulate_descent(
         experiment.descent,
-        start,
+        experiment.scattered(start, TRACED, alpha=alpha, sigma=sigmas[0]),
         alpha=alpha,
         sigma=sigmas[0],
         momentum=experiment.momentum,

@@ -122,20 +122,21 @@ class Experiment:
         paths : Paths
         ends : ndarray, shape (paths, T, N)
             Φ_α(w_k), with momentum Φ_α(w_k, w_k − w_{k−1}): it takes the same value before and
-            after a noiseless step. Without the paths that did not reach the end.
+            after a noiseless step. Where iterates cycle, the mean over the cycle. Without the paths
+            that did not reach the end.
         """
         marks: NDArray[np.int64] = np.asarray(record, dtype=np.int64)
-        beta = self.momentum
+        beta, after = self.momentum, marks + self.compiled.period - 1
         # The velocity is a difference of iterates, so with momentum those before count too.
         before = np.maximum(marks - 1, 0) if beta else marks
-        taken = np.union1d(before, marks)
+        taken = np.union1d(np.union1d(before, marks), after)
         every = simulate_descent(
             self.descent,
-            start,
+            self.scattered(start, self.paths, alpha=alpha, sigma=sigma),
             alpha=alpha,
             sigma=sigma,
             momentum=beta,
-            steps=int(marks[-1]),
+            steps=int(after[-1]),
             paths=self.paths,
             seed=self.seed,
             record=taken,
@@ -147,7 +148,14 @@ class Experiment:
             earlier = every.weights[:, np.searchsorted(taken, before)]
             velocities = (paths.weights - earlier)[paths.ok]
         ends = self.compiled.descent_limit(paths.weights[paths.ok], alpha, beta, velocities)
+        if self.compiled.period > 1:
+            later = every.weights[:, np.searchsorted(taken, after)][paths.ok]
+            ends = self.compiled.retract((ends + self.compiled.descent_limit(later, alpha)) / 2)
         return paths, ends
+
+    def scattered(self, start: ArrayLike, paths: int, *, alpha: float, sigma: float) -> ArrayLike:
+        """Where runs from `start` begin; see `CompiledLimit.scattered`."""
+        return self.compiled.scattered(start, paths, alpha=alpha, sigma=sigma, seed=self.seed)
 
 
 def resolution(size: float, iterations: ArrayLike) -> Array:

@@ -163,7 +163,7 @@ class PowerLaw:
     correction : tuple of int
         i and j.
     allowance : ndarray, shape (2,)
-        Squares of what the corrections change p and q by: the size of the next order, left out.
+        The next order, left out: what each correction changes p or q by, times what both do.
     misfit : float
         p-value of the fit (χ² of the residuals).
     """
@@ -212,9 +212,8 @@ def power_law(
     misfit = float(scipy.special.chdtrc(freedom, float(residuals @ residuals)))
     plain = np.linalg.lstsq(design[:, :3] * weight[:, None], weight * np.log(rate.value))[0]
     exponents = Estimate(coefficients[1:3], errors[1:3])
-    return PowerLaw(
-        exponents, coefficients, correction, (plain[1:] - coefficients[1:3]) ** 2, misfit
-    )
+    changed = np.abs(plain[1:] - coefficients[1:3])
+    return PowerLaw(exponents, coefficients, correction, changed * changed.sum(), misfit)
 
 
 def _design(alpha: Array, sigma: Array, correction: tuple[int, int]) -> Array:

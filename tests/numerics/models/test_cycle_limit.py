@@ -5,12 +5,17 @@ import pytest
 import sympy as sp
 
 from derive import Minibatch, NoisyGradientDescent, NotCoveredError, derive_limit
+from derive import alpha as ALPHA
+from derive import sigma as SIGMA
+from derive.model.optimized import rule_of
 from derive.optimizers import NormalizedSharpnessAware
 from numerics import ArgumentError, Status, compile_limit, simulate_descent, simulate_limit
 from numerics.models.cycle_limit import CompiledCycleLimit
 from numerics.models.fast_chain import FastChain
+from numerics.random.samplers import sampler_for
 
-w1, w2, w3, w4, z1, z2 = sp.symbols("w1 w2 w3 w4 z1 z2", real=True)
+w1, w2, w3, w4, z1, z2, z3 = sp.symbols("w1 w2 w3 w4 z1 z2 z3", real=True)
+SAMPLES = z1, z2, z3
 RING = (w1**2 + w2**2 - 1) ** 2 * (2 + w1) / 4
 SAM = NormalizedSharpnessAware()
 ON_RING = NoisyGradientDescent(RING, RING, (w1, w2), (), optimizer=SAM)
@@ -30,13 +35,12 @@ def test_a_gentle_chain_points_along_each_gradient() -> None:
     normals = np.array([[1.0, 0.0, 0.0], [0.6, 0.8, 0.0]])
     hessians = 3 * normals[:, :, None] * normals[:, None, :]
     chain = FastChain(paths=200, steps=200)
-    moments = chain.second_moments(hessians, 1e-3, 1)
+    moments = chain.second_moments(hessians, 0.0, Minibatch(2, 1))
     expected = normals[:, :, None] * normals[:, None, :] / 2
-    mean, error = moments.mean(axis=0), moments.std(axis=0) / np.sqrt(len(moments) - 1)
-    assert (np.abs(mean - expected) < 5 * error + 4e-3).all()  # αλ = 0.003 beside the noise
+    np.testing.assert_allclose(moments.mean(axis=0), expected, atol=1e-9)
     # With all samples in each batch it is the cycle, 2/(2 − αλ₁) long.
     values, vectors = np.linalg.eigh(hessians.mean(axis=0))
-    cycle = chain.second_moments(hessians, 0.3, 2).mean(axis=0).sum(axis=0)
+    cycle = chain.second_moments(hessians, 0.3, Minibatch(2, 2)).mean(axis=0).sum(axis=0)
     length = (2 / (2 - 0.3 * values[-1])) ** 2
     np.testing.assert_allclose(cycle, length * np.outer(vectors[:, -1], vectors[:, -1]), atol=1e-9)
 
@@ -52,8 +56,6 @@ def test_compiled_as_it_is_written() -> None:
     np.testing.assert_allclose(compiled.regularizer(point), 2.6 / (1 - 0.2 * 2.6), rtol=1e-12)
     assert compiled.drift_error(point).max() == 0
     assert compiled.gap(point) == pytest.approx(5.2)
-    with pytest.raises(NotCoveredError, match="simulate_descent"):
-        compiled.require_bursts()
     with pytest.raises(NotCoveredError, match="cycle"):
         compiled.fluctuations(point)
     with pytest.raises(ArgumentError, match="alpha"):
@@ -118,3 +120,75 @@ def test_random_signs_by_simulation() -> None:
     np.testing.assert_allclose(gentle.drift(start), small, rtol=0.02, atol=2e-4)
     with pytest.raises(NotCoveredError, match="simulated"):
         exact.regularizer(start)
+
+
+def three_samples(batches: Minibatch) -> NoisyGradientDescent:
+    """Two curved residuals and their sum, of which Γ has codimension two."""
+    first, second = w1**2 + w2**2 - 1, w3 - w1 / 2 - w2**2 / 3
+    losses = [r**2 / 2 for r in (first, second, (1 + w1 / 2) * (first + second))]
+    noisy = sum((1 + z) * e for z, e in zip(SAMPLES, losses, strict=True)) / 3
+    weights = (w1, w2, w3)
+    return NoisyGradientDescent(sum(losses) / 3, noisy, weights, SAMPLES, batches, optimizer=SAM)
+
+
+def speed(problem: NoisyGradientDescent, start, *, alpha: float) -> tuple[np.ndarray, np.ndarray]:
+    """Motion of the recursion along Γ per unit of slow time, with its standard error."""
+    rule, rng = rule_of(problem), np.random.default_rng(0)
+    update = sp.lambdify((*rule.state, *rule.noise, ALPHA, SIGMA), list(rule.update), cse=True)
+    draws = sampler_for(rule.law, rule.noise).reference(1.0, paths := 4000, 1)
+    small, wait, steps = 1e-3, 150, 300
+    place = start + small * alpha * rng.normal(size=(paths, len(start)))
+    for k in range(wait + steps):
+        if k == wait:
+            begin = place
+        place = np.stack(update(*place.T, *next(draws).T, alpha, small), axis=1)
+    retract = compile_limit(derive_limit(problem)).retract
+    moved = (retract(place) - retract(begin)) / (steps * alpha * small**2)
+    return moved.mean(axis=0), moved.std(axis=0) / np.sqrt(paths)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("batches", [Minibatch(3, 2), Minibatch(3, 2, replacement=True)])
+def test_batches_of_several_samples(batches) -> None:
+    """Their law counts as α → 0 too; neither one sample in a batch nor all have it."""
+    problem = three_samples(batches)
+    limit = derive_limit(problem)
+    gentle = compile_limit(limit)
+    start = gentle.retract([0.6, 0.8, 0.5])
+    for alpha, predicted in ((0.004, gentle), (0.15, compile_limit(limit.at_step(0.15)))):
+        measured, error = speed(problem, start, alpha=alpha)
+        both = np.hypot(error, predicted.drift_error(start))
+        drift = predicted.drift(start)
+        # At α = 0.004 what is left of α is αλ₁ of the drift, less than a hundredth.
+        left = 0.01 * np.linalg.norm(drift) * (alpha < 0.01)
+        assert (np.abs(measured - drift) < 4.5 * both + left).all()
+    others = [compile_limit(derive_limit(three_samples(Minibatch(3, b)))) for b in (1, 3)]
+    for other in others:
+        gap = np.linalg.norm(other.drift(start) - gentle.drift(start))
+        assert gap > 0.1 * np.linalg.norm(gentle.drift(start))
+
+
+@pytest.mark.slow
+def test_samples_of_rank_two() -> None:
+    """One sample in a batch does not point along the first eigenvector of its Hessian."""
+    first, second = 3 * (1 + 3 * w1 / 10), 3 * (1 - w1 / 2 + w1**2 / 5)
+    losses = [(first * w3**2 + w4**2) / 2, (w3**2 + second * w4**2) / 2]
+    noisy = sum((1 + z) * e for z, e in zip((z1, z2), losses, strict=True)) / 2
+    problem = NoisyGradientDescent(
+        sum(losses) / 2,
+        noisy,
+        (w1, w3, w4),
+        (z1, z2),
+        Minibatch(2, 1),
+        optimizer=SAM,
+        near=(sp.Rational(2, 5), 0, 0),
+    )
+    limit = derive_limit(problem)
+    assert limit.is_simulated
+    start = np.array([0.4, 0.0, 0.0])
+    measured, error = speed(problem, start, alpha=0.004)
+    gentle = compile_limit(limit)
+    predicted = gentle.drift(start)[0]
+    assert abs(measured[0] - predicted) < 4.5 * np.hypot(error, gentle.drift_error(start))[0] + 1e-3
+    of_first_eigenvectors = -(0.9 + 3 * (-0.5 + 0.4 * 0.4)) / 4
+    assert abs(predicted - of_first_eigenvectors) > 0.05

@@ -1,5 +1,6 @@
 """Optimizers that cycle across Γ: the derived flow against the recursion itself, in plain NumPy."""
 
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -175,12 +176,55 @@ def test_refusals() -> None:
     unscaled = derive_limit(Problem(RING, RING, (w1, w2), (), optimizer=RootDescent()))
     with pytest.raises(NotCoveredError, match="itself the small scale"):
         unscaled.at_step(sp.Rational(1, 10))
-    loss = (RESIDUALS[0] ** 2 + RESIDUALS[1] ** 2 + RESIDUALS[2] ** 2) / 6
-    zs = sp.symbols("z1:4", real=True)
-    noisy = sum((1 + z) * r**2 for z, r in zip(zs, RESIDUALS, strict=True)) / 6
-    with pytest.raises(NotCoveredError, match="batches of 2 of 3"):
-        everything = (w1, w2, w3, w4, w5)
-        derive_limit(Problem(loss, noisy, everything, zs, Minibatch(3, 2), optimizer=sam))
+
+
+def several(batches: Minibatch, losses: list[sp.Expr], weights: tuple[sp.Symbol, ...]) -> Problem:
+    zs = sp.symbols(f"z1:{len(losses) + 1}", real=True)
+    noisy = sum((1 + z) * e for z, e in zip(zs, losses, strict=True)) / len(losses)
+    sam = NormalizedSharpnessAware()
+    near = (sp.Rational(1, 2), 0, 0) if len(weights) == 3 else None
+    loss = sum(losses) / len(losses)
+    return Problem(loss, noisy, weights, zs, batches, optimizer=sam, near=near)
+
+
+def test_gradients_that_turn_at_random() -> None:
+    """Batches of several samples, or of one whose Hessian has rank two: as α → 0 too."""
+    curved = [r**2 for r in RESIDUALS]
+    uneven = [(2 + w1) * w3**2 + w4**2, w3**2 + (2 - w1) * w4**2]
+    for problem in (
+        several(Minibatch(3, 2), curved, (w1, w2, w3, w4, w5)),
+        several(Minibatch(3, 3, replacement=True), curved, (w1, w2, w3, w4, w5)),
+        several(Minibatch(2, 1), uneven, (w1, w3, w4)),
+    ):
+        limit = derive_limit(problem)
+        assert limit.is_simulated
+        assert limit.time_scale == 1 / (alpha * sigma**2)
+        assert limit.regularizer is None
+        assert limit.drift is None
+        assert "by simulation" in str(limit)
+        assert "one stationary law" in str(limit.explain())
+        with pytest.raises(NotCoveredError, match="turn at random"):
+            pointwise(limit).drift(next(iter(limit.manifold.local())))
+    alone = derive_limit(several(Minibatch(3, 1), curved, (w1, w2, w3, w4, w5)))
+    assert not alone.is_simulated
+    assert alone.at_step().is_simulated
+    straight = derive_limit(several(Minibatch(3, 2), [w3**2, w4**2, (w3 + w4) ** 2], (w1, w3, w4)))
+    assert straight.outcome is Outcome.TRIVIAL
+
+
+def test_a_crossing_is_told() -> None:
+    """How near λ₂ comes to λ₁ = 2F₁ on Γ, where it was looked at."""
+    loss, weights = TOY
+    near = (1, sp.Rational(1, 2), 0, 0)
+    limit = derive_limit(
+        Problem(loss, loss, weights, (), optimizer=NormalizedSharpnessAware(), near=near)
+    )
+    (told,) = (h for h in limit.explain().hypotheses if "λ₂" in h.claim and "way" in h.claim)
+    points = [g.point for g in itertools.islice(limit.manifold.local(), 3)]
+    both = sp.lambdify([weights], [2 + w1, 2 - w1 + w2**2])
+    pairs = [sorted(map(float, both(p))) for p in points]
+    smallest = min((b - a) / b for a, b in pairs)
+    assert f"{smallest:.3g} or more at 3 points" in told.support
 
 
 def test_a_limit_says_what_it_is() -> None:
