@@ -8,8 +8,9 @@ import sympy as sp
 from derive import Limit, Minibatch, NoisyGradientDescent, NotCoveredError, derive_limit
 from derive.cycle_limit import CycleLimit
 from derive.optimizers import NormalizedDescent, NormalizedSharpnessAware, Optimizer, RootDescent
-from numerics import CompiledLimit, ValidationReport, compile_limit, plan, validate, validator
+from numerics import CompiledLimit, ValidationReport, compile_limit, validate, validator
 from numerics.models.cycle_limit import CompiledCycleLimit
+from numerics.validation.planner import plan
 
 w1, w2, w3, w4, z1, z2 = sp.symbols("w1 w2 w3 w4 z1 z2", real=True)
 RING = (w1**2 + w2**2 - 1) ** 2 * (2 + w1) / 4
