@@ -9,7 +9,7 @@ from typing import Any
 
 import sympy as sp
 
-from derive import Limit, Outcome, alpha, sigma
+from derive import Limit, NoisyGradientDescent, Outcome, alpha, sigma
 from derive.symbolic.zero_tests import Verdict
 
 PER_STEP = 1 / (alpha * sigma**2)
@@ -76,6 +76,8 @@ class Course:
         How far a run goes.
     paths : int
         Runs that are averaged.
+    recursion : callable, optional
+        What is run at a step size, where it is not what the limit was derived of.
     """
 
     start: Sequence[float]
@@ -83,6 +85,7 @@ class Course:
     sigmas: Sequence[float]
     distance: float = 0.02
     paths: int = 1000
+    recursion: Callable[[float], NoisyGradientDescent] | None = None
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import sympy as sp
 
 from derive import (
@@ -15,6 +17,7 @@ from derive import (
     mechanisms,
     sigma,
 )
+from derive.optimizers import HeavyBall
 
 from .entry import PER_SQUARE, PER_STEP, Along, Course, Entry, Printed, Read, Source, laplacian
 from .models import (
@@ -67,6 +70,11 @@ def label_noise_on_one_sample() -> NoisyGradientDescent:
     """L̂ = ½(h − y − η)² for h − y = (|w|² − 1)(1 + w₁/2), so that Σ = H."""
     residual = CIRCLE * (2 + w1) / 2
     return NoisyGradientDescent(residual**2 / 2, (residual - e1) ** 2 / 2, PLANE, e1)
+
+
+def with_momentum(step: float) -> NoisyGradientDescent:
+    """The same under the heavy ball with β = 0.7, at any step."""
+    return replace(label_noise_on_one_sample(), optimizer=HeavyBall(sp.Rational(7, 10)))
 
 
 ONE_SAMPLE_CURVATURE = (2 + w1) ** 2
@@ -144,6 +152,7 @@ ENTRIES = (
             ON_RING.descent((RING.diff(w1, 2) + 2 * RING.diff(w1, w2) + RING.diff(w2, 2)) / 4),
         ),
         remark="C = ½(1 1; 1 1), as in Figure 4 of the paper.",
+        course=Course(RING_START, STEPS[:2], SCALES[:2]),
     ),
     Entry(
         "quantisation",
@@ -158,6 +167,7 @@ ENTRIES = (
         lambda: derive_limit(mechanisms.parameter_noise(RING, PLANE, law=Uniform())),
         Printed(PER_STEP, ON_RING.descent(laplacian(RING, PLANE) / 2)),
         remark="σ² = Δ²/12, so that σ²·½ tr H is the formula.",
+        course=Course(RING_START, STEPS[:2], SCALES[:2]),
     ),
     Entry(
         "gaussian-dropconnect",
@@ -170,6 +180,7 @@ ENTRIES = (
         ),
         lambda: derive_limit(mechanisms.dropconnect(RING, PLANE)),
         Printed(PER_STEP, ON_RING.descent(sum(w**2 * RING.diff(w, 2) for w in PLANE) / 2)),
+        course=Course(RING_START, STEPS[:2], SCALES[:2]),
     ),
     Entry(
         "bernoulli-dropconnect",
@@ -185,6 +196,7 @@ ENTRIES = (
             "The Taylor formula ½Δ_ηL̂ is wrong for rare jumps: it gives the flow of Gaussian "
             "DropConnect."
         ),
+        course=Course(RING_START, STEPS[:2], SCALES[:2], paths=10000),
     ),
     Entry(
         "gaussian-dropconnect-on-a-product",
@@ -198,6 +210,7 @@ ENTRIES = (
         ),
         lambda: derive_limit(mechanisms.dropconnect(HYPERBOLA, PLANE, near=(1, 1))),
         Printed(PER_SQUARE, ON_HYPERBOLA.descent(laplacian(HYPERBOLA, PLANE) / 2)),
+        course=Course((1.5, 2 / 3), (0.05, 0.025), SCALES[:2], distance=0.01),
     ),
     Entry(
         "bernoulli-dropconnect-on-a-product",
@@ -255,6 +268,7 @@ ENTRIES = (
         (r"$\Sigma = cH$", "gives the flow", r"$-\tfrac{c}{4}P\nabla\,\mathrm{tr}\,H$"),
         lambda: derive_limit(label_noise_on_one_sample()),
         Printed(PER_SQUARE, ON_RING.descent(ONE_SAMPLE_CURVATURE / 4)),
+        course=Course(RING_START, (0.1, 0.05), (0.1, 0.07), distance=0.01),
     ),
     Entry(
         "label-noise-damian",
@@ -284,6 +298,9 @@ ENTRIES = (
             ),
         ),
         remark="β = 0.7, in codimension one, where H does not turn.",
+        course=Course(
+            RING_START, (0.1, 0.05), (0.03, 0.02), distance=0.01, recursion=with_momentum
+        ),
     ),
     Entry(
         "minibatch-label-noise",
@@ -323,6 +340,7 @@ ENTRIES = (
             PER_STEP,
             Along(PLANE, [w1 + w2**3 - 1]).descent((w1 + 2 * w2**3) ** 2 / 2),
         ),
+        course=Course((0.488, 0.8), STEPS[:2], SCALES[:2]),
     ),
     Entry(
         "scalar-multiplicative",
@@ -365,5 +383,6 @@ ENTRIES = (
         ),
         Printed(1 / (alpha * sigma**4), ON_RING.descent(-((1 + w1 / 2) ** 2) * HALF)),
         remark="L̂ = L + ½(|w|² − 1)(1 + ½w₁)η²: θ' = −½ sin θ (1 + ½ cos θ).",
+        course=Course(RING_START, (0.1, 0.05), (0.2, 0.14), paths=4000),
     ),
 )

@@ -16,13 +16,15 @@ import mpmath
 import numpy as np
 import sympy as sp
 
-from derive import Limit, NotCoveredError, Outcome, UpdateRule, alpha, sigma
+from derive import Limit, NotCoveredError, Outcome, UpdateRule, alpha, derive_limit, sigma
 from derive.analysis.agreement import pointwise
 from derive.cycle_limit import CycleLimit
 from derive.model.optimized import rule_of
-from derive.optimizers import GradientDescent, LocalSteps, LookAhead, Optimizer
+from derive.optimizers import GradientDescent, LocalSteps, LookAhead, Optimizer, WeightAverage
 from derive.rule_limit import RuleLimit
 from numerics.random.samplers import sampler_for
+
+from .entry import Course
 
 Array = np.ndarray
 Step = Callable[[Array], Array]
@@ -53,7 +55,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Motion:
-    """What was measured of an entry.
+    """What was measured of an entry, beside the limit at the same step sizes.
 
     Attributes
     ----------
@@ -83,7 +85,7 @@ class Motion:
         return found[0], found[1]
 
 
-def measure(limit: Limit, course: Any) -> Motion:
+def measure(limit: Limit, course: Course) -> Motion:
     """Speeds along Γ at the step sizes and noise scales of a course."""
     first = course.alphas[0], course.sigmas[0]
     by_alpha = [(a, first[1]) for a in course.alphas]
@@ -92,7 +94,12 @@ def measure(limit: Limit, course: Any) -> Motion:
     return Motion(tuple(known[p] for p in by_alpha), tuple(known[p] for p in by_sigma))
 
 
-def _speed(limit: Limit, course: Any, step: float, scale: float) -> Point:
+def _speed(limit: Limit, course: Course, step: float, scale: float) -> Point:
+    inner = 1  # steps of a whole one, where the limit counts those
+    if course.recursion is not None:
+        problem = course.recursion(step)
+        limit = derive_limit(problem)
+        inner = getattr(problem.optimizer, "steps", 1)
     at_step = _at_step(limit, step)
     unit = float((1 / limit.time_scale).subs({alpha: step, sigma: scale}))
     start = _on_manifold(limit, np.array(course.start, dtype=float))
@@ -117,8 +124,9 @@ def _speed(limit: Limit, course: Any, step: float, scale: float) -> Point:
         drift = _drift(at_step, middle)
         samples = (after - before) @ drift / np.linalg.norm(drift)
         predicted = unit * np.linalg.norm(drift)
-    measured, error = samples.mean() / count, samples.std() / np.sqrt(len(samples)) / count
-    return Point(step, scale, float(measured), float(error), float(predicted))
+    whole = count * inner
+    measured, error = samples.mean() / whole, samples.std() / np.sqrt(len(samples)) / whole
+    return Point(step, scale, float(measured), float(error), float(predicted) / inner)
 
 
 @dataclass(frozen=True)
@@ -152,11 +160,14 @@ class Recursion:
         """Weights at some steps, shape (paths, N) each."""
         rule, n = self.rule, self.rule.dimension
         rest = sp.lambdify([rule.weights], list(rule.rest or ()))(start)
-        state = np.tile([*start, *map(float, rest)], (paths, 1))
+        begin, shown = [*start, *map(float, rest)], slice(n)
+        if isinstance(self.optimizer, WeightAverage):
+            begin, shown = [*begin, *start], slice(-n, None)
+        state = np.tile(begin, (paths, 1))
         step, found = self._built(self.optimizer, paths), []
         for k in range(times[-1] + 1):
             if k in times:
-                found.append(state[:, :n].copy())
+                found.append(state[:, shown].copy())
             state = step(state)
         return found
 
@@ -189,6 +200,15 @@ class Recursion:
                 return np.hstack([kept, end[:, n:]])
 
             return ahead
+        if isinstance(optimizer, WeightAverage):
+            inner, n = self._built(optimizer.inner, paths, key * 10 + 1), self.rule.dimension
+            rate = float(optimizer.rate)
+
+            def averaged(state: Array) -> Array:
+                moved, average = inner(state[:, :-n]), state[:, -n:]
+                return np.hstack([moved, average + rate * (moved[:, :n] - average)])
+
+            return averaged
         return self._plain(paths, key)
 
     def _plain(self, paths: int, key: int) -> Step:
@@ -210,9 +230,11 @@ class Recursion:
 
 def _at_step(limit: Limit, step: float) -> Limit:
     try:
-        return limit.at_step(sp.Rational(step).limit_denominator(10**6))
+        found = limit.at_step(sp.Rational(step).limit_denominator(10**6))
     except NotCoveredError:  # where the step size is itself the small scale
         return limit
+    random = isinstance(found, CycleLimit) and found.is_simulated
+    return limit if random else found
 
 
 def _geometry(limit: Limit, point: Array) -> Any:

@@ -43,6 +43,11 @@ def under(optimizer: Optimizer) -> Callable[[], Limit]:
     return lambda: derive_limit(replace(label_noise_on_one_sample(), optimizer=optimizer))
 
 
+def one_round(step: float) -> NoisyGradientDescent:
+    """ηH = ½ at a step size: a round of 1/(2η) local steps on three workers."""
+    return replace(label_noise_on_one_sample(), optimizer=LocalSteps(round(1 / (2 * step)), 3))
+
+
 def averaged_momentum() -> UpdateRule:
     """M' = βm + (1 − β)g, w' = w − αm', with label noise."""
     memory = sp.symbols("m1 m2", real=True)
@@ -109,6 +114,7 @@ ENTRIES = (
         (r"$m' = \beta m + (1-\beta)g$", "has the slow limit of descent, whatever β"),
         lambda: derive_limit(averaged_momentum()),
         Printed(PER_SQUARE, FLAT_FLOW),
+        course=Course(RING_START, STEPS, SCALES, distance=0.01),
     ),
     Entry(
         "heavy-ball",
@@ -140,6 +146,7 @@ ENTRIES = (
         under(HeavyBall(1 - sp.sqrt(alpha))),
         Printed(PER_STEP, FLAT_FLOW),
         remark="c = 1; in codimension one H does not turn, and the law is that of descent.",
+        course=Course(RING_START, (0.04, 0.02), SCALES, distance=0.01),
     ),
     Entry(
         "momentum-two-thirds",
@@ -155,6 +162,7 @@ ENTRIES = (
             "With that β the time scale is 1/(α^{2/3}σ²), and across Γ the relaxation takes "
             "2/(1 − β) = 2α^{-2/3} steps: the same power of α."
         ),
+        course=Course(RING_START, (0.04, 0.02), SCALES, distance=0.01),
     ),
     Entry(
         "preconditioned-label-noise",
@@ -165,6 +173,7 @@ ENTRIES = (
         Printed(PER_SQUARE, in_a_metric(preconditioned_trace() / 4)),
         remark="S = diag(1, 3); S^{1/2}P'S^{1/2} = S − SJᵀ(JSJᵀ)⁻¹JS.",
         is_short=False,
+        course=Course(RING_START, STEPS, SCALES, distance=0.01),
     ),
     Entry(
         "random-coordinates",
@@ -177,6 +186,7 @@ ENTRIES = (
         under(RandomCoordinates(1)),
         Printed(PER_SQUARE, masked().drift, masked().diffusion),
         is_short=False,
+        course=Course(RING_START, (0.05, 0.025), (0.05, 0.035), distance=0.05, paths=20000),
     ),
     Entry(
         "look-ahead",
@@ -195,6 +205,7 @@ ENTRIES = (
         ("moves along Γ as the weights do",),
         under(WeightAverage(sp.Rational(1, 10))),
         Printed(PER_SQUARE, FLAT_FLOW),
+        course=Course(RING_START, STEPS, SCALES, distance=0.01),
     ),
     Entry(
         "local-steps",
@@ -218,6 +229,7 @@ ENTRIES = (
         under(LocalRounds(HALF, 3)),
         Printed(PER_SQUARE, FLAT_FLOW * (1 + 2 * ROUND_SHARE) / 3),
         remark="ηH = ½ and K = 3; the time counts local steps.",
+        course=Course(RING_START, (1 / 8, 1 / 16), SCALES, distance=0.01, recursion=one_round),
     ),
     Entry(
         "zeroth-order",
@@ -261,5 +273,8 @@ ENTRIES = (
         ),
         remark="−½P∇tr H = −P w, along which B falls at the rate 2.",
         is_short=False,
+        course=Course(
+            (1.1, 0.5, 0.7, 0.46), (0.02, 0.01), (0.02, 0.014), distance=0.002, paths=4000
+        ),
     ),
 )

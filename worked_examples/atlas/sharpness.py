@@ -55,6 +55,7 @@ ENTRIES = (
         lambda: derive_limit(quiet(SAM)),
         Printed(PER_STEP, ON_RING.descent(RING_CURVATURE / 2)),
         remark="ρ is the small scale σ. At a step size that is not small see the next entry.",
+        course=Course(RING_START, (0.02, 0.01, 0.005), (0.002, 0.001), distance=0.002, paths=1),
     ),
     Entry(
         "sam-at-a-step",
@@ -80,6 +81,7 @@ ENTRIES = (
         ("on", r"$L = F_1x_3^2 + F_2x_4^2$", "with", r"$F_1 > F_2$", "it is", r"$F_1$"),
         lambda: derive_limit(toy(samples=False)),
         Printed(PER_STEP, [-FIRST.diff(w1), -FIRST.diff(w2), 0, 0]),
+        course=Course((1.0, 0.5, 0, 0), (0.04, 0.02), (0.002, 0.001), distance=0.002, paths=1),
     ),
     Entry(
         "one-sam-toy",
@@ -96,6 +98,7 @@ ENTRIES = (
             "Reg = ½ mean |∇h_i|², whatever the law of the signs; at a step size that is not small "
             "the signs are simulated."
         ),
+        course=Course((1.0, 0.5, 0, 0), (0.004, 0.002), (0.02, 0.014), distance=0.002, paths=400),
     ),
     Entry(
         "normalised-descent",
@@ -150,5 +153,6 @@ ENTRIES = (
             "ρ = 0.1 here."
         ),
         is_short=False,
+        course=Course(RING_START, (0.08, 0.04), (0.05, 0.03), distance=0.01),
     ),
 )

@@ -110,6 +110,7 @@ ENTRIES = (
         lambda: derive_limit(decayed()),
         Printed(PER_STEP, ON_HYPERBOLA.descent(w2**2 / 2 + 3 * HALF_SQUARE)),
         remark="c = 3, with noise on one of the weights: Reg = ½w₂² + (c/2)|w|².",
+        course=Course((1.5, 2 / 3), (0.05, 0.025), (0.05, 0.035)),
     ),
     Entry(
         "decoupled-weight-decay",
@@ -127,6 +128,7 @@ ENTRIES = (
         ),
         remark="λ = cσ² with c = 3, Ω = diag(1, 2), noise on the first weight: Reg = ½w₂².",
         is_short=False,
+        course=Course((1.5, 2 / 3), (0.05, 0.025), (0.05, 0.035)),
     ),
     Entry(
         "label-noise-and-decay",
@@ -142,5 +144,6 @@ ENTRIES = (
         lambda: derive_limit(decayed_labels()),
         Printed(PER_SQUARE, ON_RING.descent(TILT + (2 + w1) ** 2 / 4)),
         remark="With any penalty U of that size; here it is exp(w₂/2), for |w| is constant on Γ.",
+        course=Course(RING_START, (0.1, 0.05), (0.1, 0.07), distance=0.01),
     ),
 )
