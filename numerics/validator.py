@@ -212,12 +212,6 @@ def validate(
 def _with_small_noise(limit: Limit) -> Limit:
     """The limit, in time kα²σ², of σ times noise, or steps, that keep their size on Γ."""
     if isinstance(limit, CycleLimit):
-        if limit.cycles.is_simulated(ALPHA):
-            raise NotCoveredError(
-                "limit: under batches the drift is a mean over a simulated chain, with an error of "
-                "its own that no check knows of; compare drift and drift_error of "
-                "compile_limit(limit.at_step(α)) with short runs of simulate_descent"
-            )
         return limit.shortened()
     problem = limit.problem
     moves = limit.outcome.is_degenerate and isinstance(problem, NoisyGradientDescent)

@@ -7,8 +7,10 @@ from collections.abc import Iterable
 
 from derive import Limit
 from derive.adaptive_limit import AdaptiveLimit
+from derive.cycle_limit import CycleLimit
 from derive.errors import DeriveWarning, NotCoveredError
 from derive.optimizers import Window
+from derive.symbols import alpha as ALPHA
 from derive.symbols import sigma
 
 from ..errors import ArgumentError
@@ -46,8 +48,15 @@ def require_exact_window(limit: Limit) -> None:
     Raises
     ------
     NotCoveredError
-        In the windows where δ is not small beside αμ, and for a δ that does not shrink with σ.
+        In the windows where δ is not small beside αμ, for a δ that does not shrink with σ, and
+        where the drift is simulated.
     """
+    if isinstance(limit, CycleLimit) and limit.cycles.is_simulated(ALPHA):
+        raise NotCoveredError(
+            "limit: under batches the drift is a mean over a simulated chain, with an error of its "
+            "own that no check knows of; compare drift and drift_error of "
+            "compile_limit(limit.at_step(α)) with short runs of simulate_descent"
+        )
     if not isinstance(limit, AdaptiveLimit) or limit.window is Window.DRIFTING:
         return
     if limit.window is not Window.CONSTANT:

@@ -21,7 +21,7 @@ OUTPUT = Path(__file__).parent.parent / "output" / "atlas.html"
 
 
 def main() -> int:
-    """The command; the exit status is 1 if an entry is not confirmed."""
+    """The command; the exit status is 1 if an entry is not confirmed, or measured otherwise."""
     parser = argparse.ArgumentParser(prog="python -m worked_examples.atlas", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="derive and compare, do not measure")
     parser.add_argument("--output", type=Path, default=OUTPUT, help="the page")
@@ -39,7 +39,10 @@ def main() -> int:
     print(f"{len(judgements)} entries in {given.output}")
     if failed:
         print(f"not confirmed: {', '.join(failed)}")
-    return bool(failed)
+    against = [name for name, motion in motions.items() if not motion.agrees]
+    if against:
+        print(f"the recursion moves at another speed: {', '.join(against)}")
+    return bool(failed or against)
 
 
 if __name__ == "__main__":

@@ -39,6 +39,14 @@ FEWEST = 40
 """Steps that it is measured over at least."""
 
 
+STANDARD_ERRORS = 4.5
+"""By which a right speed is not missed: in one of 10⁵ runs."""
+
+NEXT_ORDER = 0.025
+"""Largest relative size of the next orders in σ that the courses leave, and in α where the limit at
+a step size is not known."""
+
+
 @dataclass(frozen=True)
 class Point:
     """Speed at a step size and a noise scale: measured, its standard error, and predicted.
@@ -65,6 +73,19 @@ class Motion:
 
     by_alpha: tuple[Point, ...]
     by_sigma: tuple[Point, ...]
+
+    @property
+    def points(self) -> tuple[Point, ...]:
+        """All of them, each once; the finest first."""
+        return tuple(sorted({*self.by_alpha, *self.by_sigma}, key=lambda p: (p.alpha, p.sigma)))
+
+    @property
+    def agrees(self) -> bool:
+        """Whether each measured speed is the predicted one, as far as it can be told."""
+        return all(
+            abs(p.measured - p.predicted) < STANDARD_ERRORS * p.error + NEXT_ORDER * p.predicted
+            for p in self.points
+        )
 
     @property
     def exponents(self) -> tuple[float, float]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from html import escape
 from string import Template
 from typing import Any
@@ -12,14 +13,17 @@ from typing import Any
 import sympy as sp
 from latex2mathml.converter import convert
 
+from derive import Limit
+from derive.cycle_limit import CycleLimit
 from derive.display.mathml import statement_html
-from derive.display.notation import Equality, Notation
+from derive.display.notation import Equality, Formula, Notation
 from derive.display.statements import Statement, as_array, equations, outcome_statements
-from derive.symbolic.zero_tests import Verdict
+from derive.rule_limit import RuleLimit
+from derive.symbolic.zero_tests import Basis, Verdict
 from numerics.plots.style import AT_STEP, INK, RECURSION, few_ticks, sheet, styled
 from numerics.reports.html import STYLE
 
-from .entry import Judgement, Read
+from .entry import Judgement, Printed, Read, Source
 from .measure import Motion
 
 SHOWN = (
@@ -45,12 +49,12 @@ PAGE = Template("""<!doctype html>
 <body>
 <main>
 <h1>Atlas of published limits of noisy gradient descent</h1>
-<p>Each entry states a published limit, derives the limit of the same rule anew on a small model,
-and compares the two on the manifold Γ of minimisers. “Agrees” rests on a proof, or on 50-digit
-values at points of Γ, as said; “differs” on a point where the two are not the same. Where the
-motion was measured, the recursion itself was run, without any of the theory; speeds are per step,
-and the exponents are fitted to them, beside those that the derived limit has at the same step
-sizes.</p>
+<p>Each entry states a limit, derives the limit of the same rule anew on a small model, and compares
+the two on the manifold Γ of minimisers. “Agrees” rests on a proof, or on 50-digit values at points
+of Γ, as said; “differs” on a point where the two are not the same. How well the published
+statement is known stands below each title; what is not published, but stated here, is said to hold.
+To measure the motion the recursion itself is run, without any of the theory; speeds are per step,
+and the exponents are fitted to them, beside those of the derived limit at the same step sizes.</p>
 <p class="verdict $word">$summary</p>
 <ol class="index">$index</ol>
 $entries
@@ -68,9 +72,10 @@ def as_html(judgements: Sequence[Judgement], motions: dict[str, Motion]) -> str:
     printed = [j for j in judgements if j.entry.source.read is not Read.OWN]
     agreeing = sum(kind(j) == "agrees" for j in printed)
     counts = (
-        f"{len(judgements)} entries, {len(printed)} of them published: {agreeing} agree with "
-        f"print, {kinds.count('differs')} differ from it, {kinds.count('failed')} are not "
-        "confirmed."
+        f"{len(judgements)} entries, {len(printed)} of them published: agreeing with print "
+        f"{agreeing}, differing from it {kinds.count('differs')}, not confirmed "
+        f"{kinds.count('failed')}; measured {len(motions)}, against the derivation "
+        f"{sum(not m.agrees for m in motions.values())}."
     )
     index = "".join(
         f'<li><a href="#{j.entry.name}">{escape(j.entry.title)}</a> '
@@ -99,6 +104,7 @@ def _entry(judgement: Judgement, motion: Motion | None) -> str:
     basis = f": {judgement.verdict}" if isinstance(judgement.verdict, Verdict) else ""
     rows = [
         ("statement", " ".join(map(_piece, entry.statement))),
+        ("that is, here", _printed(entry.printed)),
         *((s.label, statement_html(s)) for s in _statements(judgement) if s.label in SHOWN),
         ("verdict", f'<span class="badge {kind(judgement)}">{word}</span>{escape(basis)}'),
     ]
@@ -106,16 +112,65 @@ def _entry(judgement: Judgement, motion: Motion | None) -> str:
         rows.append(("remark", escape(entry.remark)))
     if motion is not None:
         rows.append(("measured", _measured(motion)))
+    rows.append(("believed, because", escape(" ".join(_reasons(judgement, motion)))))
     items = "\n".join(f"<div><dt>{escape(a)}</dt><dd>{b}</dd></div>" for a, b in rows)
     figure = "" if motion is None else _figure(_picture(motion))
     latex = as_array(_statements(judgement), Notation())
-    source = ", ".join(filter(None, (entry.source.authors, entry.source.where)))
     return (
         f'<section id="{entry.name}"><h2>{escape(entry.title)}</h2>'
-        f'<p class="source">{escape(source)}: {escape(entry.source.read.value)}.</p>'
+        f'<p class="source">{escape(_source(entry.source))}</p>'
         f"<dl>{items}</dl>{figure}"
         f"<details><summary>LaTeX</summary><pre>{escape(latex)}</pre></details></section>"
     )
+
+
+def _source(source: Source) -> str:
+    if source.read is Read.OWN:
+        return "Not published: a statement of this project."
+    where = ", ".join(filter(None, (source.authors, source.where)))
+    return f"{where}: {source.read.value}."
+
+
+def _printed(printed: Printed) -> str:
+    """The statement on the model of the entry."""
+    if printed.scale is None:
+        return "nothing moves"
+    drift = Equality("b", sp.Matrix(list(printed.drift)))
+    parts = [drift, Formula(("t = k\\,", 1 / printed.scale))]
+    if printed.diffusion is not None:
+        parts.insert(1, Equality("s", sp.Matrix(printed.diffusion)))
+    return ", ".join(statement_html(Statement("", "", (part,))) for part in parts)
+
+
+def _reasons(judgement: Judgement, motion: Motion | None) -> Iterator[str]:
+    """Why the limit is believed, in sentences."""
+    entry, limit = judgement.entry, judgement.limit
+    bases = Counter(step.verdict.basis.value for step in limit.evidence.steps)
+    ways = ", ".join(f"{count} by {basis}" for basis, count in bases.items())
+    yield f"It is derived anew from the recursion by {_theorem(limit)}; questions decided: {ways}."
+    if entry.corrected is not None:
+        yield "The derived drift is not the printed one at the point above, but the one shown here."
+    elif isinstance(judgement.verdict, Verdict):
+        exact = judgement.verdict.basis is Basis.PROOF
+        yield (
+            f"The stated drift, written out independently, equals the derived one on Γ, by "
+            f"{'proof' if exact else judgement.verdict.basis.value}."
+        )
+    if motion is not None:
+        moved = "at that speed" if motion.agrees else "at ANOTHER speed"
+        yield f"The recursion moves {moved} in {len(motion.points)} runs at different α and σ."
+    elif entry.printed.scale is None:
+        yield "Where nothing moves there is no speed to measure."
+    else:
+        yield "The recursion was not run for this entry."
+
+
+def _theorem(limit: Limit) -> str:
+    if isinstance(limit, CycleLimit):
+        return "averaging over the chain across Γ"
+    if isinstance(limit, RuleLimit):
+        return "the theorem for any update rule"
+    return str(limit.equation.name)
 
 
 def _statements(judgement: Judgement) -> list[Statement]:
@@ -139,7 +194,7 @@ def _measured(motion: Motion) -> str:
     for name, found, expected in zip("ασ", motion.exponents, motion.expected, strict=True):
         if math.isfinite(found):  # else there was one value
             shown.append(f"exponent of {name} {found:.3f}, predicted {expected:.3f} at these steps")
-    finest = min((*motion.by_alpha, *motion.by_sigma), key=lambda p: (p.alpha, p.sigma))
+    finest = motion.points[0]
     ratio, error = finest.measured / finest.predicted, finest.error / finest.predicted
     spread = f" ± {error:.4f}" if error else ", without randomness,"
     shown.append(

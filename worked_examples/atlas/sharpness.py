@@ -55,7 +55,7 @@ ENTRIES = (
         lambda: derive_limit(quiet(SAM)),
         Printed(PER_STEP, ON_RING.descent(RING_CURVATURE / 2)),
         remark="ρ is the small scale σ. At a step size that is not small see the next entry.",
-        course=Course(RING_START, (0.02, 0.01, 0.005), (0.002, 0.001), distance=0.002, paths=1),
+        course=Course(RING_START, (0.02, 0.01), (0.004, 0.002), distance=0.001, paths=1),
     ),
     Entry(
         "sam-at-a-step",
