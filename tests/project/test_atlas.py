@@ -105,6 +105,6 @@ def test_page() -> None:
     assert "witness" in page
     assert page.count("was not run") == 2
     slow = tuple(Point(a, 0.1, a, 0.01 * a, 2 * a) for a in (0.1, 0.2))
-    page = as_html(judgements[:1], {"sam": Motion(slow, slow)})
+    page = as_html(judgements[:1], {"sam": Motion(slow, slow[:1])})
     assert "measured 1, against the derivation 1" in page
     assert "at ANOTHER speed" in page
