@@ -28,6 +28,7 @@ from .model.problem import NoisyGradientDescent
 from .model.update_rule import UpdateRule
 from .noise.classification import Outcome
 from .symbolic.means import Mean
+from .symbolic.zero_tests import Verdict
 from .symbols import alpha, sigma
 
 __all__ = [
@@ -35,7 +36,6 @@ __all__ = [
     "Chart",
     "Choice",
     "CustomLaw",
-    "DeriveWarning",
     "Gaussian",
     "Independent",
     "Limit",
@@ -44,7 +44,6 @@ __all__ = [
     "NoisyGradientDescent",
     "NotCoveredError",
     "Outcome",
-    "ProblemError",
     "Rademacher",
     "Scaled",
     "SingularLimitError",
@@ -52,6 +51,7 @@ __all__ = [
     "TwoPoint",
     "Uniform",
     "UpdateRule",
+    "Verdict",
     "alpha",
     "derive_limit",
     "document",

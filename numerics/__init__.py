@@ -12,12 +12,13 @@ from .errors import (  # noqa: F401 (`numerics.errors` has the kinds of errors i
 from .formats.numpy_export import write_numpy
 from .models import adaptive_limit, cycle_limit  # noqa: F401 (compile_limit learns of them)
 from .models.compiled_limit import CompiledLimit, compile_limit
+from .reports.compare_mechanisms import compare_mechanisms
 from .reports.report import ValidationReport
 from .simulation.descent import rule_descent  # noqa: F401 (compile_descent learns of it)
-from .simulation.descent.compiled_descent import CompiledDescent, compile_descent
-from .simulation.descent.descent import StepSizeWarning, simulate_descent
+from .simulation.descent.compiled_descent import CompiledDescent, compile_descent  # noqa: F401
+from .simulation.descent.descent import StepSizeWarning, simulate_descent  # noqa: F401
 from .simulation.descent.ensembles import Ensemble, simulate_grid
-from .simulation.kinks import KinkWarning
+from .simulation.kinks import KinkWarning  # noqa: F401
 from .simulation.limit import jumps, rule_flow  # noqa: F401 (simulate_limit learns of them)
 from .simulation.limit.integrate import simulate_limit
 from .simulation.limit.schedules import StepSchedule, follow_schedule
@@ -26,15 +27,13 @@ from .validation.measurements.comparison import compare_with_limit, survey
 from .validator import validate
 
 __all__ = [
-    "CompiledDescent",
     "CompiledLimit",
     "Ensemble",
-    "KinkWarning",
     "Paths",
     "Status",
     "StepSchedule",
-    "StepSizeWarning",
     "ValidationReport",
+    "compare_mechanisms",
     "compare_with_limit",
     "compile_descent",
     "compile_limit",

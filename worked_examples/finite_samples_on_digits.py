@@ -63,7 +63,7 @@ import derive
 from derive import Bernoulli, Mean, NoisyGradientDescent, derive_limit
 from numerics import compile_limit, simulate_descent, simulate_limit
 from numerics.plots import styled
-from numerics.validation.measurements.statistics import mean
+from numerics.validation import mean
 
 Array = NDArray[np.float64]
 

@@ -9,7 +9,7 @@ import sympy as sp
 from pictures import save
 
 from derive import NoisyGradientDescent, derive_limit, mechanisms
-from numerics.reports.compare_mechanisms import compare_mechanisms
+from numerics import compare_mechanisms
 
 weights = w1, w2 = sp.symbols("w1 w2", real=True)
 eta = sp.Symbol("eta", real=True)

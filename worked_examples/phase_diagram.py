@@ -15,9 +15,9 @@ import sympy as sp
 from pictures import save
 
 from derive import NoisyGradientDescent, TwoPoint, derive_limit
-from derive.analysis.phases import terms
+from derive.analysis import terms
 from numerics import compile_limit, plots
-from numerics.validation.phases import measure_cut, phase_diagram
+from numerics.validation import measure_cut, phase_diagram
 
 w1, w2, eta = sp.symbols("w1 w2 eta", real=True)
 square = w1**2 + w2**2

@@ -43,7 +43,7 @@ from numpy.typing import NDArray
 from pictures import save
 
 from derive import Limit, NoisyGradientDescent, derive_limit
-from derive.analysis.longtime import Equilibrium
+from derive.analysis import Equilibrium
 from numerics import Paths, compile_limit, simulate_descent, simulate_limit
 from numerics.plots import styled
 

@@ -14,10 +14,9 @@ from pictures import OUTPUT
 from derive import Bernoulli, Limit, NoisyGradientDescent, Outcome, derive_limit, mechanisms
 from derive import alpha as ALPHA
 from derive import sigma as SIGMA
-from derive.display.statements import equations
+from derive.display import equations
 from numerics import compile_limit
-from numerics.validation.measurements.bursts import LENGTHS, measure_scaling
-from numerics.validation.measurements.experiment import Experiment
+from numerics.validation import LENGTHS, Experiment, measure_scaling
 
 w1, w2, w3, w4, x, eta = sp.symbols("w1:5 x eta", real=True)
 plane, four = (w1, w2), (w1, w2, w3, w4)

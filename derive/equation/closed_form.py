@@ -1,4 +1,4 @@
-"""Drift and diffusion of a limit written out on Γ, where that is worth reading."""
+"""Drift and diffusion of a limit written out on Γ, where it is short enough to read."""
 
 from __future__ import annotations
 

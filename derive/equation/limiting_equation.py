@@ -95,7 +95,7 @@ class LimitingEquation(ABC):
 
     @property
     def projector(self) -> sp.Matrix | None:
-        """P on Γ, shape (N, N), or None where no closed form is worth writing."""
+        """P on Γ, shape (N, N), or None where it is too long to read."""
         return self.manifold.projector
 
     @cached_property

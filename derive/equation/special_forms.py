@@ -70,7 +70,7 @@ class SpecialForm:
     spreads : bool
         Whether Σ = sI, which is Brownian motion on Γ, too.
     potential : Expr or None
-        V on Γ; None where it is not worth writing.
+        V on Γ; None where it is too long to read.
     """
 
     noise: sp.Expr

@@ -163,7 +163,7 @@ def _traced_words(expression: sp.Expr) -> Iterator[tuple[Word, sp.Expr]]:
             yield from _traced_words(scalar * argument)
     else:
         raise ProblemError(
-            f"value: {expression} is no sum of traces; write the model as Trace(…), linear in "
+            f"value: {expression} is not a sum of traces; write the model as Trace(…), linear in "
             "its data"
         )
 

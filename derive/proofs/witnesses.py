@@ -85,7 +85,7 @@ class Witness:
         The field u is the gradient of the penalty, and what is given `beside` it.
         """
         if self._manifold.probe.squares is None:
-            raise NotCertifiedError("the loss is no sum of squares")
+            raise NotCertifiedError("the loss is not a sum of squares")
         factor = moments.factor
         if factor is None:
             factor = semidefinite_factor(sp.Matrix(moments.given_covariance))
@@ -123,7 +123,7 @@ class Witness:
     def bounds(self, low: Any, high: Any) -> dict[str, Any]:
         """Low < λ < high for all non-zero eigenvalues λ of H."""
         if self._manifold.probe.squares is None:
-            raise NotCertifiedError("the loss is no sum of squares")
+            raise NotCertifiedError("the loss is not a sum of squares")
         return {"asks": "curvature", "bounds": [decimal(low), decimal(high)]}
 
     @property

@@ -206,7 +206,7 @@ def gradient(expression: sp.Expr, variables: Sequence[sp.Symbol]) -> list[sp.Exp
 
 
 def jacobian(expressions: Iterable[sp.Expr], variables: Sequence[sp.Symbol]) -> list[list[sp.Expr]]:
-    """Rows of first derivatives, one row an expression."""
+    """Rows of first derivatives, one row per expression."""
     return list(map(Differentiator(variables).gradient, expressions))
 
 
@@ -258,7 +258,7 @@ def _in_lowest_terms(expression: sp.Expr) -> sp.Expr:
 
 
 def inverse(matrix: sp.Matrix) -> sp.Matrix:
-    """Inverse by cofactors, without the zero tests that sympy would simplify for ever in.
+    """Inverse by cofactors, without the zero tests that sympy would run endlessly in.
 
     Raises
     ------

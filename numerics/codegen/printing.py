@@ -117,7 +117,7 @@ class _Printer(PythonCodePrinter):
 
 _OWN = (sp.Abs, sp.sign, sp.Heaviside, sp.Max, sp.Min, sp.Piecewise)
 for _name in VECTOR_FUNCTIONS + tuple(SCALAR_FUNCTIONS):
-    # sympy's printers look for a method a function before the general one.
+    # sympy's printers look for one method per function before the general one.
     setattr(_Printer, f"_print_{_name}", _Printer._print_Function)
 
 
@@ -143,7 +143,7 @@ def assignments(
     Returns
     -------
     list of str
-        One statement a line, without indentation; new names are x0, x1, …
+        One statement per line, without indentation; new names are x0, x1, …
 
     Raises
     ------

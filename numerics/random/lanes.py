@@ -93,7 +93,7 @@ multiply_add: Any = intrinsic(_multiply_add)
 
 @njit(forceinline=True)
 def rows(count: int) -> Any:
-    """Uninitialised rows of doubles, one a lane, shape (count, LANES).
+    """Uninitialised rows of doubles, one per lane, shape (count, LANES).
 
     A vector of 512 bits that lies across two cache lines costs two accesses on processors that
     move it in one piece, so the rows start on a line.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import shutil
 import subprocess
 import sys
@@ -25,6 +26,26 @@ def test_siblings_are_imported_as_a_script_finds_them(path: Path) -> None:
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, ast.unparse(node)
             assert not str(node.module).startswith("worked_examples"), ast.unparse(node)
+
+
+PUBLIC = {
+    *("derive", "derive.analysis", "derive.display", "derive.mechanisms", "derive.optimizers"),
+    *("numerics", "numerics.networks", "numerics.networks.mechanisms", "numerics.noise_geometry"),
+    *("numerics.plots", "numerics.plots.courses", "numerics.validation"),
+}
+"""Packages and modules whose names are for users."""
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.py")), ids=lambda path: path.stem)
+def test_what_examples_import_is_public(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            home = str(node.module)
+            if home.partition(".")[0] in {"derive", "numerics"}:
+                assert home in PUBLIC
+            if home in {"derive", "derive.analysis", "derive.display", "numerics.validation"}:
+                listed = importlib.import_module(home).__all__
+                assert {alias.name for alias in node.names} <= {*listed}, ast.unparse(node)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from numerics import compile_limit
 from tests.truth.oracles import Array, array_function
 
 derived = cache(derive_limit)
-"""`derive_limit`, each problem derived once a run."""
+"""`derive_limit`, each problem derived once per run."""
 
 Evaluator = Callable[[Array], Array]
 

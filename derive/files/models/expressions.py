@@ -314,7 +314,7 @@ class _Reader:
         if abs(exponent) > MAX_EXPONENT:
             self.fail(node, f"the exponent exceeds {MAX_EXPONENT} in absolute value")
         if PARTS % exponent.q:
-            # Sympy factors numbers for a root, and may take for ever over the thousandth one.
+            # Sympy factors numbers for a root, and may run endlessly on the thousandth one.
             self.fail(node, f"expected an exponent that is a multiple of 1/{PARTS}")
 
     def check_root(self, node: ast.expr, base: sp.Expr) -> None:

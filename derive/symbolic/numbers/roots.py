@@ -73,11 +73,11 @@ class System(WithoutCaches):
 
     @cached_property
     def rows(self) -> list[list[sp.Expr]]:
-        """Dr as expressions, a row an equation."""
+        """Dr as expressions, one row per equation."""
         return jacobian(self.equations, self.weights)
 
     def jacobian(self, point: Point) -> list[list[Any]]:
-        """Dr at a point, to 50 digits, a row an equation."""
+        """Dr at a point, to 50 digits, one row per equation."""
         with mpmath.workdps(max(WORKING_DIGITS, mp.dps)):
             return self._program.jacobian(point, len(self.weights))
 

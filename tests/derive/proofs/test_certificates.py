@@ -216,7 +216,7 @@ def test_a_wrong_drift_is_proved_wrong(entry: Entry) -> None:
     wrong = limit.drift + ones
     if limit.outcome.is_degenerate and limit.manifold.probe.squares is None:
         (finding,) = limit.certificate(drift=wrong).findings[len(limit.evidence.steps) :]
-        assert finding.reason == "the loss is no sum of squares"
+        assert finding.reason == "the loss is not a sum of squares"
         return
     assert answers(limit, drift=wrong) == [("proved not", "proved not")]
     ((standing, claimed),) = answers(limit, drift=limit.drift)
