@@ -26,6 +26,8 @@ from .model.problem import NoisyGradientDescent
 from .model.update_rule import UpdateRule
 from .noise.classification import Outcome
 from .optimizers.adaptive import Adaptive, Window
+from .proofs.findings import Certificate
+from .proofs.questions import Questions
 from .rule_limit import RuleLimit, limit_under
 from .rules.derivation import RuleDerivation, derive_motion, derive_rule
 from .rules.equation import RuleEquation, RuleField
@@ -180,6 +182,14 @@ class AdaptiveLimit(RuleLimit):
         is_proved = plain.manifold.vanishes(list(excess)).basis is Basis.PROOF
         why = f"Σ = {multiple} H on Γ, where the form is ¼⟨Ω, dΣ⟩"
         return value, why if is_proved else None
+
+    def _certified(self, asked: Questions) -> Certificate:
+        if isinstance(self.motion, HeldMotion):
+            raise NotCoveredError(
+                "certificate: second moments that are held solve an equation of their own, which "
+                "is not enclosed; ask for limit.evidence"
+            )
+        return super()._certified(asked)
 
 
 equations.register(AdaptiveLimit)(adaptive_equations)

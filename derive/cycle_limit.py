@@ -26,6 +26,8 @@ from .model.problem import NoisyGradientDescent
 from .model.update_rule import UpdateRule
 from .noise.classification import Classification
 from .noise.moments import NoiseMoments
+from .proofs.findings import Certificate
+from .proofs.questions import Questions
 from .reading import read_expression
 from .rules.regimes.cycles import (
     CycleDerivation,
@@ -153,6 +155,12 @@ class CycleLimit(Limit):
         raise NotCoveredError(
             "fluctuations: under this optimizer the iterates cycle across Γ, of which the limit "
             "says the amplitude; ask for explain()"
+        )
+
+    def _certified(self, asked: Questions) -> Certificate:
+        raise NotCoveredError(
+            "certificate: the verdicts on a cycle across Γ rest on the evidence that is stated "
+            "beside them; ask for limit.evidence"
         )
 
     def save(self, path: str | PathLike[str]) -> None:

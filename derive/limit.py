@@ -221,7 +221,8 @@ class Limit(LimitingEquation):
             To be shown: descent is attracted at least at this rate, λ > rate for all non-zero
             eigenvalues λ of H at the points of the certificate.
         step : number, optional
-            To be shown: at this step size αλ < 2 for them.
+            To be shown: at this step size αλ < 2 for them; and where noise keeps its size, or the
+            limit is that of an update rule, that Γ attracts in mean square.
         drift : sequence or matrix of Expr, N entries, optional
             To be shown: this is not the drift, for which `check` gives a witness.
         ranges : mapping of Symbol to (low, high), optional
@@ -237,7 +238,8 @@ class Limit(LimitingEquation):
         DeriveError
             If a number is not positive, or a symbol of `ranges` no parameter.
         NotCoveredError
-            For a mean over samples; for `drift` at a fixed step.
+            For too many samples; for `drift` at a fixed step; for `drift` and `rate` of an update
+            rule; under optimizers that cycle, or hold second moments.
         """
         asked = Questions(
             read_positive("rate", rate),
@@ -245,9 +247,7 @@ class Limit(LimitingEquation):
             None if drift is None else self._stated(drift),
             read_ranges(ranges, self.problem.parameters),
         )
-        found = self._certificate
-        if asked != Questions():
-            found = certify_limit(self.manifold, self.moments, self.classification, asked)
+        found = self._certificate if asked == Questions() else self._certified(asked)
         if path is not None:
             certificate_file.save(found, path)
         return found
@@ -260,8 +260,11 @@ class Limit(LimitingEquation):
 
     @cached_property
     def _certificate(self) -> Certificate:
+        return self._certified(Questions())
+
+    def _certified(self, asked: Questions) -> Certificate:
         limit = self.written_out()
-        return certify_limit(limit.manifold, limit.moments, limit.classification)
+        return certify_limit(limit.manifold, limit.moments, limit.classification, asked)
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         printer.text(str(self))

@@ -34,6 +34,9 @@ from .optimizers.adaptive import Adaptive
 from .optimizers.local_rounds import LocalRounds
 from .optimizers.optimizer import GradientDescent, HeavyBall, Optimizer
 from .optimizers.sharpness import CyclingOptimizer
+from .proofs.findings import Certificate
+from .proofs.questions import Questions
+from .proofs.rules import certify_rule
 from .reading import read_expression
 from .rules.derivation import RuleDerivation, at_fixed_step, derive_rule
 from .rules.equation import ClosedForm, RuleEquation, RuleField
@@ -168,6 +171,14 @@ class RuleLimit(Limit):
                 "limit.at_step(α).fluctuations()"
             )
         return RuleFluctuations(self.motion, self.step)
+
+    def _certified(self, asked: Questions) -> Certificate:
+        if asked.rate is not None:
+            raise NotCoveredError(
+                "rate: that of an update rule is its spectral radius across Γ; ask for `step`, at "
+                "which it is shown to be drawn to Γ"
+            )
+        return certify_rule(self.motion, self.classification, self.equation, asked)
 
     def subs(self, values: Mapping[sp.Symbol, Any]) -> RuleLimit:
         """The limit with some or all parameters bound to numbers, derived again."""

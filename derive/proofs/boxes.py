@@ -78,7 +78,6 @@ def box_around(
         rows = [[float(x) for x in slopes[i]] for i in chosen]
         moving = independent_columns(rows)
         square = flint.arb_mat([[row[k] for k in moving] for row in rows])
-        determinant = mpmath.det(mpmath.matrix([[slopes[i][k] for k in moving] for i in chosen]))
         values = {**manifold.named(point), **free}
         room = {s: decimal(width) for s, width in widths.items()}
         room |= dict.fromkeys((weights[k] for k in moving), _room(manifold, point, chosen, widths))
@@ -91,7 +90,6 @@ def box_around(
             "rows": rows_at,
             "moving": table.places(weights[k] for k in moving),
             "preconditioner": _inverse(square),
-            "determinant": enclosure(determinant, 0.3 if widths else 20),
             **redundant(table, rows_at, sorted(others)),
         }
 

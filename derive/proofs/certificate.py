@@ -2,7 +2,7 @@
 
 The document is plain JSON, to be checked by `derive.certify`, which evaluates it by itself:
 
-    {"format": "singular-limit certificate", "version": 1, "statement": […], "hypotheses": […],
+    {"format": "singular-limit certificate 1", "statement": […], "hypotheses": […],
      "precision": 192, "expressions": […], "weights": […], "constraints": […], "squares": […],
      "points": […], "claims": […]}
 
@@ -10,32 +10,32 @@ The document is plain JSON, to be checked by `derive.certify`, which evaluates i
 `squares` are the (c, r) of L = ½ Σ c r²; a point is what `boxes` makes, a claim what `witnesses` or
 `identities` make, about a quantity `of` expressions:
 
-    "slope": P∇f    "field": P g    "values": (f_1, …)    "drift": ½ P D³L[T] + P u
+    "slope": P∇f    "field": P g    "values": (f_1, …)    "drift": P u + ½ P D³L[T]
 
-each shown not to vanish at the point by the enclosure `value` of its product with `direction`; or
+each shown not to vanish at the point by the enclosure `value` of its product with `direction`,
+where T is the tangential covariance of SSᵀ at a `step`, and `columns` are the entries of S; or
 
-    "constant", "critical", "values"
+    "constant", "critical", "zero"
 
 shown by `cofactors` to be constant, to have no gradient, or to vanish on Γ; or "curvature", the
-`bounds` of the non-zero eigenvalues of H at the point. Where parameters have a width in the box of
-the point, all this holds for each of their values. Nothing is in the
-document that the checker has not accepted.
+`bounds` of the non-zero eigenvalues of H at the point; or "attraction" of some maps `of` the
+weights, taken with some `chances` (see `rules`). Where squares are stated, H is shown to have the
+rank of Γ at each point, so that L is least on Γ near it. Where parameters have a width in the box
+of the point, all this holds for each of their values. What a claim `says` is for the reader; the
+checker prints what it `asks` beside it. Nothing is in the document that it has not accepted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import flint
 import mpmath
 import sympy as sp
 
-from ..certify.checker import Claim
 from ..errors import NotCoveredError
 from ..manifold.manifold import Manifold
+from ..model.optimized import rule_of
 from ..noise.classification import (
     AT_A_STEP,
     AT_STEP,
@@ -47,30 +47,22 @@ from ..noise.classification import (
     Outcome,
     Step,
 )
-from ..noise.moments import NoiseMoments
+from ..noise.moments import NoiseMoments, persistent_noise
+from ..rules.expansion import expand_rule
 from ..symbolic.calculus import gradient
 from ..symbolic.zero_tests import Basis, Verdict
 from ..symbols import alpha, sigma
-from .boxes import PRECISION, enclosure
 from .findings import Certificate, Finding
-from .identities import Identities, noise_potentials
+from .identities import noise_potentials
 from .questions import Questions
-from .tables import ExpressionTable, NotCertifiedError
-from .witnesses import Witness
-
-FORMAT = "singular-limit certificate"
-VERSION = 1
-
-FEWER_DIGITS = (10, 4, 2, 1, 0.1)
-"""Digits of a value enclosed less sharply: Γ is nearly singular, or parameters have a range."""
-
-REFUSALS = (ValueError, ArithmeticError, LookupError, TypeError)
-"""What the checker, and the search for what it needs, raise where something cannot be shown."""
+from .rules import SHRINKS, attraction, attraction_step, maps_at, or_not_shown
+from .tables import NotCertifiedError
+from .writer import REAL, Writer, generic
 
 HYPOTHESES = (
     "the loss L(w) is a constant and the sum of the stated squares, up to the third order in "
     "them, or the stated constraints describe its minimisers near the stated points",
-    "weights and all other symbols are real, and in the domains of the functions that occur",
+    REAL,
 )
 
 
@@ -110,6 +102,8 @@ def certify_limit(
     if questions.stated is not None:
         findings.append(maker.refuted(*questions.stated))
     findings += maker.bounded(questions)
+    if questions.step is not None and persistent_noise(manifold.problem):
+        findings.append(maker.attracted(questions.step))
     return Certificate(tuple(findings), maker.document)
 
 
@@ -130,8 +124,8 @@ def attempted_certificate(limit: Any) -> Certificate:
     return Certificate(tuple(findings), {"points": [], "claims": [], "hypotheses": []})
 
 
-class _Maker:
-    """Writes claims into a document, each once the checker has accepted it."""
+class _Maker(Writer):
+    """Proves verdicts on a noise model."""
 
     def __init__(
         self,
@@ -140,24 +134,13 @@ class _Maker:
         classification: Classification,
         ranges: Mapping[sp.Symbol, tuple[Any, Any]],
     ) -> None:
-        self._manifold, self._moments, self._ranges = manifold, moments, ranges
-        self._classification, self._multiple = classification, classification.hessian_multiple
-        self._table = ExpressionTable()
-        self._points: dict[tuple[Any, ...], int] = {}
-        table, problem = self._table, manifold.problem
-        self.document: dict[str, Any] = {
-            "format": FORMAT,
-            "version": VERSION,
-            "statement": [f"L = {problem.loss}", *(f"{r} = 0 on Γ" for r in manifold.constraints)],
-            "hypotheses": list(HYPOTHESES),
-            "precision": PRECISION,
-            "expressions": table.entries,
-            "weights": table.places(problem.weights),
-            "constraints": [],
-            "squares": [],
-            "points": [],
-            "claims": [],
-        }
+        statement = (
+            f"L = {manifold.problem.loss}",
+            *(f"{r} = 0 on Γ" for r in manifold.constraints),
+        )
+        super().__init__(manifold, ranges, statement, HYPOTHESES)
+        self._moments, self._classification = moments, classification
+        self._multiple = classification.hessian_multiple
 
     def certified(self, step: Step) -> Finding:
         """The verdict with its proof, or why there is none."""
@@ -191,25 +174,16 @@ class _Maker:
 
             yield self._finding(step, claim) if holds else Finding(step, numbers)
 
-    def _finding(self, step: Step, prove: Callable[[Step], str]) -> Finding:
-        """The verdict with the proof that one of the makers of claims finds."""
-        verdict, kept = step.verdict, len(self.document["claims"])
-        try:
-            self._write_model()
-            said = prove(step)
-        except REFUSALS as refusal:
-            del self.document["claims"][kept:]
-            return Finding(step, str(refusal) or type(refusal).__name__)
-        for symbol, (middle, width) in self._ranges.items():
-            said += f", for all {symbol} within {mpmath.nstr(width, 6)} of {mpmath.nstr(middle, 6)}"
-        basis = Basis.PROOF if verdict.value else Basis.PROVED_NOT
-        return Finding(replace(step, verdict=replace(verdict, basis=basis, how=said)))
+    def attracted(self, size: sp.Expr) -> Finding:
+        """That Γ attracts in mean square at a step size, with noise that keeps its size."""
+        step = attraction_step(size)
+        return or_not_shown(self._finding(step, lambda _: self._drawn(step.question, size)))
 
-    def _write_model(self) -> None:
-        """Constraints and squares; not before they are needed, for they may have no words."""
-        probe, place = self._manifold.probe, self._table.places
-        self.document["constraints"] = place(self._manifold.constraints)
-        self.document["squares"] = [place(pair) for pair in probe.squares or ()]
+    def _drawn(self, question: str, size: sp.Expr) -> str:
+        maps = maps_at(expand_rule(rule_of(self._manifold.problem)), size)
+        claim = attraction(self._table, self._manifold, maps, self._manifold.base)
+        self._accept(question, claim, self._base, self._at(self._base).point)
+        return SHRINKS
 
     def _witness(self, step: Step) -> str:
         """Claim that the answer is no, with the value that shows it."""
@@ -219,7 +193,7 @@ class _Maker:
             dict(step.verdict.witness or {}),
         )
         if step.question == FROZEN:
-            found |= {s: _generic(k) for k, s in enumerate((*problem.noise, alpha, sigma))}
+            found |= {s: generic(k) for k, s in enumerate((*problem.noise, alpha, sigma))}
         witness = self._at(found)
         if step.question == FLAT:
             claim = witness.slope(moments.regularizer)
@@ -258,12 +232,8 @@ class _Maker:
 
     def _vanishing(self, step: Step) -> str:
         """Claims that make the answer yes."""
-        base = self._base
-        claims = list(self._identities(step))
-        symbols = {s for _, claim in claims for s in claim.pop("symbols")} - set(base)
-        found = base | {s: _generic(k) for k, s in enumerate(sorted(symbols, key=str))}
-        for question, claim in claims:
-            self._accept(question, claim, found, self._at(found).point)
+        for question, claim in list(self._identities(step)):
+            self._accept_identity(question, claim)
         return "cofactors of the constraints, multiplied out again"
 
     def _identities(self, step: Step) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -291,53 +261,10 @@ class _Maker:
             return
         hessian = sp.Matrix(self._manifold.jet.hessian())
         gaps = list(self._moments.covariance - self._multiple * hessian)
-        yield f"{question}: Σ = {self._multiple} H on Γ", self._sought(gaps).values()
+        yield f"{question}: Σ = {self._multiple} H on Γ", self._sought(gaps).zero()
         powers = [hessian]
         while question == AT_STEP and len(powers) < self._manifold.codimension:
             powers.append(powers[-1] * hessian)
         traces = [power.trace() for power in powers]
         named = "ΔL is" if len(traces) == 1 else "the eigenvalues of H are"
         yield f"{question}: {named} constant on Γ", self._sought(traces).constant()
-
-    @property
-    def _base(self) -> dict[sp.Symbol, Any]:
-        return self._manifold.named(self._manifold.base)
-
-    def _at(self, found: Mapping[sp.Symbol, Any]) -> Witness:
-        return Witness(self._table, self._manifold, found, self._ranges)
-
-    def _sought(self, functions: Sequence[sp.Expr]) -> Identities:
-        return Identities(self._table, self._manifold, functions)
-
-    def _accept(
-        self,
-        question: str,
-        claim: dict[str, Any],
-        found: Mapping[sp.Symbol, Any],
-        point: Callable[[], dict[str, Any]],
-    ) -> None:
-        """Enter a claim that the checker accepts."""
-        key = tuple(found.items())
-        if key not in self._points:
-            self._points[key] = len(self.document["points"])
-            self.document["points"].append(point())
-        claim |= {"says": question, "point": self._points[key]}
-        self.document["claims"].append(self._accepted(claim))
-
-    def _accepted(self, claim: dict[str, Any]) -> dict[str, Any]:
-        """The claim as the checker accepts it, its value with as many digits as it sees."""
-        for digits in FEWER_DIGITS if "value" in claim else ():
-            with suppress(*REFUSALS):
-                return self._checked(claim)
-            claim = claim | {"value": enclosure(mpmath.mpf(claim["value"][0]), digits)}
-        return self._checked(claim)
-
-    def _checked(self, claim: dict[str, Any]) -> dict[str, Any]:
-        with flint.ctx.workprec(PRECISION):
-            Claim(self.document, claim)
-        return claim
-
-
-def _generic(k: int) -> Any:
-    """A number that stands for "any value" of a symbol that is free."""
-    return mpmath.mpf(round(float(mpmath.sqrt(sp.prime(k + 1))) * 2**20)) / 2**21

@@ -98,13 +98,13 @@ class Identities:
         cofactors = [self._written(self._second(c.factors)) for c in found]
         return self._claim("critical", constants, cofactors)
 
-    def values(self) -> dict[str, Any]:
+    def zero(self) -> dict[str, Any]:
         """F = 0 on Γ for each of the functions."""
         claim = self.constant()
         zero = self._table.place(0)
         if any(c != zero for c in claim["constants"]):
             raise NotCertifiedError("a remainder is not zero")
-        return claim | {"asks": "values"}
+        return claim | {"asks": "zero"}
 
     @cached_property
     def _polynomials(self) -> Tower:

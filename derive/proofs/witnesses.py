@@ -102,9 +102,9 @@ class Witness:
             along = [x + y for x, y in zip(along, pulled, strict=True)]
         more = {
             "step": decimal(mpmath.mpf(relaxation.damping)),
-            "beside": self._table.places(field),
+            "columns": self._table.places(factor),
         }
-        return self._claim("drift", list(factor), along) | more
+        return self._claim("drift", field, along) | more
 
     def _label_drift(self, multiple: sp.Expr) -> list[Any]:
         """(κ/4) P∇ΔL, which is what it is for Σ = κH and the flow."""

@@ -26,6 +26,10 @@ from .orders import check_attraction, find_orders
 KINKED = (sp.Abs, sp.sign, sp.Max, sp.Min, sp.Heaviside, sp.Piecewise)
 """Functions without two derivatives everywhere."""
 
+FIXED = "every T₀(·, ξ) fixes 𝓜"
+CENTRED = "E T₁ = 0 on 𝓜"
+"""Hypotheses of the theorem on the map itself."""
+
 
 @dataclass(frozen=True)
 class RuleDerivation:
@@ -127,7 +131,7 @@ def _check_rest(expansion: RuleExpansion, manifold: Manifold) -> list[Step]:
     """That every T₀(·, ξ) fixes 𝓜, and that E T₁ = 0 on it."""
     moved = expansion.randomness.mixture(sp.Matrix(expansion.moved))
     fixed = manifold.vanishes([x for m in moved.matrices for x in m], free=(alpha,))
-    steps = [Step("every T₀(·, ξ) fixes 𝓜", fixed)]
+    steps = [Step(FIXED, fixed)]
     if not fixed:
         raise NotCoveredError(
             "update: without the small noise a step must leave Γ where it is, its memory at rest, "
@@ -136,7 +140,7 @@ def _check_rest(expansion: RuleExpansion, manifold: Manifold) -> list[Step]:
         )
     if any(expansion.mean_of_kick):
         centred = manifold.vanishes(expansion.mean_of_kick, free=(alpha,))
-        steps.append(Step("E T₁ = 0 on 𝓜", centred))
+        steps.append(Step(CENTRED, centred))
         if not centred:
             raise NotCoveredError(
                 "update: its mean moves Γ at order σ, faster than the theorem allows: "

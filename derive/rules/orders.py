@@ -42,6 +42,11 @@ ROOTS = 4
 POINTS = {10: 20, 36: 8, 120: 3}
 """Unknowns of the Stein equation, and the points of Γ that are looked at up to that number."""
 
+ATTRACTS = "𝓜 attracts"
+EARLY_STEP = sp.Rational(1, 10**6)
+ATTRACTS_EARLY = f"{ATTRACTS} as α → 0 (α = 1e-6)"
+"""The hypothesis on the step size, and the small one at which the limit α → 0 is looked at."""
+
 NOT_SMOOTH = (ZeroDivisionError, ValueError, OverflowError)
 
 
@@ -151,9 +156,10 @@ def check_attraction(motion: RuleMotion, step: sp.Expr, values: Mapping[sp.Symbo
     NotCoveredError
         With the radius, where they attract at no point that was looked at.
     """
-    number = mpmath.mpf(10) ** -6 if step == 0 else mpmath.mpf(sp.N(step.subs(values), 30))
+    number = mpmath.mpf(sp.N((EARLY_STEP if step == 0 else step).subs(values), 30))
     largest: tuple[Any, Any] = (mpmath.mpf(0), mpmath.mpf(0))
-    where = "as α → 0 (α = 1e-6)" if step == 0 else f"at α = {sp.sstr(step)}"
+    question = ATTRACTS_EARLY if step == 0 else f"{ATTRACTS} at α = {sp.sstr(step)}"
+    where = question.removeprefix(f"{ATTRACTS} ")
     with mpmath.workdps(30):
         for g in itertools.islice(motion.manifold.local(), min(5, points_for(motion))):
             try:
@@ -163,7 +169,7 @@ def check_attraction(motion: RuleMotion, step: sp.Expr, values: Mapping[sp.Symbo
             if max(radii) < 1 - mpmath.mpf(10) ** -20:
                 how = f"spectral radius {_short(radii[0])}, in mean square {_short(radii[1])}"
                 at = motion.manifold.named(g.point)
-                return Step(f"𝓜 attracts {where}", Verdict(True, Basis.NUMERICAL, how, at))
+                return Step(question, Verdict(True, Basis.NUMERICAL, how, at))
             largest = max(largest, radii)
     raise NotCoveredError(
         f"update: the rest states do not attract {where}: the spectral radius of the mean map "

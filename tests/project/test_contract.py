@@ -127,7 +127,7 @@ VERBS: dict[str, Callable[[Limit, list[float], Path], Any]] = {
 }
 OF_REG = (
     *("regularizer_on_manifold", "crossover", "effective", "scales"),
-    *("certificate", "terms of the phases"),
+    "terms of the phases",
 )
 """Questions about Reg, Σ and the orders beyond them."""
 REFUSED: dict[tuple[str, str], str] = {

@@ -192,7 +192,7 @@ def answers(limit: Limit, **asked: object) -> list[tuple[str, str]]:
     certificate = limit.certificate(**asked)
     shown = dict(line.rsplit(": ", 1) for line in checker.check(certificate.document))
     steps = certificate.findings[len(limit.evidence.steps) :]
-    return [(f.standing, shown.get(f.step.question, "")) for f in steps]
+    return [(f.standing, shown.get(f.step.question, "").rpartition(" (")[0]) for f in steps]
 
 
 def test_rate_and_stability_are_proved_where_they_hold() -> None:
