@@ -58,8 +58,11 @@ def copy_examples() -> None:
             (COPIES / path.name).write_text(with_markup(text), encoding="utf-8")
     title = "Worked examples\n===============\n\nEach is a script that prints its figures.\n"
     (COPIES / "GALLERY_HEADER.rst").write_text(title, encoding="utf-8")
-    for notebook in EXAMPLES.glob("*.ipynb"):
-        shutil.copy(notebook, HERE / "how_to")
+    models = HERE / "how_to" / EXAMPLES.name  # which the notebooks name as from the repository
+    models.mkdir(exist_ok=True)
+    for folder, pattern in ((models.parent, "*.ipynb"), (models, "*.toml")):
+        for path in EXAMPLES.glob(pattern):
+            shutil.copy(path, folder)
     sys.path.insert(0, str(PARTS))
 
 
