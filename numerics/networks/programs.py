@@ -156,7 +156,7 @@ class Derivative:
     @cached_property
     def _combined(self) -> Compiled:
         return Compiled(
-            lambda w, u: jax.vmap(lambda row: self._transposed(w, row))(u), self.precision
+            lambda w, u: jax.lax.map(lambda row: self._transposed(w, row), u), self.precision
         )
 
     @cached_property
@@ -167,10 +167,15 @@ class Derivative:
 
     @cached_property
     def _curved(self) -> Compiled:
-        def total(w: Any, block: Any, u: Any) -> Any:
-            return jnp.sum(u * jax.vmap(lambda t: self.action(w, t))(block))
+        def added(w: Any, total: Any, t: Any, u: Any) -> Any:
+            return total + jax.grad(lambda x: jnp.vdot(u, self.action(x, t)))(w)
 
-        return Compiled(jax.grad(total), self.precision)
+        def total(w: Any, block: Any, u: Any) -> Any:
+            # Row by row: together they would need the memory of several blocks.
+            rows = (block, u)
+            return jax.lax.scan(lambda s, x: (added(w, s, *x), None), jnp.zeros_like(w), rows)[0]
+
+        return Compiled(total, self.precision)
 
     @cached_property
     def _cross(self) -> Compiled:
