@@ -8,7 +8,7 @@ Install with the extra `networks`. State a `Network` by its residuals, parameter
 >>> limit = derive_limit(train(Network(residuals, params, label_noise())))  # doctest: +SKIP
 """
 
-from .fitted import fitted
+from .fitted import CrossEntropy, classified, fitted
 from .limit import NetworkLimit
 from .mechanisms import (
     additive_noise,
@@ -36,6 +36,7 @@ from .runs.flow import simulate_network_limit
 
 __all__ = [
     "Course",
+    "CrossEntropy",
     "GradientDescent",
     "HeavyBall",
     "Nesterov",
@@ -45,6 +46,7 @@ __all__ = [
     "Preconditioned",
     "SharpnessAware",
     "additive_noise",
+    "classified",
     "dropconnect",
     "dropout",
     "estimated_label_noise_flow",

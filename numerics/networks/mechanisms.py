@@ -47,6 +47,9 @@ class Noise:
         L̂(params, η), where it is not of that form.
     additive : bool
         Whether L̂ = L + η·w, which has no use for a function.
+    on_labels : bool
+        Whether it is that of labels: of losses of its own a network then makes
+        L̂ = L − Σ c_i (η_i r_i − ½η_i²), which for squares is ½ Σ c_i r̂_i² with r̂ = r − η.
     """
 
     name: str
@@ -55,6 +58,7 @@ class Noise:
     residuals: Callable[[Tree, Tree], Any] | None = None
     loss: Callable[[Tree, Tree], Any] | None = None
     additive: bool = False
+    on_labels: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.law, LAWS) or getattr(self.law, "covariance", None) is not None:
@@ -77,11 +81,19 @@ def label_noise(law: Law = NORMAL) -> Mechanism:
     """Noise on the labels: r̂ = r − η, one noise coordinate per residual.
 
     Reg is constant on Γ and the limit deterministic: with c_i = 2/n the drift −(1/2n) P∇ΔL [2].
+    Under the cross-entropy of a `classified` network the labels are q + η, where σ = 1 is the
+    covariance of labels drawn from the probabilities q: drift −(1/4n) P∇ΔL.
     """
 
     def noise(residuals: Residuals, params: Tree) -> Noise:
         shape = jax.eval_shape(residuals, params)
-        return Noise("label noise", jnp.zeros(shape.shape), law, lambda p, eta: residuals(p) - eta)
+        return Noise(
+            "label noise",
+            jnp.zeros(shape.shape),
+            law,
+            lambda p, eta: residuals(p) - eta,
+            on_labels=True,
+        )
 
     return noise
 

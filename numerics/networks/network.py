@@ -19,6 +19,14 @@ from derive import ProblemError
 
 from ..arguments import check_counts, doubles
 from ..errors import ArgumentError
+from .checks import (
+    check_equal,
+    check_finite,
+    check_leaves,
+    check_losses,
+    check_metric,
+    check_output,
+)
 from .kinks import cell, kinks
 from .mechanisms import Mechanism, Noise, Tree
 from .optimizers import GradientDescent
@@ -26,9 +34,6 @@ from .programs import Compiled, Derivative, Doubles, Metric, Precision
 from .refusals import of_a_problem
 
 Made = TypeVar("Made")
-
-AGREEMENT = {"float64": 1e-10, "float32": 1e-4}
-"""How well noisy residuals without noise must agree with the residuals, relative to their size."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -50,6 +55,11 @@ class Network:
         How the noise enters, one of `numerics.networks.mechanisms`; none if not given.
     weights : float or array-like of the residuals' shape, optional
         The c_i > 0; 2/n for n residuals if not given, so that L is the mean of their squares.
+    losses : callable, optional
+        The losses of the samples, an array of shape (samples,), at residuals, in place of
+        ½ Σ c_i r_i²: with their minima where all residuals vanish, and the second derivatives c_i
+        there. `classified` makes those of a cross-entropy. The limit, which lives on Γ, differs
+        from that of the squares for rare jumps alone; training does.
     batch_size : int, optional
         Samples in a batch, drawn anew in each step beside the noise; all if not given. The
         residuals of a sample are then those of the sample alone; batch normalisation in training
@@ -79,6 +89,7 @@ class Network:
     params: Tree
     mechanism: Mechanism | None = None
     weights: ArrayLike | None = None
+    losses: Callable[[Any], Any] | None = None
     batch_size: int | None = None
     replacement: bool = False
     optimizer: GradientDescent = field(default_factory=GradientDescent)
@@ -98,8 +109,12 @@ class Network:
                 "SharpnessAware(rho) or Preconditioned(metric) of numerics.networks, got "
                 f"{self.optimizer!r}; other rules need a formula for L"
             )
-        self._check_leaves()
-        self._check_residuals()
+        check_leaves(self.params)
+        check_output(self._traced, self.precision)
+        check_finite(self.residual.doubles(self.start))
+        _ = self.curvatures, self._made
+        if self.losses is not None:
+            check_losses(self.losses, self.curvatures, self.shape, self.precision)
         if self.batch_size is not None:
             check_counts(batch_size=(self.batch_size, 1))
             if not self.replacement and self.batch_size > self.samples:
@@ -110,7 +125,8 @@ class Network:
         if self.probes is not None:
             check_counts(probes=(self.probes, 2), seed=(self.seed, 0))
         self._check_noise()
-        self._check_optimizer()
+        if self.optimizer.preconditioner is not None:
+            check_metric(self.metric, self.start, self.precision)
 
     def at(self, weights: Doubles) -> Network:
         """The same network at other weights, shape (N,), with what has been compiled for it."""
@@ -184,9 +200,12 @@ class Network:
     @cached_property
     def shape(self) -> tuple[int, ...]:
         """Shape of the residuals, samples first."""
+        return tuple(self._traced.shape)
+
+    @cached_property
+    def _traced(self) -> Any:
         with self.in_precision():
-            found = jax.eval_shape(self.residuals, self.cast(self.params))
-        return tuple(found.shape)
+            return jax.eval_shape(self.residuals, self.cast(self.params))
 
     @property
     def count(self) -> int:
@@ -268,20 +287,30 @@ class Network:
         assert self.noise is not None and self.noise.residuals is not None
         return jnp.ravel(self.noise.residuals(self._tree(w), self._noise_tree(eta)))
 
+    def flat_losses(self, r: Any) -> Any:
+        """Traced: losses of the samples, shape (samples,), of residuals of shape (n,)."""
+        if self.losses is not None:
+            return self.losses(jnp.reshape(r, self.shape))
+        return 0.5 * self._by_sample(jnp.asarray(self.curvatures, dtype=r.dtype) * r**2)
+
     def flat_noisy_loss(self, w: Any, eta: Any, emphasis: Any = 1.0) -> Any:
         """Traced: L̂(w, η), the samples weighted by an emphasis, shape (samples,), of mean one."""
-        noise, c = self.noise, jnp.asarray(self.curvatures, dtype=w.dtype)
-        c = jnp.ravel(jnp.reshape(c, (self.samples, -1)) * jnp.reshape(emphasis, (-1, 1)))
-        if noise is not None and noise.loss is not None:
+        noise = self.noise
+        if noise is None:
+            return jnp.sum(emphasis * self.flat_losses(self.flat_residuals(w)))
+        if noise.loss is not None:
             return noise.loss(self._tree(w), self._noise_tree(eta))
-        if noise is not None and noise.residuals is not None:
-            return 0.5 * jnp.sum(c * self.flat_noisy_residuals(w, eta) ** 2)
-        quiet = 0.5 * jnp.sum(c * self.flat_residuals(w) ** 2)
-        return quiet if noise is None else quiet + eta @ w
+        if noise.additive:
+            return jnp.sum(emphasis * self.flat_losses(self.flat_residuals(w))) + eta @ w
+        if not (noise.on_labels and self.losses is not None):
+            return jnp.sum(emphasis * self.flat_losses(self.flat_noisy_residuals(w, eta)))
+        r, c = self.flat_residuals(w), jnp.asarray(self.curvatures, dtype=w.dtype)
+        tilt = self._by_sample(c * eta * (0.5 * eta - r))
+        return jnp.sum(emphasis * (self.flat_losses(r) + tilt))
 
     def loss(self, w: Doubles) -> float:
         """L at weights of shape (N,)."""
-        return float(0.5 * self.curvatures @ self.residual.doubles(w) ** 2)
+        return float(self._loss.doubles(w))
 
     @cached_property
     def sampling_covariance(self) -> Doubles:
@@ -303,48 +332,20 @@ class Network:
         """Parameters as arrays of JAX; within `in_precision`."""
         return jax.tree.map(lambda x: jnp.asarray(x, dtype=self.precision), params)
 
+    @cached_property
+    def _loss(self) -> Compiled:
+        return Compiled(lambda w: jnp.sum(self.flat_losses(self.flat_residuals(w))), self.precision)
+
+    def _by_sample(self, each: Any) -> Any:
+        """Traced: sums over the outputs of every sample, shape (samples,)."""
+        return jnp.sum(jnp.reshape(each, (self.samples, -1)), axis=1)
+
     def _tree(self, w: Any) -> Tree:
         return ravel_pytree(self.cast(self.params))[1](w)
 
     def _noise_tree(self, eta: Any) -> Tree:
         assert self.noise is not None
         return ravel_pytree(self.cast(self.noise.example))[1](eta)
-
-    # Checks ---------------------------------------------------------------------------------------
-
-    def _check_leaves(self) -> None:
-        leaves = jax.tree_util.tree_leaves_with_path(self.params)
-        if not leaves:
-            raise ProblemError("params: expected a pytree of floating-point arrays, got no leaf")
-        for path, leaf in leaves:
-            kind = getattr(getattr(leaf, "dtype", np.asarray(leaf).dtype), "kind", "V")
-            if kind != "f":
-                raise ProblemError(
-                    f"params{jax.tree_util.keystr(path)}: expected floating-point numbers, got "
-                    f"{leaf!r}; what is not trained belongs into the function, closed over"
-                )
-
-    def _check_residuals(self) -> None:
-        with self.in_precision():
-            found = jax.eval_shape(self.residuals, self.cast(self.params))
-        if not isinstance(found, jax.ShapeDtypeStruct):
-            raise ProblemError(
-                f"residuals: expected a function that returns one array, got {found}; a network "
-                "with a state, such as batch normalisation in training mode, is no function of "
-                "its parameters: use its running averages, or another normalisation"
-            )
-        if found.dtype != self.precision:
-            raise ProblemError(
-                f"residuals: of {found.dtype} for parameters of {self.precision}; for single "
-                "precision, what the function closes over or makes has to be of it too"
-            )
-        lost = np.count_nonzero(~np.isfinite(self.residual.doubles(self.start)))
-        if lost:
-            raise ProblemError(
-                f"residuals: {lost} of {self.count} are not finite at the given parameters; start "
-                "from smaller weights, or look for a division by zero or a logarithm of it"
-            )
-        _ = self.curvatures, self._made
 
     def kinks(self) -> tuple[str, ...]:
         """Operations of the residuals that are not smooth, such as max, by their names."""
@@ -366,48 +367,12 @@ class Network:
         if noise.loss is not None:
             if self.batch_size is not None:
                 raise ProblemError("batch_size: a noisy loss has no samples; put it into η")
-            given = float(Compiled(self.flat_noisy_loss, self.precision)(w, origin))
-            self._require_equal("L̂(params, 0)", np.array(given), np.array(self.loss(w)))
+            given = np.array(float(Compiled(self.flat_noisy_loss, self.precision)(w, origin)))
+            check_equal("L̂(params, 0)", given, np.array(self.loss(w)), self.precision)
         else:
-            given_residuals = Compiled(self.flat_noisy_residuals, self.precision)
+            found = Compiled(self.flat_noisy_residuals, self.precision).doubles(w, origin)
             r = self.residual.doubles(w)
-            self._require_equal("residuals without noise", given_residuals.doubles(w, origin), r)
-
-    def _check_optimizer(self) -> None:
-        if self.optimizer.preconditioner is None:
-            return
-        u, v = np.random.default_rng(1).standard_normal((2, self.dimension))
-        with self.in_precision():
-            found = jax.eval_shape(self.flat_raised, self.start, u)
-        if found.shape != u.shape:
-            raise ProblemError(
-                f"optimizer: expected a metric that makes of a gradient a pytree like it, of "
-                f"{self.dimension} numbers; got {int(np.prod(found.shape))}"
-            )
-        left, right = (self.metric(self.start, x[None]) for x in (u, v))
-        size = float(np.linalg.norm(left) * np.linalg.norm(v))
-        gap = abs(float(np.vdot(left, v)) - float(np.vdot(u, right)))
-        if not gap <= AGREEMENT[self.precision] * size:
-            raise ProblemError(
-                f"optimizer: expected a symmetric metric Ω; u·Ωv and v·Ωu differ by "
-                f"{gap / size:.3g} of their size. Other preconditioners need a formula for L"
-            )
-        if not min(float(np.vdot(left, u)), float(np.vdot(right, v))) > 0.0:
-            raise ProblemError(
-                f"optimizer: expected a positive metric Ω; u·Ωu is {float(np.vdot(left, u)):.3g} "
-                "for a random u"
-            )
-
-    def _require_equal(self, name: str, found: Doubles, expected: Doubles) -> None:
-        same = found.shape == expected.shape
-        # Residuals on Γ are differences of numbers of the weights' size.
-        size = 1.0 + float(np.abs(expected).max()) if same else 1.0
-        gap = float(np.abs(found - expected).max()) if same else np.inf
-        if not gap <= AGREEMENT[self.precision] * size:
-            raise ProblemError(
-                f"mechanism: {name} differ from those of the network by {gap:.3g}; without "
-                "noise both must be the same (the masks are 1 + η)"
-            )
+            check_equal("residuals without noise", found, r, self.precision)
 
 
 def _as_weights(given: Any) -> Doubles | None:

@@ -131,7 +131,7 @@ def label_noise_slope(network: Network, w: Doubles, probes: Doubles, alpha: floa
     """
     c, noise, jacobian = network.curvatures, network.noise, network.jacobian
     plain = type(network.optimizer) is GradientDescent
-    if noise is None or noise.name != "label noise" or np.ptp(c) > 0 or not plain:
+    if noise is None or not noise.on_labels or np.ptp(c) > 0 or not plain:
         raise NotCoveredError(
             "mechanism: expected label noise with all c_i equal under gradient descent, whose "
             "covariance across Γ is a function of H; otherwise derive_limit(network) without "

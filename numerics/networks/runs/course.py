@@ -189,7 +189,7 @@ def identity_of(network: Network) -> tuple[Any, ...]:
     """What determines the results of a network, as far as it can be told from its functions."""
     w = network.start
     eta = np.full(network.noise_size, 0.1)
-    values: list[Any] = [w, network.curvatures, network.residual.doubles(w)]
+    values: list[Any] = [w, network.curvatures, network.residual.doubles(w), network.loss(1.1 * w)]
     if network.noise is not None:
         values += [network.noise.name, network.noise.law]
         values += [network.once(Moments).stochastic_gradient(w, eta)]

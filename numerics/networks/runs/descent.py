@@ -19,12 +19,13 @@ from tqdm.auto import tqdm
 from derive import Bernoulli, DeriveWarning, Gaussian, ManifoldError, Rademacher
 
 from ...arguments import check_counts, number, positive, recorded_steps
-from ...simulation.descent.descent import simulate_descent
+from ...simulation.descent.descent import StepSizeWarning, simulate_descent
 from ...simulation.paths import Status
 from ...simulation.runner import PROGRESS_DELAY
 from ..mechanisms import Tree
 from ..network import Network
 from ..normal_space.manifold import geometry, retract
+from ..optimizers import GradientDescent
 from ..programs import Compiled, Doubles
 from .course import Checkpoint, Course, Observer, TestError, identity_of
 
@@ -86,6 +87,11 @@ def simulate_network_descent(
         If there is no regular point of Γ near the start.
     SavedFileError
         If the checkpoint is another run's.
+
+    Warns
+    -----
+    StepSizeWarning
+        If Γ does not attract at the step size where the run begins.
     """
     alpha = number("alpha", alpha, positive)
     sigma = number("sigma", sigma, lambda x: 0.0 <= x < np.inf, "a non-negative number")
@@ -93,6 +99,7 @@ def simulate_network_descent(
     times = recorded_steps(record, steps)
     w0 = problem.start if start is None else problem.flattened(start)
     origin = geometry(problem, retract(geometry(problem, w0), w0)[0])
+    warn_of_step_size(problem.optimizer, alpha, origin.values)
     observer = Observer(problem, origin, test)
     recursion = problem.once(Recursion)
     keep = Checkpoint(
@@ -118,6 +125,18 @@ def simulate_network_descent(
 
 
 simulate_descent.register(Network, simulate_network_descent)  # type: ignore[arg-type]
+
+
+def warn_of_step_size(optimizer: GradientDescent, alpha: float, values: Doubles) -> None:
+    """Warn if a mode across Γ grows, of the eigenvalues of H."""
+    if optimizer.spectral_radius(alpha, values) >= 1.0:
+        warnings.warn(
+            f"alpha: α λ_max = {alpha * values[-1]:.3g} at the start, {optimizer} is stable below "
+            f"{optimizer.bound(values[-1]) * values[-1]:.3g}; take alpha below "
+            f"{optimizer.bound(values[-1]):.3g} unless instability is wanted",
+            StepSizeWarning,
+            stacklevel=4,
+        )
 
 
 def course(

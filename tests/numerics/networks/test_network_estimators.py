@@ -148,3 +148,44 @@ def test_redundant_samples_are_refused_where_they_cannot_be_counted(probed: Netw
 
     with pytest.raises((ManifoldError, NotCoveredError), match="redundant"):
         derive_limit(replace(probed, residuals=twice))
+
+
+# More than a thousand residuals ------------------------------------------------------------------
+
+MANY = 1100
+
+
+@pytest.mark.slow
+def test_estimates_over_a_thousand_residuals_are_the_dense_ones_within_their_errors() -> None:
+    """J Jᵀ as a matrix of 1100 × 1100 against conjugate gradients and probes."""
+    rng = np.random.default_rng(7)
+    inputs, targets = rng.normal(size=(MANY, 12)), 0.1 * rng.normal(size=MANY)
+    start = {"in": rng.normal(size=(12, 128)) / 4, "out": rng.normal(size=128) / 12}
+
+    def residuals(params: Any, masks: Any = 1.0) -> Any:
+        return (jnp.tanh(inputs @ params["in"]) * masks) @ params["out"] - targets
+
+    dense = train(Network(residuals, start, label_noise()))
+    probed = replace(dense, probes=32, seed=3)
+    exact, found = derive_limit(dense), derive_limit(probed)
+    w, here = exact.origin.point, found.origin
+    assert found.outcome is exact.outcome is Outcome.DETERMINISTIC
+    assert "standard errors from zero by 32 probes" in str(found)
+    np.testing.assert_allclose(here.values, exact.origin.values[[0, -1]], rtol=1e-2)
+    v = rng.normal(size=dense.dimension)
+    np.testing.assert_allclose(here.project(v), exact.origin.project(v), atol=1e-6)
+    step = 0.5 / exact.origin.values[-1]
+    ways: dict[str, Any] = {"probes": 32, "seed": 3}
+    agrees(estimated_trace(dense, w, **ways), exact.trace(w))
+    for alpha in (0.0, step):
+        expected = (exact.at_step(alpha) if alpha else exact).velocity(exact.origin)
+        along = estimated_label_noise_flow(dense, w, alpha=alpha, **ways)
+        agrees(along, expected, informative=2.0)
+        errors = np.linalg.norm(along.value - expected) / np.linalg.norm(along.error)
+        assert errors < 1.5
+        # Twice the drift would be seen.
+        twice = np.linalg.norm(along.value - 2 * expected) / np.linalg.norm(along.error)
+        assert twice > 2 * errors
+    masks = dropout(residuals, np.ones(128), Gaussian())
+    noisy = replace(dense, mechanism=masks)
+    agrees(estimated_regularizer(noisy, w, **ways), derive_limit(noisy).regularizer(w))

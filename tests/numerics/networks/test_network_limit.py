@@ -15,6 +15,7 @@ jnp = jax.numpy
 
 from derive import Gaussian, Outcome, derive_limit  # noqa: E402
 from numerics.networks import (  # noqa: E402
+    CrossEntropy,
     GradientDescent,
     HeavyBall,
     Nesterov,
@@ -22,6 +23,7 @@ from numerics.networks import (  # noqa: E402
     Preconditioned,
     SharpnessAware,
     additive_noise,
+    classified,
     dropconnect,
     dropout,
     input_noise,
@@ -221,8 +223,12 @@ CASES = [
 def test_limit_at_a_step_is_that_of_the_theorem(
     tanh_net: Network, name: str, optimizer: GradientDescent, batch: int | None
 ) -> None:
-    alpha = 0.25
     network = replace(tanh_net, mechanism=MECHANISMS[name], optimizer=optimizer, batch_size=batch)
+    assert_that_of_the_theorem(network, 0.25)
+
+
+def assert_that_of_the_theorem(network: Network, alpha: float) -> None:
+    optimizer, batch = network.optimizer, network.batch_size
     limit = derive_limit(network)
     assert limit.outcome is not Outcome.TRIVIAL
     n, d = network.dimension, network.noise_size
@@ -255,3 +261,44 @@ def test_limit_at_a_step_is_that_of_the_theorem(
         kicks = stepped.diffusion(w)
         columns = np.stack([network.flattened(kicks(e)) for e in np.eye(d)], axis=1)
         np.testing.assert_allclose(columns @ columns.T * unit, theta[:n, :n], atol=1e-9 * unit)
+
+
+PROBABILITIES = np.array([[0.5, 0.3, 0.2], [0.1, 0.3, 0.6], [0.4, 0.4, 0.2]])
+ENTROPY = CrossEntropy(PROBABILITIES)
+
+
+def logits(params: Any, masks: Any = 1.0) -> Any:
+    return (jnp.tanh(INPUTS @ params["in"] + params["bias"]) * masks) @ params["out"]
+
+
+CLASSIFIERS = {
+    "label noise on batches": (label_noise(), HeavyBall(0.6), 2),
+    "label noise uphill": (label_noise(), SharpnessAware(0.1), None),
+    "dropout on batches": (
+        dropout(lambda p, m: ENTROPY.residuals(logits(p, m)), np.ones(UNITS), Gaussian()),
+        GradientDescent(),
+        2,
+    ),
+    "a noisy loss": (
+        noisy_loss(
+            lambda p, eta: (
+                -jnp.mean(jnp.sum(PROBABILITIES * jax.nn.log_softmax(logits(p), axis=1), axis=1))
+                + eta[0] * jnp.sum(p["bias"]) * p["out"][0, 0]
+            ),
+            np.zeros(1),
+        ),
+        Preconditioned(uneven),
+        None,
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CLASSIFIERS)
+def test_limit_of_a_cross_entropy_is_that_of_the_theorem(case: str) -> None:
+    """Third derivatives of the losses have no part in it."""
+    mechanism, optimizer, batch = CLASSIFIERS[case]
+    params = start() | {"out": np.random.default_rng(5).normal(size=(UNITS, 3))}
+    ways = {"mechanism": mechanism, "optimizer": optimizer, "batch_size": batch}
+    network = train(classified(lambda p, _: logits(p), INPUTS, PROBABILITIES, params, **ways))
+    assert_that_of_the_theorem(network, 1.0)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +18,7 @@ jnp = jax.numpy
 
 from derive import Gaussian, derive_limit  # noqa: E402
 from derive.errors import SavedFileError  # noqa: E402
-from numerics import simulate_descent, simulate_limit, validate  # noqa: E402
+from numerics import StepSizeWarning, simulate_descent, simulate_limit, validate  # noqa: E402
 from numerics.networks import (  # noqa: E402
     Network,
     NetworkLimit,
@@ -31,17 +34,22 @@ INPUTS = np.array([[0.7, -0.4], [-0.2, 1.1], [0.9, 0.5]])
 TARGETS = np.array([1.0, -1.0, 0.5])
 UNITS = 4
 ALPHA = 0.1
+ROOT = Path(__file__).parents[3]
 
 
 def outputs(params: Any, masks: Any = 1.0) -> Any:
     return (jnp.tanh(INPUTS @ params["in"]) * masks) @ params["out"] - TARGETS
 
 
-@pytest.fixture(scope="module")
-def network() -> Network:
+def network_on_gamma() -> Network:
     rng = np.random.default_rng(1)
     start = {"in": rng.normal(size=(2, UNITS)), "out": rng.normal(size=UNITS)}
     return train(Network(outputs, start, label_noise()))
+
+
+@pytest.fixture(scope="module")
+def network() -> Network:
+    return network_on_gamma()
 
 
 @pytest.fixture(scope="module")
@@ -163,3 +171,57 @@ def test_training_follows_its_limit_and_no_other(
     assert report.passed, str(report)
     assert not validate(wrong(limit, 1.05), **ways).passed
     assert report.plot().axes
+
+
+KILLED_RUN = """
+import os, signal, sys
+import numpy as np
+from derive import derive_limit
+from numerics import simulate_descent, simulate_limit
+from tests.numerics.networks.test_network_runs import ALPHA, network_on_gamma
+
+folder, records = sys.argv[1], iter(range(int(sys.argv[2])))
+
+def test(params):
+    if next(records, None) is None:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return 0.0
+
+network = network_on_gamma()
+ways = {"record": 5, "test": test, "checkpoint": f"{folder}/run.npz"}
+run = simulate_descent(network, alpha=ALPHA, sigma=0.1, steps=400, paths=2, seed=5, **ways)
+ways["checkpoint"] = f"{folder}/flow.npz"
+flow = simulate_limit(derive_limit(network), time=4.0, alpha=ALPHA, **ways)
+ended = {"run": run.end, "flow": flow.end, "run_trace": run["trace"], "flow_trace": flow["trace"]}
+np.savez(f"{folder}/end.npz", **ended)
+"""
+
+
+@pytest.mark.slow
+def test_runs_of_a_killed_process_resume_to_the_same_bits(tmp_path: Path) -> None:
+    """Killed in the midst of training, then of the limit; neither has time to clean up."""
+
+    def run(folder: Path, records: int) -> int:
+        folder.mkdir(exist_ok=True)
+        command = [sys.executable, "-c", KILLED_RUN, str(folder), str(records)]
+        return subprocess.run(command, check=False, cwd=ROOT, timeout=600).returncode
+
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    assert run(whole, 99) == 0
+    assert run(killed, 5) == -signal.SIGKILL
+    assert (killed / "run.npz").exists()
+    assert not (killed / "flow.npz").exists()
+    assert run(killed, 8) == -signal.SIGKILL
+    assert (killed / "flow.npz").exists()
+    assert run(killed, 99) == 0
+    with np.load(killed / "end.npz") as resumed, np.load(whole / "end.npz") as expected:
+        for name in expected:
+            np.testing.assert_array_equal(resumed[name], expected[name])
+
+
+def test_an_unstable_step_is_warned_of_with_its_number(network: Network) -> None:
+    largest = derive_limit(network).origin.values[-1]
+    ways = {"sigma": 0.0, "steps": 2, "seed": 0, "record": 2}
+    with pytest.warns(StepSizeWarning, match=r"α λ_max = 2\.1 at the start, .* stable below 2;"):
+        simulate_descent(network, alpha=2.1 / largest, **ways)
+    simulate_descent(network, alpha=1.9 / largest, **ways)
