@@ -29,10 +29,6 @@ QUICK = (
 """Those that take a tenth of a second; all others are judged in the slow run."""
 
 
-NOT_RUN = {"rmsprop-label-noise", "adam-label-noise"}
-"""Limits that hold only up to √α at the δ they are stated for."""
-
-
 def entry(name: str) -> Entry:
     (found,) = (e for e in ENTRIES if e.name == name)
     return found
@@ -84,7 +80,7 @@ def test_the_recursion_moves_as_derived(chosen: Entry) -> None:
 def test_what_moves_is_measured() -> None:
     still = {e.name for e in ENTRIES if e.printed.scale is None}
     unmeasured = {e.name for e in ENTRIES if e.course is None}
-    assert unmeasured == still | NOT_RUN
+    assert unmeasured == still
 
 
 def test_the_recursion_tells_twice_the_speed() -> None:

@@ -78,6 +78,8 @@ class Course:
         Runs that are averaged.
     recursion : callable, optional
         What is run at a step size, where it is not what the limit was derived of.
+    wait : int
+        Steps before the motion is measured, where a memory needs more than the weights.
     """
 
     start: Sequence[float]
@@ -86,6 +88,7 @@ class Course:
     distance: float = 0.02
     paths: int = 1000
     recursion: Callable[[float], NoisyGradientDescent] | None = None
+    wait: int = 0
 
 
 @dataclass(frozen=True)

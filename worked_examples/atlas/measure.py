@@ -127,9 +127,10 @@ def _speed(limit: Limit, course: Course, step: float, scale: float) -> Point:
     diffusive = limit.outcome is Outcome.DIFFUSIVE
     rate = unit * _predicted(at_step, start, diffusive)
     slowest = min(float(x) for x in _spectrum(limit, start) if x > 1e-9)
-    wait = max(FEWEST, int(RELAXATIONS / (step * slowest)))
+    settled = max(FEWEST, int(RELAXATIONS / (step * slowest)))
+    wait = max(course.wait, settled)
     size = course.distance**2 if diffusive else course.distance
-    count = max(FEWEST, int(size / rate), wait)
+    count = max(settled, int(size / rate))
     recursion = Recursion.of(limit, step, scale)
     small = scale if limit.time_scale.has(sigma) else step
     begin = start + KICK * small * isinstance(limit, CycleLimit)
