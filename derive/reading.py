@@ -152,12 +152,6 @@ def holds_matrices(given: Any) -> bool:
 def read_matrices(name: str, given: Any) -> tuple[Any, ...]:
     """Different symbols, of matrices or real numbers; a `ProblemError` names the argument."""
     several = (given,) if isinstance(given, sp.MatrixSymbol) else sequence(given, name)
-    unsized = [s for s in several if isinstance(s, sp.MatrixSymbol) and s.has(sp.Symbol)]
-    if unsized:
-        raise ProblemError(
-            f"{name}: {unsized[0]} has the symbolic shape {unsized[0].shape}; expected numbers of "
-            "rows and columns, or derive for any number of them with general_limit"
-        )
     numbers = [s for s in several if not isinstance(s, sp.MatrixSymbol)]
     if numbers and name == "weights":
         raise ProblemError(f"weights: expected matrices alone or numbers alone, got {several}")

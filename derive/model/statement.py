@@ -94,6 +94,13 @@ def matrix_fields(stated: Any) -> Fields:
     refuse_overlap(weights=weights, noise=noise)
     losses = (gathered(read_expression("loss", x)) for x in (stated.loss, stated.noisy_loss))
     loss, noisy = _over_the_same_samples(*losses)
+    unsized = [v for v in weights if v.has(sp.Symbol)]
+    if unsized and not isinstance(loss, Mean):
+        raise ProblemError(
+            f"weights: {unsized[0]} has the symbolic shape {unsized[0].shape}, and no data "
+            "fix it; expected numbers of rows and columns, a Mean over data, or to derive for "
+            "any number of them with general_limit"
+        )
     law = _read_law(stated.law, noise)
     if not law.has_independent_coordinates or not law.shrinks:
         raise NotCoveredError(

@@ -375,7 +375,7 @@ def stated(value: Any, weights: Any = U, data: Any = ONES) -> NoisyGradientDesce
         (lambda: stated(sp.Trace(A * A * U)), ProblemError, "not linear in the data"),
         (lambda: stated(sp.Trace(A)), ProblemError, "beside a weight"),
         (lambda: stated(sp.Trace(A * U * E)), ProblemError, "E is neither among the weights"),
-        (lambda: stated(sp.Trace(A * U) ** 2), ProblemError, "no sum of traces"),
+        (lambda: stated(sp.Trace(A * U) ** 2), ProblemError, "not a sum of traces"),
         (lambda: stated(sp.Trace(A * U.inv())), ProblemError, "no polynomial in matrix symbols"),
         (
             lambda: stated(DEEP, (W1, W2, W3), {B: np.ones((3, 2)), y: np.ones(3)}),
