@@ -180,7 +180,8 @@ class AdaptiveLimit(RuleLimit):
         )
         excess = plain.moments.covariance - multiple * sp.Matrix(plain.manifold.jet.hessian())
         is_proved = plain.manifold.vanishes(list(excess)).basis is Basis.PROOF
-        why = f"Σ = {multiple} H on Γ, where the form is ¼⟨Ω, dΣ⟩"
+        shown = "" if multiple == 1 else f"{multiple} "
+        why = f"Σ = {shown}H on Γ, where the form is ¼⟨Ω, dΣ⟩"
         return value, why if is_proved else None
 
     def _certified(self, asked: Questions) -> Certificate:

@@ -30,5 +30,8 @@ def explain_adaptive(limit: Any) -> Explanation:
             "δ²/(δ + αμ) ≪ α^(k−1)σ, for the noise is skewed", f"third moment {skew:.3g}"
         )
     )
-    window = Hypothesis(f"the window: {WORDS[limit.window]}", "`limit.run(alpha, sigma)` compares")
+    window = Hypothesis(
+        f"the window: {WORDS[limit.window]}",
+        "not checked; a run of the recursion beside the limit tells",
+    )
     return Explanation(sections, (*known.hypotheses, positive, symmetric, window))

@@ -80,10 +80,9 @@ def _questions(limit: Any) -> Iterator[Deduction]:
 
 def _hypotheses(limit: Any) -> Iterator[Hypothesis]:
     for step in limit.evidence.steps:
-        answer = "not identically" if step.verdict.value is False else "identically"
-        yield Hypothesis(
-            f"{step.question} holds {answer}", step.verdict.how, Standing.of(step.verdict)
-        )
+        answer = "does not hold" if step.verdict.value is False else "holds"
+        claim = f"{step.question} {answer} identically"
+        yield Hypothesis(claim, step.verdict.how, Standing.of(step.verdict))
     m = limit.manifold
     count = len(list(itertools.islice(m.local(), POINTS)))
     yield Hypothesis(
@@ -103,7 +102,9 @@ def _hypotheses(limit: Any) -> Iterator[Hypothesis]:
             f"(λ₁ − λ₂)/λ₁ is {mpmath.nstr(min(gaps), 3)} or more at {len(gaps)} points of Γ; runs "
             "of the limit end where it vanishes",
         )
-    yield Hypothesis("the start lies in a neighbourhood that the rule attracts", "not checked")
+    yield Hypothesis("the start lies in a neighbourhood that the rule attracts to Γ", "not checked")
+    if limit.cycles.batch_size is None:
+        yield Hypothesis("across Γ the recursion ends in the cycle along v₁", "not checked")
     if limit.step != 0:
         yield Hypothesis("αλ₁ < 2 on the way", "a condition on the step size")
 

@@ -196,7 +196,8 @@ class _Derivation:
         count = len(few)
         text = (
             f"non-zero eigenvalues from {low} to {high} over {count} points of Γ; the smallest is "
-            f"the rate of the fast phase, and gradient descent is stable for α < 2/{high}"
+            f"the rate of the fast phase, and gradient descent is stable for "
+            f"α < {2 / max(curvatures):.4g}"
         )
         statement = Statement("spectrum of H", text, (Words(text),))
         return self._step(statement, "", (low, high), self._checks.spectrum)

@@ -19,6 +19,8 @@ from ..symbolic.means import Mean
 from ..symbolic.zero_tests import Basis, vanishes_identically
 from .deductions import Hypothesis, Standing
 
+UNKNOWN = "asked of the unknown functions"
+
 FEW = 3
 """Points of Γ at which hypotheses are looked at."""
 
@@ -72,6 +74,8 @@ def _noiseless(problem: NoisyGradientDescent) -> Hypothesis:
 
 def _nonnegative(limit: LimitingEquation) -> Hypothesis:
     claim, squares = "Γ is made of minimisers of L", limit.manifold.probe.squares
+    if limit.problem.unknowns and squares is None:
+        return Hypothesis(claim, UNKNOWN)
     if squares is not None and all(c.is_positive for c, _ in squares):
         return Hypothesis(claim, "a sum of squares with positive factors", Standing.PROVED)
     return Hypothesis(claim, f"H has no negative eigenvalue {_at(limit)}", Standing.SAMPLED)
@@ -86,6 +90,8 @@ def _rank(limit: LimitingEquation, certificate: Certificate) -> Hypothesis:
     if problem.samples is not None:
         why = "the rank is that at weights, found in floats, that fit all samples"
         return Hypothesis(claim, why, Standing.SAMPLED)
+    if problem.unknowns:
+        return Hypothesis(claim, UNKNOWN)
     boxes = len(certificate.document["points"])
     proved = f"; proved at {boxes} of them" if boxes and m.probe.squares else ""
     return Hypothesis(claim, f"the rank holds {_at(limit)}{proved}", Standing.SAMPLED)

@@ -34,7 +34,7 @@ THEOREM = (
 """The theorem for random maps, line by line."""
 
 THEOREM_TEXT = (
-    "J A_ξ = B_ξ J, R = (A − I)J⁺(B − I)⁻¹, P = I − RJ; Y − E B_ξYB_ξᵀ = JΣJᵀ; "
+    "J A_ξ = B_ξ J, R = (A − I)J⁺(B − I)⁻¹, P = I − R J; Y − E B_ξYB_ξᵀ = JΣJᵀ; "
     "V_ξ = P A_ξ R, Z(I − B)ᵀ = PΣJᵀ + E V_ξYB_ξᵀ; X = RYRᵀ + ZRᵀ + RZᵀ; "
     "Θ = PΣPᵀ + E V_ξYV_ξᵀ; drift P(E T₂ + ½D²T₀[X]) + ½R(I − B)⁻¹J D²T₀[Θ]"
 )
@@ -66,7 +66,7 @@ def _steps(limit: Any, checks: RuleChecks) -> Iterator[Deduction]:
     known: dict[str, tuple[Any, str, Callable[[], Check] | None]] = {
         "memory at rest": (limit.problem.rest, "", checks.rest),
         "Γ": (gamma, "∇L = 0", checks.manifold),
-        "projector on Γ": (limit.projector, "P = I − RJ", checks.projector),
+        "projector on Γ": (limit.projector, "P = I − R J", checks.projector),
         "outcome": (limit.outcome, "the smallest powers above", checks.outcome),
         "time scale": (limit.time_scale, "the theorem", checks.time_scale),
         "drift": (limit.drift, "the theorem", checks.drift),

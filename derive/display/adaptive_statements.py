@@ -15,8 +15,8 @@ from .statements import Statement, text_of
 
 WORDS = {
     Window.CONSTANT: (
-        "v is constant while the weights relax: α^kσ² ≪ δ ≪ αμ, μ the eigenvalues of ΩH across Γ; "
-        "Ω(v*(W)) is not differentiated; error about δ/(δ + αμ)"
+        "v is constant while the weights relax: α^kσ² ≪ δ ≪ αμ, one over the time scale and the "
+        "eigenvalues μ of ΩH across Γ; Ω(v_*(W)) is not differentiated; error about δ/(δ + αμ)"
     ),
     Window.COMPARABLE: (
         "v is a memory variable of its mean over the noise: δ comparable with αμ; error about "
@@ -60,10 +60,10 @@ def _potential(limit: Any) -> Iterator[Statement]:
     found: Potential | None = limit.potential
     if found is None:
         return
-    metric = "M = Ω − ΩJᵀ(JΩJᵀ)⁻¹JΩ, Ω at v*"
+    metric = "M = Ω − ΩJᵀ(JΩJᵀ)⁻¹JΩ, Ω = Ω(v_*(W))"
     if found.value is not None:
-        text = f"−M∇V, {metric}, V = {text_of(found.value)}; {found.verdict}"
-        words = Words(f"−M∇V, {metric}; {found.verdict}")
+        text = f"b = −M∇V, {metric}, V = {text_of(found.value)}; {found.verdict}"
+        words = Words(f"b = −M∇V, {metric}; {found.verdict}")
         yield Statement("gradient along Γ", text, (Equality("V", found.value), words))
         return
     verdict = found.verdict

@@ -170,6 +170,7 @@ _LETTERS = {
     "log": r"\log",
     "det": r"\det",
     "½": r"\tfrac{1}{2}",
+    "¼": r"\tfrac{1}{4}",
     "∇": r"\nabla",
     "∂": r"\partial",
     "∫": r"\int",
@@ -226,7 +227,7 @@ _WORD = re.compile(r"[^\s(]+\([^()]*\)\S*|\S+")
 """A word; the blanks between arguments, as in L̂(w, 0), do not end it."""
 
 _FORMULA = re.compile(
-    r"[^\x00-\xFF]|[½±·²³¹]|^[-+=<>/~]$|^-?[\d.]+(e-?\d+)?(/[\d.]+)?$|^[C-Zb-z]$|^[A-Z]\(|^Reg$|^[HPQX]{2,4}$|^[a-z]_[A-Z][a-z]+$"
+    r"[^\x00-\xFF]|[½¼±·²³¹]|^[-+=<>/~]$|^-?[\d.]+(e-?\d+)?(/[\d.]+)?$|^[C-Zb-z]$|^[A-Z]\(|^Reg$|^[HPQX]{2,4}$|^[a-z]_[A-Z][a-z]+$"
 )
 """What makes a word a formula: a letter of the theory, an operator, a number, a single letter."""
 

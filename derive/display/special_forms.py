@@ -53,10 +53,10 @@ def _logarithm(q: sp.Expr, single: bool) -> tuple[str, Pieces]:
     if q == CURVATURE:
         words = (" log ΔL", r"\log \Delta L") if single else (" log det₊ H", _DETERMINANT)
         return words[0], (words[1],)
-    step = -2 * q.coeff(CURVATURE)
+    half = -q.coeff(CURVATURE)
     name, mark, text, tex = ("", "", "ΔL", r"\Delta L") if single else ("det", r"\det", "H", "H")
-    inside = (rf"\log{mark}\left(1 - \tfrac{{1}}{{2}} ", step, rf"\,{tex}\right)")
-    return f" log {name}(1 − {step} {text}/2)", inside
+    inside = (rf"\log{mark}\left(1 - ", half, rf"\,{tex}\right)")
+    return f" log {name}(1 − {half} {text})", inside
 
 
 _DETERMINANT = r"\log \det\nolimits_+ H"

@@ -29,7 +29,7 @@ THEOREMS = r"""
 """Environments of the statements."""
 
 PROOFS = r"""
-A verdict that is called \emph{proved} or \emph{proved not} was accepted by a program of its own,
+A verdict that is called \emph{proved} or \emph{proved not} was accepted by a separate program,
 which evaluates the model in ball arithmetic, with rigorous bounds of all rounding errors, and
 multiplies polynomials exactly. \emph{Proved not} means: in a stated box there is exactly one zero
 of as many constraints as the rank of $H$, by the interval operator of Krawczyk; the others vanish
@@ -191,8 +191,8 @@ class _Writer:
         if certificate is None:
             yield (
                 "No certificate is made for a limit of this kind: the verdicts rest on the"
-                " evidence that is stated beside them, and nothing else was proved by a program of"
-                " its own."
+                " evidence that is stated beside them, and nothing else was proved by a separate"
+                " program."
             )
             return
         yield PROOFS

@@ -55,8 +55,8 @@ class Statements:
             self.limit.outcome.value,
             self._mathematics(self.time_scale()),
             self._mathematics(self.equation),
-            self._mathematics(self._in_time(self.equation, self.time_scale(HeavyBall(BETA)))),
-            self._mathematics(self._in_time(self.preconditioned, self.time_scale())),
+            self.with_momentum,
+            self._mathematics(self.preconditioned),
             self._mathematics(self.degeneracy),
         )
 
@@ -64,20 +64,22 @@ class Statements:
         """Iterations per unit of slow time, with the effective step of an optimizer for α."""
         if self.limit.time_scale is None:
             return r"\text{none}" if self.tex else "none"
-        divisor = sp.cancel(alpha / effective_step(optimizer or GradientDescent()))
-        power = 1 if self.limit.outcome is Outcome.NON_DEGENERATE else 2
-        if self.tex:
-            shown = rf"\bigl(\tfrac{{\alpha}}{{{sp.latex(divisor)}}}\bigr)"
-            step = r"\alpha" if divisor == 1 else shown
-            return rf"1/({step}{'^{2}' if power == 2 else ''}\, \sigma^{{2}})"
-        shown = self.words.number(divisor).replace("-", "−").replace("beta", "β")
-        step = "α" if divisor == 1 else f"(α/{shown})"
-        return f"1/({step}{'²' if power == 2 else ''}σ²)"
+        slowed = sp.cancel(alpha / effective_step(optimizer or GradientDescent()))
+        power = "" if self.limit.outcome is Outcome.NON_DEGENERATE else "²"
+        shown = "1" if slowed == 1 else f"({sp.sstr(slowed)}){power}"
+        return self._put(f"{shown}/(α{power}σ²)".replace("-", "−").replace("beta", "β"))
 
     @property
     def equation(self) -> str:
         """The limit of gradient descent."""
         return self._equation(self.limit, _DESCENT)
+
+    @property
+    def with_momentum(self) -> str:
+        """The limit of a heavy ball."""
+        if self.limit.time_scale is None:
+            return self._mathematics(self.equation)
+        return "the same, time scale " + self._mathematics(self.time_scale(HeavyBall(BETA)))
 
     @property
     def preconditioned(self) -> str:
@@ -114,11 +116,6 @@ class Statements:
         if outcome is Outcome.DETERMINISTIC and self.limit.hessian_multiple is not None:
             return self._put("P∇ΔL = 0 on all of Γ")
         return self._put("never")
-
-    def _in_time(self, equation: str, scale: str) -> str:
-        if self.limit.time_scale is None:
-            return equation
-        return equation + (r",\; " if self.tex else ", ") + scale
 
     def _put(self, text: str) -> str:
         if not self.tex:
@@ -158,6 +155,10 @@ _COMMANDS = {
     "½": r"\tfrac12 ",
     "¼": r"\tfrac14 ",
     "Δ": r"\Delta ",
+    "α": r"\alpha ",
+    "β": r"\beta ",
+    "σ": r"\sigma ",
+    "²": "^2",
     "Γ": r"\Gamma",
     "Φ": r"\Phi",
     "Σ": r"\Sigma ",

@@ -5,13 +5,15 @@ Every entry is derived when the table is made; nothing is looked up.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
 
 import sympy as sp
 
+from ..display.mathml import prose_html
+from ..display.notation import capitalised
 from ..errors import ProblemError
 from ..laws.law import Law
 from ..laws.rare_jumps import Bernoulli
@@ -88,7 +90,7 @@ MECHANISMS = (
     Mechanism(
         "correlated parameter noise",
         "L(w + η), Cov η = σ²C",
-        r"L(w + \eta),\ \mathrm{Cov}\,\eta = \sigma^2 C",
+        r"L(w + \eta)$, $\mathrm{Cov}\,\eta = \sigma^2 C",
         (L(w), _shifted(w[i] + eta[i]), w, eta, {eta: sp.Lambda((i, j), C[i, j])}),
     ),
     Mechanism(
@@ -100,7 +102,7 @@ MECHANISMS = (
     Mechanism(
         "DropConnect, Bernoulli",
         "L(w ⊙ (1 + η)), η_i = −1 with probability p",
-        r"L(w \odot (1 + \eta)),\ \eta_i = -1 \text{ with probability } p",
+        r"L(w \odot (1 + \eta))$, $\eta_i = -1$ with probability $p",
         (L(w), _shifted(w[i] * (1 + eta[i])), w, eta),
         Bernoulli(),
     ),
@@ -113,7 +115,7 @@ MECHANISMS = (
     Mechanism(
         "random rotation",
         "L(exp(A) w), A antisymmetric",
-        r"L(e^{A} w),\ A^\top = -A",
+        r"L(e^{A} w)$, $A^\top = -A",
         (L(w), _shifted(_ROTATED), w, turn, {turn: _ANTISYMMETRIC}),
     ),
     Mechanism(
@@ -131,7 +133,7 @@ MECHANISMS = (
     Mechanism(
         "minibatches",
         "(1/n) Σ_s (1 + η_s) ℓ_s(w), ℓ_s ≥ 0",
-        r"\frac{1}{n}\sum_s (1 + \eta_s)\, \ell_s(w),\ \ell_s \ge 0",
+        r"\frac{1}{n}\sum_s (1 + \eta_s)\, \ell_s(w)$, $\ell_s \ge 0",
         (_mean(ell(s, w)), _mean((1 + label[s]) * ell(s, w)), w, label, {label: _SAMPLED}),
     ),
     Mechanism(
@@ -174,6 +176,8 @@ SETTING = (
 )
 """What the table speaks of."""
 
+TITLE = "Slow limits of noisy gradient descent, for every loss"
+
 COLUMNS = ("mechanism", "L̂(w, η)", *LABELS)
 
 
@@ -197,14 +201,40 @@ def as_text() -> str:
     return "\n\n".join((*SETTING, *parts))
 
 
+_STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; margin: 1.5rem auto; max-width: 80rem;
+  padding: 0 1rem }
+main { display: grid; gap: 1rem;
+  grid-template-columns: repeat(auto-fill, minmax(min(30rem, 100%), 1fr)) }
+section { border: 1px solid #bbb; border-radius: 6px; overflow-x: auto; padding: .5rem 1rem 1rem }
+h1 { font-size: 1.5rem } h2 { font-size: 1.1rem; margin: .5rem 0 }
+th, td { padding: 0 1rem .35rem 0; text-align: left; vertical-align: top }
+th { color: #555; font-weight: normal; white-space: nowrap }
+@media (max-width: 40rem) { th, td { display: block; padding: 0 } td { padding: 0 0 .5rem 1rem } }
+"""
+
+
 def as_html() -> str:
-    """A table of HTML."""
-    head = "".join(f"<th>{escape(name)}</th>" for name in COLUMNS)
-    body = "\n".join(
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows()
+    """A page with one card per mechanism."""
+    cards = "\n".join(
+        f"<section><h2>{escape(capitalised(name))}</h2>\n<table>\n{_items(cells)}\n</table></section>"
+        for name, *cells in rows(tex=True)
     )
-    above = "\n".join(f"<p>{escape(sentence)}</p>" for sentence in SETTING)
-    return f"{above}\n<table>\n<tr>{head}</tr>\n{body}\n</table>"
+    above = "\n".join(f"<p>{prose_html(part)}</p>" for part in _TEX_SETTING.strip().split("\n\n"))
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{TITLE}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
+        f"<h1>{TITLE}</h1>\n{above}\n<main>\n{cards}\n</main>\n</body>\n</html>"
+    )
+
+
+def _items(cells: Sequence[str]) -> str:
+    return "\n".join(
+        f'<tr><th scope="row">{prose_html(WORDS.get(label, label))}</th>'
+        f"<td>{prose_html(cell)}</td></tr>"
+        for label, cell in zip(COLUMNS[1:], cells, strict=True)
+    )
 
 
 _TEX_SETTING = r"""
@@ -225,21 +255,29 @@ $-\Omega\nabla L$.
 
 
 def as_latex() -> str:
-    """A complete document, with one list per mechanism."""
+    """A complete document, with one table per mechanism."""
     blocks = []
-    for row in rows(tex=True):
-        items = "\n".join(
-            rf"\item[{WORDS.get(name, name)}] {cell}"
-            for name, cell in zip(COLUMNS[1:], row[1:], strict=True)
+    for name, *cells in rows(tex=True):
+        lines = " \\\\\n".join(
+            f"{WORDS.get(label, label)} & {cell}"
+            for label, cell in zip(COLUMNS[1:], cells, strict=True)
         )
-        blocks.append(
-            f"\\subsection*{{{row[0]}}}\n\\begin{{description}}\n{items}\n\\end{{description}}"
-        )
+        blocks.append(f"\\mechanism{{{capitalised(name)}}}{{%\n{lines}}}")
     body = "\n\n".join(blocks)
-    return (
-        "\\documentclass{article}\n\\usepackage{amsmath,amssymb}\n\\begin{document}\n"
-        f"{_TEX_SETTING}\n{body}\n\\end{{document}}\n"
-    )
+    inside = f"\\maketitle\n{_TEX_SETTING}\n{body}"
+    return f"{_TEX_HEAD}\n\\begin{{document}}\n{inside}\n\\end{{document}}\n"
+
+
+_TEX_HEAD = rf"""
+\documentclass{{amsart}}
+\usepackage{{amssymb,array}}
+\raggedbottom
+\newcommand{{\mechanism}}[2]{{\par\medskip\noindent
+  \begin{{minipage}}{{\textwidth}}\textbf{{#1}}\par\smallskip\renewcommand{{\arraystretch}}{{1.25}}
+  \begin{{tabular}}{{@{{}}>{{\itshape\raggedright}}p{{0.25\textwidth}}>{{\raggedright\arraybackslash}}p{{0.71\textwidth}}@{{}}}}#2
+  \end{{tabular}}\end{{minipage}}\par}}
+\title{{{TITLE}}}
+""".strip()
 
 
 FORMATS: Mapping[str, Callable[[], str]] = {"text": as_text, "latex": as_latex, "html": as_html}

@@ -64,7 +64,7 @@ class Minibatch(Law):
     def description(self) -> str:
         """The law in words."""
         how = "with" if self.replacement else "without"
-        return f"weights of batches of {self.batch_size} of {self.samples}, {how} return"
+        return f"weights of batches of {self.batch_size} of {self.samples}, {how} replacement"
 
     @property
     def quantities(self) -> tuple[Quantity, ...]:

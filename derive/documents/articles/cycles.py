@@ -36,21 +36,23 @@ def cycle_article(limit: Any) -> Article:
         hypotheses=explanation.hypotheses,
         kind=THEOREM,
         theorem=tuple(_theorem(limit)),
-        argument=(
-            prose(
-                r"Near a point $\zeta$ of $\Gamma$ write $w = \zeta + s y$ with $y$ across"
-                r" $\Gamma$ and"
-                r" the small scale $s$. At frozen $\zeta$ the map of $y$ ends in a cycle of two"
-                r" points"
-                r" along $v_1$, or in the mean over it where the batches are random; over the cycle"
-                r" $\zeta$ moves along $\Gamma$ by a multiple of $s^2 P D^3L[v_1 v_1^\top]"
-                r" = s^2 P\nabla\lambda_1$. Summing gives the function of $\lambda_1$ that is"
-                r" stated."
-            ),
-        ),
+        argument=(_argument(limit),),
         steps=tuple(s for s in explanation.steps if s.statement.label not in left_out),
         remarks=(),
         row=tuple(_row(limit)),
+    )
+
+
+def _argument(limit: Any) -> Paragraph:
+    s = r"\sigma" if isinstance(limit.cycles.optimizer, NormalizedSharpnessAware) else r"\alpha"
+    ends = "ends in a cycle of two points along $v_1$"
+    if limit.cycles.batch_size is not None:
+        ends = "jumps at random between two points along the $v_1$ of each batch"
+    return prose(
+        rf"Near a point $\zeta$ of $\Gamma$ write $w = \zeta + {s} y$ with $y$ across $\Gamma$."
+        rf" At frozen $\zeta$ the map of $y$ {ends}; meanwhile $\zeta$ moves along $\Gamma$ by a"
+        rf" multiple of ${s}^2 P D^3L[v_1 v_1^\top] = {s}^2 P\nabla\lambda_1$. Summing gives the"
+        r" function of $\lambda_1$ that is stated."
     )
 
 

@@ -123,7 +123,7 @@ class _Descent:
             if scale.time_scale is None:
                 yield (
                     Prose(rf"On the slower scale called \emph{{{name}}} nothing moves:"),
-                    *_why(scale),
+                    _why(scale),
                 )
                 continue
             unit = Notation().tex(1 / scale.time_scale)
@@ -167,7 +167,10 @@ def _labels(steps: tuple[Deduction, ...]) -> Iterator[str]:
     yield from (step.statement.label for step in steps)
 
 
-def _why(scale: LimitingEquation) -> Iterator[Part]:
-    for step in scale.evidence.steps:
-        answer = {True: "", False: "not so: ", None: "undecided: "}[step.verdict.value]
-        yield Words(f"{answer}{step.question} ({step.verdict.basis.value});")
+def _why(scale: LimitingEquation) -> Words:
+    answers = {True: "", False: "not so: ", None: "undecided: "}
+    reasons = (
+        f"{answers[step.verdict.value]}{step.question} ({step.verdict.basis.value})"
+        for step in scale.evidence.steps
+    )
+    return Words("; ".join(reasons) + ".")

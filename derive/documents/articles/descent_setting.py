@@ -120,7 +120,7 @@ class Setting:
         if problem.traces is not None:
             matrices = tuple(interleaved(problem.weights, r",\, "))
             return (
-                Prose("of the matrices"),
+                Prose("of the matrices" if len(matrices) > 1 else "of the matrix"),
                 Formula(matrices),
                 Prose(rf"whose entries together are $w \in \mathbb{{R}}^{{{n}}}$,"),
             )
@@ -149,7 +149,7 @@ class Setting:
                 Prose(r"and the noisy loss, with $\hat L(w, 0) = L(w)$,"),
                 Equality(r"\hat L(w, \eta)", problem.noisy_loss),
             ]
-            if problem.traces is None:
+            if problem.traces is None and list(map(Notation().tex, problem.noise)) != [r"\eta"]:
                 parts += [Prose("with"), _vector(r"\eta", problem.noise, ".")]
         elif problem.noise:
             parts += [Prose("and the noise enters by"), Equality("G", problem.noise_matrix)]
@@ -177,10 +177,10 @@ class Setting:
     def _noise(self) -> Iterator[Part]:
         """The law, and its Lévy pair where it is short."""
         problem = self._limit.problem
-        yield Prose("The noise is")
         for number, (symbols, law) in enumerate(groups_of(problem.law, problem.noise)):
-            yield Prose((", and " if number else "") + "for")
+            yield Prose(", and that of" if number else "The law of the noise")
             yield _vector("", symbols)
+            yield Prose("is:")
             yield Words(law.description)
             known = ("C", "z^\\top", r"\nu(\{z\})")
             yield from (Equality(tex, x) for _, tex, x in law.quantities if tex not in known)
@@ -212,7 +212,8 @@ class Setting:
         yield Prose(
             rf"a manifold of dimension ${m.dimension}$ in $\mathbb{{R}}^{{{problem.dimension}}}$"
         )
-        if problem.samples is None and problem.dimension <= SHOWN_WEIGHTS:
+        is_shown = problem.samples is None and not problem.unknowns
+        if is_shown and problem.dimension <= SHOWN_WEIGHTS:
             values = ",\\, ".join(_decimal(x) for x in m.base[: problem.dimension])
             yield Prose(rf"that contains a point near $({values})$.")
         else:

@@ -180,7 +180,8 @@ class Theorem:
         noisy = limit.noise_weight != 0
         written = r"$dW = b(W)\,dt" + (r" + s(W)\,dB$" if noisy else "$")
         drift = limit.drift is not None and not is_too_long(limit.drift)
-        parts: list[Part] = [Prose(f"In coordinates this is {written}{' with' if drift else '.'}")]
+        opening = f"In coordinates this is {written} with" if drift else f"We write it {written}."
+        parts: list[Part] = [Prose(opening)]
         if drift:
             parts.append(Equality("b", limit.drift))
         if drift and noisy and limit.diffusion is not None:
@@ -198,7 +199,7 @@ class Theorem:
             ]
             if special.potential is not None:
                 found += [
-                    Prose(r"which is $-P\nabla V$ with"),
+                    Prose(r", which is $-P\nabla V$ with"),
                     Equality("V", special.potential),
                 ]
             yield tuple(found)

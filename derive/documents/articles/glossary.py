@@ -145,6 +145,11 @@ COMMON = (
         r" $\alpha\sigma^2$: the solution of $\mathcal{L}(X) = Q \Sigma Q$",
     ),
     Letter(
+        ("langle", "rangle"),
+        r"\\langle",
+        r"$\langle A \rangle$ is the mean of $A$ over the samples",
+    ),
+    Letter(
         ("det",),
         r"\\det",
         r"$\det_+$ is the product of the eigenvalues that are not zero",
@@ -273,6 +278,17 @@ OF_ADAPTIVE = (
         ("delta", "beta", "2"),
         r"\\beta|\\delta",
         r"$\delta = 1 - \beta_2$ is the weight of the newest gradient in $v$",
+    ),
+    Letter(
+        ("langle", "rangle"),
+        r"\\langle",
+        r"$\langle A, F \rangle = \sum_{ij} A_{ij} F_{ij}$ for matrices $A$ and $F$",
+    ),
+    Letter(
+        ("v", "star"),
+        r"v_\*",
+        r"$v_*(w)$ is the value of $v$ at rest at $w \in \Gamma$, the mean of the squared gradients"
+        r" per $\sigma^2$ there",
     ),
     Letter(
         ("mu",),

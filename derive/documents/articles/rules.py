@@ -79,7 +79,7 @@ def _setting(limit: Any) -> Iterator[Paragraph]:
         )
     else:
         yield (Prose("One step, with step size $\\alpha$, is"), _map(rule))
-    yield (Prose("The noise is:"), *law_statement(rule.law).parts, Prose("."))
+    yield (Prose("The law of the noise is:"), *law_statement(rule.law).parts, Prose("."))
     yield prose(
         r"What is drawn at a size of the order $\sigma$ is $\sigma$ times a part of $\xi$, and what"
         r" keeps its size is the rest of $\xi$. Then"
@@ -137,12 +137,12 @@ def _theorem(limit: Any) -> Iterator[Paragraph]:
             rf" belong to the weights, at $\alpha = {Notation().tex(limit.step)}$."
         )
     else:
-        entries = rf"that belong to the weights, of ${scaled} b_\alpha$"
+        entries = rf"as $\alpha \to 0$, of those entries of ${scaled} b_\alpha$"
         where = (
-            rf"with $b$ and $s s^\top$ the limits, as $\alpha \to 0$, of the entries, {entries} and"
-            rf" ${scaled} \Theta$."
+            rf"with $b$ and $s s^\top$ the limits, {entries} and ${scaled} \Theta$ that belong to"
+            r" the weights."
             if noisy
-            else rf"with $b$ the limit, as $\alpha \to 0$, of the entries, {entries}; that of"
+            else rf"with $b$ the limit, {entries} that belong to the weights; the limit of"
             rf" ${scaled} \Theta$ is zero."
         )
     yield (

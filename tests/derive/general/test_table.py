@@ -7,6 +7,7 @@ from functools import cache
 import pytest
 
 from derive.__main__ import main
+from derive.display.notation import capitalised
 from derive.errors import ProblemError
 from derive.general.table import COLUMNS, MECHANISMS, table
 
@@ -14,6 +15,7 @@ SAID = {
     "parameter noise": "dW = −P∇( ½ ΔL ) dt",
     "correlated parameter noise": "dW = −P∇( ½ C:∇²L ) dt",
     "DropConnect, Gaussian": "dW = −P∇( ½ Σ_i w_i² ∂_i²L ) dt",
+    "DropConnect, Bernoulli": "dW = −P∇( Σ_i L|[w_i → 0] ) dt",
     "noise of given amplitudes": "dW = −P∇( ½ Σ_i a_i² ∂_i²L ) dt",
     "random rotation": "dW = −P∇( ½ |w|² ΔL − ½ wᵀ∇²Lw ) dt",
     "input noise": "dW = −P∇( (1/2n) Σ_s |∇_xh(x_s)|² ) dt",
@@ -40,15 +42,23 @@ shown = cache(table)
 
 @pytest.mark.parametrize("name", [m.name for m in MECHANISMS])
 def test_every_form_has_every_row(name: str) -> None:
-    assert f">{name}</td>" in shown("html")
-    assert rf"\subsection*{{{name}}}" in shown("latex")
+    title = capitalised(name)
+    assert f"<h2>{title}</h2>" in shown("html")
+    assert rf"\mechanism{{{title}}}" in shown("latex")
 
 
 def test_latex_is_ascii_and_balanced() -> None:
     text = shown("latex")
     assert text.isascii()
     assert text.count("{") == text.count("}")
-    assert text.count(r"\item[") == len(MECHANISMS) * (len(COLUMNS) - 1)
+    assert text.count("\nclass & ") == len(MECHANISMS)
+
+
+def test_pages_hold_mathematics_and_no_latex() -> None:
+    text = shown("html")
+    assert text.count("<th scope") == len(MECHANISMS) * (len(COLUMNS) - 1)
+    assert "$" not in text
+    assert "\\" not in text.split("</style>")[1]
 
 
 def test_a_limit_prints_itself() -> None:
