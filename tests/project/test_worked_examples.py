@@ -16,7 +16,7 @@ MODELS = {"diagonal_net", "ellipse"}
 """Model files for `python -m numerics`."""
 PARTS = {"pictures", "two_layer"}
 """What the examples share."""
-QUICK = {"noise_geometry_cycles", "noise_geometry_escape"}
+QUICK = {"noise_geometry_escape"}
 NAMES = sorted({path.stem for path in FOLDER.glob("*.py")} - MODELS - PARTS)
 
 
