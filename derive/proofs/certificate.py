@@ -66,6 +66,9 @@ HYPOTHESES = (
 )
 
 
+MOST_NORMALS = 3
+"""Constraints up to which the determinant of their gradients is written out."""
+
 NOTHING_ELSE = Questions()
 
 
@@ -240,9 +243,13 @@ class _Maker(Writer):
         problem = self._manifold.problem
         if step.question == FLAT:
             yield step.question, self._sought([self._moments.regularizer]).constant()
+        elif step.question == NO_DIFFUSION and problem.noisy_loss is None:
+            yield f"{step.question}: det(JJᵀ) P G = 0 on Γ", self._sought(self._along).zero()
         elif step.question == NO_DIFFUSION:
             yield step.question, self._sought(noise_potentials(problem)).constant()
-        elif step.question == FROZEN and problem.noisy_loss is not None:
+        elif step.question == FROZEN and problem.noisy_loss is None:
+            yield f"{step.question}: G = 0 on Γ", self._sought(list(self._moments.columns)).zero()
+        elif step.question == FROZEN:
             yield step.question, self._sought([problem.noisy_loss + problem.penalty]).critical()
         elif step.question in (DRIFT[0], AT_STEP):
             yield from self._still(step.question)
@@ -255,9 +262,14 @@ class _Maker(Writer):
         The drift of Σ = κH is −(κ/4) P∇ΔL in the limit α → 0; at a fixed step it is a sum of
         P∇λ_a with factors that depend on the eigenvalues λ_a of H alone.
         """
+        problem = self._manifold.problem
         if self._multiple is None:
-            potentials = noise_potentials(self._manifold.problem)
-            yield f"{question}, as Σ = 0 on Γ", self._sought(potentials).critical()
+            claim = (
+                self._sought(list(self._moments.columns)).zero()
+                if problem.noisy_loss is None
+                else self._sought(noise_potentials(problem)).critical()
+            )
+            yield f"{question}, as Σ = 0 on Γ", claim
             return
         hessian = sp.Matrix(self._manifold.jet.hessian())
         gaps = list(self._moments.covariance - self._multiple * hessian)
@@ -268,3 +280,15 @@ class _Maker(Writer):
         traces = [power.trace() for power in powers]
         named = "ΔL is" if len(traces) == 1 else "the eigenvalues of H are"
         yield f"{question}: {named} constant on Γ", self._sought(traces).constant()
+
+    @property
+    def _along(self) -> list[sp.Expr]:
+        """Entries of det(JJᵀ) P G, polynomials in those of J and G: gradient noise without a L̂."""
+        manifold, columns = self._manifold, sp.Matrix(self._moments.columns)
+        if manifold.codimension > MOST_NORMALS:
+            raise NotCertifiedError(
+                f"the gradient noise is given as a matrix, across more than {MOST_NORMALS} normals"
+            )
+        j = sp.Matrix([manifold.probe.system.rows[i] for i in manifold.independent])
+        gram = j * j.T
+        return list(gram.det() * columns - j.T * gram.adjugate() * j * columns)
