@@ -11,7 +11,7 @@ import sympy as sp
 
 from ..display.cycle_statements import cycle_equations
 from ..display.notation import Formula
-from ..display.statements import Statement, question
+from ..display.statements import Statement, answered
 from ..rules.regimes.cycles import without_noise
 from ..symbolic.zero_tests import Verdict
 from ..symbols import GENERIC, alpha
@@ -72,10 +72,7 @@ def _rule(limit: Any) -> str:
 
 def _questions(limit: Any) -> Iterator[Deduction]:
     for number, step in enumerate(limit.evidence.steps, start=1):
-        text = f"{step.question}? {step.verdict}"
-        yield Deduction(
-            Statement(f"verdict {number}", text, question(step)), "", step.verdict.value
-        )
+        yield Deduction(answered(number, step), "", step.verdict.value)
 
 
 def _hypotheses(limit: Any) -> Iterator[Hypothesis]:

@@ -10,7 +10,7 @@ from typing import Any
 import sympy as sp
 
 from ..display.notation import Equality, Formula, Words
-from ..display.statements import Statement, equations, question, text_of
+from ..display.statements import Statement, answered, equations, text_of
 from ..equation.limiting_equation import LimitingEquation
 from ..laws.scaled import keeps_its_size
 from ..proofs.certificate import attempted_certificate
@@ -225,7 +225,7 @@ def _definitions(limit: LimitingEquation) -> Iterator[Deduction]:
 def _questions(limit: LimitingEquation, certificate: Certificate) -> Iterator[Deduction]:
     checks = Checks(limit)
     for number, step in enumerate(certificate.evidence.steps, start=1):
-        stated = Statement(f"verdict {number}", f"{step.question}? {step.verdict}", question(step))
+        stated = answered(number, step)
         check = checks.answer(step.question) if checks.is_possible else None
         yield Deduction(stated, "", step.verdict.value, check)
 

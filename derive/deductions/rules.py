@@ -11,8 +11,10 @@ import sympy as sp
 
 from ..display.notation import Formula
 from ..display.rule_statements import rule_equations
-from ..display.statements import Statement, question
-from ..noise.classification import Outcome
+from ..display.statements import Statement, answered
+from ..noise.classification import Evidence, Outcome
+from ..proofs.certificate import attempted_certificate
+from ..rules.orders import ATTRACTS
 from ..symbolic.numbers.programs import Program
 from ..symbolic.zero_tests import Verdict
 from ..symbols import GENERIC, alpha
@@ -49,16 +51,17 @@ def explain_rule(limit: Any) -> Explanation:
         return tuple(steps[label] for label in labels if label in steps)
 
     theorem = Statement("theorem", THEOREM_TEXT, tuple(Formula((line,)) for line in THEOREM))
+    proved = attempted_certificate(limit).evidence
     sections = (
         ("The update rule", pick("update", "one step", "memory at rest", "noise")),
         ("Where it rests", pick("Γ", "not on Γ")),
-        ("The theorem", (Deduction(theorem), *_questions(limit))),
+        ("The theorem", (Deduction(theorem), *_questions(proved))),
         (
             "The limit",
             pick("outcome", "time scale", "limit", "projector on Γ", "drift", "diffusion"),
         ),
     )
-    return Explanation(sections, tuple(rule_hypotheses(limit)))
+    return Explanation(sections, tuple(rule_hypotheses(limit, proved)))
 
 
 def _steps(limit: Any, checks: RuleChecks) -> Iterator[Deduction]:
@@ -79,21 +82,21 @@ def _steps(limit: Any, checks: RuleChecks) -> Iterator[Deduction]:
         yield Deduction(statement, rule, result, made)
 
 
-def _questions(limit: Any) -> Iterator[Deduction]:
-    for number, step in enumerate(limit.evidence.steps, start=1):
-        stated = Statement(f"verdict {number}", f"{step.question}? {step.verdict}", question(step))
-        yield Deduction(stated, "", step.verdict.value)
+def _questions(evidence: Evidence) -> Iterator[Deduction]:
+    for number, step in enumerate(evidence.steps, start=1):
+        yield Deduction(answered(number, step), "", step.verdict.value)
 
 
-def rule_hypotheses(limit: Any) -> Iterator[Hypothesis]:
-    """What the theorem for random maps asks for."""
-    steps = limit.evidence.steps
-    shown = [s for s in steps if "𝓜" in s.question and s.verdict.value]
-    for step in shown:
-        standing = Standing.of(step.verdict)
-        if "attracts" in step.question:
-            standing = Standing.SAMPLED
-        yield Hypothesis(step.question, step.verdict.how, standing)
+def rule_hypotheses(limit: Any, evidence: Evidence) -> Iterator[Hypothesis]:
+    """What the theorem for random maps asks for, with the evidence as far as it is proved."""
+    steps = evidence.steps
+    for step, known in zip(steps, limit.evidence.steps, strict=True):
+        standing, how = Standing.of(step.verdict), step.verdict.how
+        if ATTRACTS in step.question:  # shown at one point, and asked for on all of 𝓜
+            proved = "; proved there" if standing is Standing.PROVED else ""
+            standing, how = Standing.SAMPLED, known.verdict.how + proved
+        if "𝓜" in step.question and step.verdict.value:
+            yield Hypothesis(step.question, how, standing)
     if not any("E T₁" in s.question for s in steps):
         how = "the noise that shrinks is centred, and no T₁ is beside it"
         yield Hypothesis("E T₁ = 0 on 𝓜", how, Standing.PROVED)

@@ -274,7 +274,7 @@ ANSWERS = {True: "yes", False: "no", None: "undecided"}
 def question(step: Step) -> tuple[Part, ...]:
     """A question of the classification with its answer and what that rests on."""
     verdict = step.verdict
-    how = f"{verdict.basis.value}: {verdict.how}"
+    how = f"{verdict.standing}: {verdict.how}"
     words = Words(f"{step.question}? {ANSWERS[verdict.value]} ({how})")
     if verdict.witness is None:
         return (words,)
@@ -282,6 +282,12 @@ def question(step: Step) -> tuple[Part, ...]:
     point = tuple(Formula((s, f" = {_decimal(x)}")) for s, x in shown)
     more = (Words("…"),) if len(shown) < len(verdict.witness) else ()
     return (words, Words("at"), *point, *more)
+
+
+def answered(number: int, step: Step) -> Statement:
+    """A question of the classification as a numbered step of a derivation."""
+    told = f"{step.question}? {step.verdict.told}"
+    return Statement(f"verdict {number}", told, question(step))
 
 
 def _decimal(value: Any) -> str:

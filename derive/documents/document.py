@@ -32,12 +32,14 @@ PROOFS = r"""
 A verdict that is called \emph{proved} or \emph{proved not} was accepted by a separate program,
 which evaluates the model in ball arithmetic, with rigorous bounds of all rounding errors, and
 multiplies polynomials exactly. \emph{Proved not} means: in a stated box there is exactly one zero
-of as many constraints as the rank of $H$, by the interval operator of Krawczyk; the others vanish
-with them; the determinant of the rank is not zero there, nor is the stated value of the quantity
-along a fixed vector. \emph{Proved} means: the function behind the quantity is, but for a constant,
-a combination of the constraints with stated cofactors, on the connected piece of $\Gamma$ through
-the base point. All else was \emph{not} proved so: a \emph{numerical certificate} is a value of zero
-to the stated digits at the stated number of points of $\Gamma$.
+of the independent constraints, by the interval operator of Krawczyk; the others vanish with them,
+and the Hessian of the loss has that rank where the loss is a stated sum of squares; the value of
+the quantity along a fixed vector is not zero there. \emph{Proved} means: the function behind the
+quantity is, but for a constant, a combination of the constraints with stated cofactors, on the
+connected piece of $\Gamma$ through the base point; or, of attraction at a step size, that a stated
+positive quadratic form across $\Gamma$ shrinks in the mean under one step. All else was \emph{not}
+proved so: a \emph{numerical certificate} is a value of zero, or a power of the step size, to the
+stated digits at the stated number of points of $\Gamma$.
 """.strip()
 
 CHECKED = r"""

@@ -103,11 +103,12 @@ def find_orders(motion: RuleMotion, assume: Outcome | None = None) -> Ordering:
         powers = [(getattr(p, name), g) for g, p in found if getattr(p, name) is not None]
         least[name] = min((p for p, _ in powers), default=None)
         if least[name] is None:
-            verdict = Verdict(True, Basis.NUMERICAL, f"to {NOTHING} digits at {count} points of Γ")
+            verdict = Verdict(True, Basis.NUMERICAL, f"{count} points of Γ, {NOTHING} digits")
             steps.append(Step(f"{words} = 0 on Γ to every order in α", verdict))
             continue
         witness = next(g for p, g in powers if p == least[name])
-        how = f"smallest power at {count} points of Γ, from α = 1e-{SIZES[0]} to 1e-{SIZES[1]}"
+        between = f"between α = 1e-{SIZES[0]} and 1e-{SIZES[1]}"
+        how = f"{count} points of Γ, {PRECISION} digits, {between}"
         at = motion.manifold.named(witness.point)
         steps.append(Step(f"{words} ~ α^{least[name]}", Verdict(True, Basis.NUMERICAL, how, at)))
     drift, spread, mean = least["drift"], least["spread"], least["mean"]
@@ -167,7 +168,8 @@ def check_attraction(motion: RuleMotion, step: sp.Expr, values: Mapping[sp.Symbo
             except NOT_SMOOTH as failure:
                 raise not_smooth(motion, g, failure) from failure
             if max(radii) < 1 - mpmath.mpf(10) ** -20:
-                how = f"spectral radius {_short(radii[0])}, in mean square {_short(radii[1])}"
+                radius, squares = map(_short, radii)
+                how = f"1 point of Γ, 30 digits: spectral radius {radius}, in mean square {squares}"
                 at = motion.manifold.named(g.point)
                 return Step(question, Verdict(True, Basis.NUMERICAL, how, at))
             largest = max(largest, radii)

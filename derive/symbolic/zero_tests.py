@@ -64,9 +64,23 @@ class Verdict:
         return self.value is True
 
     def __str__(self) -> str:
+        return self._said(self.basis.value)
+
+    @property
+    def standing(self) -> str:
+        """What it rests on, in the words of a derivation: an answer by a witness was sampled."""
+        words = {Basis.PROOF: "proved", Basis.WITNESS: "sampled", Basis.ASSUMED: "assumed"}
+        return words.get(self.basis, self.basis.value)
+
+    @property
+    def told(self) -> str:
+        """The answer as a derivation tells it."""
+        return self._said(self.standing)
+
+    def _said(self, standing: str) -> str:
         answer = {True: "yes", False: "no", None: "undecided"}[self.value]
         at = "" if self.witness is None else _at(self.witness)
-        return f"{answer} ({self.basis.value}: {self.how}{at})"
+        return f"{answer} ({standing}: {self.how}{at})"
 
 
 def _at(point: Mapping[sp.Symbol, Any]) -> str:

@@ -11,6 +11,7 @@ from ...deductions.rules import explain_rule
 from ...display.notation import Equality, Formula, Notation, Part, Prose, Words, is_too_long
 from ...display.statements import equations, law_statement
 from ...noise.classification import Outcome
+from ...proofs.certificate import attempted_certificate
 from .article import THEOREM, Article, Paragraph, interleaved, prose
 from .descent import OUTCOMES
 from .glossary import OF_RULES
@@ -46,6 +47,7 @@ def rule_article(limit: Any) -> Article:
         steps=steps,
         remarks=tuple(_remarks(limit)),
         row=tuple(_row(limit)),
+        certificate=attempted_certificate(limit),
     )
 
 

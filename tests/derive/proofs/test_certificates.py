@@ -141,7 +141,7 @@ def test_what_is_large_but_plain_is_proved_without_a_search() -> None:
 def test_explanation_and_document_say_what_is_proved() -> None:
     limit = derive_limit(CATALOGUE[2].problem)
     shown = str(limit.explain())
-    assert "on Γ? yes (proof: cofactors of the constraints" in shown
+    assert "on Γ? yes (proved: cofactors of the constraints" in shown
     assert "for all η? no (proved not: 4.86105130799977" in shown
     assert "[proved] Γ is made of minimisers of L" in shown
     assert "[sampled] Γ is a manifold of dimension 1" in shown
@@ -175,6 +175,24 @@ def test_a_weight_that_is_a_sum_does_not_hide_the_squares() -> None:
     )
     assert limit.outcome.value == "deterministic"
     assert limit.certificate().is_complete, str(limit.certificate())
+
+
+@pytest.mark.parametrize(
+    ("columns", "asked"),
+    [
+        ([[2 * w1 * (1 + w2)], [2 * w2 * (1 + w2)]], "zero"),
+        ([[(w1**2 + w2**2 - 1) * w2], [(w1**2 + w2**2 - 1)]], "zero"),
+        ([[1], [w2]], "field"),
+    ],
+)
+def test_gradient_noise_that_is_given_as_a_matrix(columns: list[list[sp.Expr]], asked: str) -> None:
+    """Across Γ, with no size on it, and along it: PΣP = 0 is proved, or proved not."""
+    ring = (w1**2 + w2**2 - 1) ** 2 * (2 + w1) / 4
+    given = NoisyGradientDescent.from_gradient_noise(ring, sp.Matrix(columns), (w1, w2), eta)
+    certificate = derive_limit(given).certificate()
+    assert certificate.is_complete, str(certificate)
+    assert certificate.document["claims"][1]["asks"] == asked
+    assert checker.check(certificate.document)
 
 
 # -- further questions ----------------------------------------------------------------------------

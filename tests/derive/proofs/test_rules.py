@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -22,10 +23,13 @@ from derive import (
     derive_limit,
 )
 from derive.certify import checker
+from derive.deductions.deductions import Standing
+from derive.documents.document import document
 from derive.optimizers import HeavyBall, LookAhead, RandomCoordinates
 from derive.proofs.rules import maps_at
 from derive.proofs.writer import REFUSALS
 from derive.rules.expansion import expand_rule
+from tests.project.test_contract import PROBLEMS, limit_of
 from tests.truth.catalogue import CATALOGUE
 
 w1, w2, eta, xi = sp.symbols("w1 w2 eta xi", real=True)
@@ -174,3 +178,27 @@ def test_what_does_not_follow_is_rejected(name: str) -> None:
     SPOILT[name](spoilt)
     with pytest.raises(REFUSALS):
         checker.check(spoilt)
+
+
+WORDS = r"\((proved|proved not|sampled|assumed|numerical certificate: \d+ points? of Γ, \d+ digits)"
+
+
+QUICK = ("an expression", "a mean with noise of each sample", "a rule")
+
+
+@pytest.mark.parametrize(
+    "kind", [k if k in QUICK else pytest.param(k, marks=pytest.mark.slow) for k in PROBLEMS]
+)
+def test_each_line_of_evidence_says_what_it_rests_on(kind: str) -> None:
+    """Answers and hypotheses, of every kind of problem."""
+    limit = limit_of(kind)
+    explanation = limit.explain()
+    answers = [s.statement.text for s in explanation.steps if s.statement.label.startswith("verd")]
+    assert answers
+    for answer in answers:
+        assert re.search(rf"\? (yes|no) {WORDS}[:,;)]? ?", answer), answer
+    for hypothesis in explanation.hypotheses:
+        first = str(hypothesis).partition("]")[0]
+        assert first.strip("[").lower() in {standing.value for standing in Standing}
+    appendix = document(limit).partition(r"\appendix")[2]
+    assert appendix.count(r"\item \emph{") >= len(answers)
