@@ -24,12 +24,13 @@ from .export.program import closed_program, program_of
 from .files.limit_file import parts_of
 from .files.rule_file import rule_content
 from .limit import Limit, derive_limit, restore_limit
+from .manifold.discovery.find_manifold import find_manifold
 from .manifold.manifold import Manifold
 from .model.optimized import BuiltRule, rule_of
 from .model.problem import NoisyGradientDescent
 from .model.update_rule import UpdateRule
 from .noise.classification import Classification, Outcome
-from .noise.moments import NoiseMoments
+from .noise.moments import NoiseMoments, persistent_noise
 from .optimizers.adaptive import Adaptive
 from .optimizers.local_rounds import LocalRounds
 from .optimizers.optimizer import GradientDescent, HeavyBall, Optimizer
@@ -38,11 +39,12 @@ from .proofs.findings import Certificate
 from .proofs.questions import Questions
 from .proofs.rules import certify_rule
 from .reading import read_expression
-from .rules.derivation import RuleDerivation, at_fixed_step, derive_rule
+from .rules.derivation import RuleDerivation, at_fixed_step, derive_motion, derive_rule
 from .rules.equation import ClosedForm, RuleEquation, RuleField
+from .rules.expansion import expand_rule
 from .rules.motion import RuleMotion
 from .rules.regimes.cycles import derive_cycles
-from .rules.regimes.local_rounds import effective_problem
+from .rules.regimes.local_rounds import RoundsMotion, effective_problem, motion_of
 from .symbols import GENERIC, alpha
 
 
@@ -153,6 +155,11 @@ class RuleLimit(Limit):
             raise ProblemError(f"momentum: it is part of the update rule; got {momentum!r}")
         if size == 0:
             return replace(self, equation=RuleEquation(self.equation.power))
+        if isinstance(self.motion, RoundsMotion):
+            raise NotCoveredError(
+                "step: LocalRounds says what happens as α → 0; at a step size take "
+                "LocalSteps(n, workers) with n = T/α"
+            )
         known = RuleDerivation(self.motion, self.classification, self.equation)
         found = at_fixed_step(known, size)
         return replace(self, classification=found.classification, equation=found.equation)
@@ -312,8 +319,18 @@ def _derive_rounds(
     alone = derive_descent_limit(replace(problem, optimizer=None), assume=assume)
     if not alone.outcome.is_degenerate:
         return alone
-    other = effective_problem(problem, alone.manifold, alone.moments)
-    return derive_descent_limit(other, assume=assume)
+    if persistent_noise(problem):
+        raise NotCoveredError(
+            "optimizer: with T/α local steps all noise has to shrink with σ; take "
+            "LocalSteps(n, workers) and limit.at_step(alpha)"
+        )
+    if alone.manifold.codimension == 1 and alone.projector is not None:
+        other = effective_problem(problem, alone.manifold, alone.moments)
+        return derive_descent_limit(other, assume=assume)
+    rule = rule_of(problem)
+    motion = motion_of(expand_rule(rule), find_manifold(rule.landscape), problem.optimizer)
+    expected = None if assume is None else Outcome.read(assume)
+    return RuleLimit.of(rule, derive_motion(motion, expected), problem)
 
 
 @derive_limit.register

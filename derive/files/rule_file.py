@@ -17,7 +17,7 @@ from ..optimizers.optimizer import Optimizer, known_optimizers
 from ..rules.derivation import RuleDerivation
 from ..rules.equation import RuleEquation
 from ..rules.expansion import expand_rule
-from ..rules.motion import RuleMotion
+from ..rules.regimes.local_rounds import motion_of
 from ..rules.regimes.potentials import Potential
 from ..rules.regimes.second_moments import SecondMomentRules
 
@@ -45,7 +45,7 @@ def rule_content(limit: Any) -> dict[str, Any]:
 def rule_parts(rule: UpdateRule, given: Mapping[str, Any]) -> dict[str, Any]:
     """The rule, what is derived of it, and under "results" its closed forms."""
     _check_types(given, optimizer=(Optimizer, type(None)))
-    motion = RuleMotion(expand_rule(rule), _manifold(rule, given), given["optimizer"])
+    motion = motion_of(expand_rule(rule), _manifold(rule, given), given["optimizer"])
     results = {name: given[name] and sp.Matrix(given[name]) for name in RESULTS}
     return {
         "problem": rule,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -13,7 +13,10 @@ from derive import derive_limit
 from derive.errors import NotCoveredError
 from derive.rule_limit import RuleLimit
 from derive.rules.randomness import Mixture as Expressions
+from derive.rules.regimes.local_rounds import RoundsMotion
+from derive.symbolic.numbers.stacks import Stack
 from derive.symbols import alpha as ALPHA
+from derive.theory.limit_map import SlowMotion as Theorem
 
 from ..codegen.functions import CompiledFunction, compile_function
 from ..errors import ArgumentError
@@ -116,6 +119,13 @@ class CompiledRuleLimit(CompiledLimit):
     def is_noisy(self) -> bool:
         """Whether Θ does not vanish at the base point of Γ."""
         return bool(np.abs(self.covariance(self._base)).max() > ROUND_OFF * self._noise_size)
+
+    def stacked(self, w: Array, steps: Array) -> Theorem:
+        """The theorem at a point w of Γ, shape (N,), at each of several step sizes, shape (P,)."""
+        points = np.tile(self._points(w), (len(steps), 1))
+        motion = self._motion_at(np.column_stack([points, steps]))
+        optimizer, jet = self.limit.motion.optimizer, motion.jet
+        return Theorem(jet if optimizer is None else optimizer.turned(jet), Stack(motion.normals))
 
     # How it is done -----------------------------------------------------------------------------
 
@@ -222,10 +232,38 @@ class CompiledRuleLimit(CompiledLimit):
         return CompiledRuleLimit, (self.limit,)
 
 
+@dataclass(frozen=True)
+class CompiledRoundsLimit(CompiledRuleLimit):
+    """The same under `LocalRounds`: descent with Σ' in place of Σ, in an eigenbasis of H."""
+
+    def _motion(self, points: Array, step: float) -> SlowMotion:
+        motion = self._motion_at(np.column_stack([points, np.full(len(points), step)]))
+        return replace(motion, noise=self._shared(points, motion.noise))
+
+    def _shared(self, points: Array, noise: Array) -> Array:
+        """S of one worker with the share that acts, shape (P, N, N)."""
+        assert isinstance(self.limit.motion, RoundsMotion)
+        rounds = self.limit.motion.rounds
+        eigenvalues, rows = self._landscape._frame(points)
+        full = np.linalg.qr(np.swapaxes(rows, -1, -2), mode="complete")[0]
+        full = np.concatenate([rows, np.swapaxes(full, -1, -2)[:, rows.shape[1] :]], axis=1)
+        rates = np.zeros((len(points), self.dimension))
+        rates[:, : rows.shape[1]] = float(rounds.time) * eigenvalues
+        pairs = rates[:, :, None] + rates[:, None, :]
+        alone = np.where(pairs > 0, 1 + np.expm1(-pairs) / np.where(pairs > 0, pairs, 1.0), 0.0)
+        shares = 1 / rounds.workers + (1 - 1 / rounds.workers) * alone
+        seen = full @ noise @ np.swapaxes(full, -1, -2)
+        return np.asarray(np.swapaxes(full, -1, -2) @ (shares * seen) @ full)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return CompiledRoundsLimit, (self.limit,)
+
+
 @compile_limit.register
 def _(limit: RuleLimit) -> CompiledRuleLimit:
     require_numbers(limit)
-    return CompiledRuleLimit(limit)
+    rounds = isinstance(limit.motion, RoundsMotion)
+    return (CompiledRoundsLimit if rounds else CompiledRuleLimit)(limit)
 
 
 def require_numbers(limit: RuleLimit) -> None:

@@ -1,4 +1,4 @@
-"""Schedules of the step size: the course along Γ, and the loss beside it, while α_k changes.
+"""Schedules: the course along Γ, and the loss beside it, while step size and noise change.
 
 At each iteration the limit at that step size says how far the weights move along Γ, so that a
 schedule is a change of time that depends on the place:
@@ -10,11 +10,15 @@ while the weights relax across Γ. The fluctuations across Γ, which make the lo
 as α_k falls; they are followed by their own recursion, variance by variance in the eigenbasis of H:
 
     x_a ← (1 − α_kλ_a)² x_a + α_k²σ_k² Σ_aa,  E L = ½ Σ_a (λ_a x_a + σ_k⁴ (∂_aReg)²/λ_a).
+
+Under another rule it is Y ← E BYBᵀ + σ_k²JSJᵀ of the theorem for any rule, with the covariance
+RYRᵀ across Γ. With H_k local steps in a round, rounds are counted, and b is that of so many steps.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -25,10 +29,15 @@ from numpy.typing import ArrayLike, NDArray
 
 import derive
 from derive import Limit, NotCoveredError, Outcome
+from derive.optimizers import LocalSteps
+from derive.rule_limit import RuleLimit
+from derive.symbolic.numbers.stacks import Stack
+from derive.theory.limit_map import SlowMotion
 
 from ...arguments import number, positive, recorded_steps, starting_points
 from ...errors import ArgumentError
 from ...models.compiled_limit import CompiledLimit, compile_limit
+from ...models.rule_limit import CompiledRuleLimit
 
 Array = NDArray[np.float64]
 
@@ -41,6 +50,9 @@ DIFFERENCE = 1e-5
 TOLERANCE = 1e-9
 """Relative error of a step of the solver."""
 
+CHUNK = 1000
+"""Iterations evaluated at a time."""
+
 
 @dataclass(frozen=True)
 class StepSchedule:
@@ -52,6 +64,8 @@ class StepSchedule:
         α_k ≥ 0, not all zero.
     noise : array-like, shape (K,), optional
         σ_k/σ, ones if not given; with batches of size B_k it is √(B_0/B_k).
+    local_steps : array-like of int, shape (K,), optional
+        H_k: iterations are then rounds of so many steps on each worker of `LocalSteps`.
 
     Raises
     ------
@@ -61,6 +75,7 @@ class StepSchedule:
 
     alphas: Array
     noise: Array = field(default_factory=lambda: np.ones(0))
+    local_steps: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
     def __post_init__(self) -> None:
         alphas = np.asarray(self.alphas, dtype=np.float64)
@@ -73,6 +88,11 @@ class StepSchedule:
             )
         object.__setattr__(self, "alphas", alphas)
         object.__setattr__(self, "noise", noise)
+        counts = np.asarray(self.local_steps)
+        fits = counts.dtype.kind in "iu" and counts.shape == alphas.shape and (counts > 0).all()
+        if counts.size and not fits:
+            raise ArgumentError(f"local_steps: expected {len(alphas)} positive integers")
+        object.__setattr__(self, "local_steps", counts.astype(np.int64))
 
     def __len__(self) -> int:
         return len(self.alphas)
@@ -105,6 +125,13 @@ class StepSchedule:
             raise ArgumentError(f"sizes: expected {len(self)} positive numbers")
         return replace(self, noise=np.sqrt(batches[0] / batches))
 
+    @property
+    def spans(self) -> list[tuple[int, int, int]]:
+        """H_k, 0 if not given, with the first and the last iteration that have it in a row."""
+        counts = self.local_steps if self.local_steps.size else np.zeros(len(self), dtype=np.int64)
+        edges = [0, *(np.flatnonzero(np.diff(counts)) + 1).tolist(), len(self)]
+        return [(int(counts[a]), a, b) for a, b in itertools.pairwise(edges)]
+
 
 @dataclass(frozen=True)
 class Course:
@@ -117,8 +144,8 @@ class Course:
     weights : ndarray, shape (T, N)
         Points of Γ.
     loss : ndarray, shape (T,)
-        E L of plain descent, NaN under other rules: what the noise adds to leading order, and what
-        the mean adds that rests off Γ.
+        E L: what the noise adds to leading order, and what the mean adds that rests off Γ. NaN
+        under optimizers that cycle or are adaptive.
     """
 
     times: Array
@@ -139,7 +166,8 @@ def follow_schedule(
     Parameters
     ----------
     limit : Limit
-        As `derive_limit` gives it, with parameters bound; without a diffusion along Γ.
+        As `derive_limit` gives it, with parameters bound; without a diffusion along Γ. With
+        `local_steps` that of a problem under `LocalSteps`, whose own number is replaced.
     start : array-like, shape (N,), or mapping of weight to number
         Where the run begins; the course begins at Φ(start).
     schedule : StepSchedule
@@ -164,11 +192,39 @@ def follow_schedule(
         )
     sigma = number("sigma", sigma, positive)
     times = recorded_steps(record, len(schedule))
-    motion = _Field(limit, float(schedule.alphas.max()), sigma)
-    point = starting_points(start, limit.problem.weights, 1)
-    begin = motion.finest.beginnings(point)[0]
+    fields = {
+        count: _Field(_with_steps(limit, count), float(schedule.alphas.max()), sigma)
+        for count in sorted({count for count, *_ in schedule.spans})
+    }
+    finest = fields[schedule.spans[0][0]].finest
+    begin = finest.beginnings(starting_points(start, limit.problem.weights, 1))[0]
     if not np.isfinite(begin).all():
         raise ArgumentError("start: descent from there does not end on Γ; start closer to Γ")
+    weights, place = [begin[None][: int(times[0] == 0)]], begin
+    for count, first, last in schedule.spans:
+        inside = times[(times > first) & (times <= last)]
+        grid = np.unique([first, *inside, last])
+        path = _followed(fields[count], schedule, place, grid)
+        weights.append(path[np.isin(grid, inside)])
+        place = path[-1]
+    course = finest.retract(np.concatenate(weights))
+    return Course(times.astype(float), course, _losses(fields, schedule, times, course))
+
+
+def _with_steps(limit: Limit, count: int) -> Limit:
+    """The limit with so many local steps in a round; 0 for one that has none."""
+    if count == 0:
+        return limit
+    optimizer = limit.motion.optimizer if isinstance(limit, RuleLimit) else None
+    if not isinstance(limit, RuleLimit) or not isinstance(optimizer, LocalSteps):
+        raise ArgumentError("limit: local_steps are those of a problem under LocalSteps")
+    return replace(limit, motion=replace(limit.motion, optimizer=replace(optimizer, steps=count)))
+
+
+def _followed(
+    motion: _Field, schedule: StepSchedule, place: Array, times: NDArray[np.int64]
+) -> Array:
+    """Points of Γ at times in a row, shape (·, N), from the place at the first one on."""
     middles = np.arange(len(schedule)) + 0.5
 
     def slope(k: float, w: Array) -> Array:
@@ -177,8 +233,8 @@ def follow_schedule(
 
     solution = scipy.integrate.solve_ivp(
         slope,
-        (0.0, float(len(schedule))),
-        begin,
+        (float(times[0]), float(times[-1])),
+        place,
         method="DOP853",
         t_eval=times.astype(float),
         rtol=TOLERANCE,
@@ -187,8 +243,7 @@ def follow_schedule(
     )
     if not solution.success:
         raise ArgumentError(f"limit: it cannot be followed to the end: {solution.message}")
-    weights = motion.finest.retract(solution.y.T)
-    return Course(times.astype(float), weights, _losses(motion, schedule, times, weights))
+    return np.asarray(solution.y.T)
 
 
 @dataclass(frozen=True)
@@ -206,35 +261,61 @@ class _Field:
         return np.asarray(self.largest * (1 - np.cos(np.pi * turns)) / 2)
 
     @cached_property
-    def compiled(self) -> list[CompiledLimit]:
-        """The limit at each of them."""
-        return [compile_limit(self.limit.at_step(a)) for a in self.nodes]
-
-    @property
     def finest(self) -> CompiledLimit:
         """The limit at the smallest."""
-        return self.compiled[0]
+        self.limit.at_step(self.largest)  # refused where Γ does not attract
+        return compile_limit(self.limit.at_step(self.nodes[0]))
 
     def __call__(self, step: float, w: Array) -> Array:
         """Displacement in one iteration, shape (N,)."""
-        drifts = np.stack([c.drift(w) for c in self.compiled])
-        between = scipy.interpolate.BarycentricInterpolator(self.nodes, drifts, axis=0)
-        return np.asarray(between(step) * self.unit(step))
+        between = scipy.interpolate.BarycentricInterpolator(self.nodes, self._drifts(w), axis=0)
+        return np.asarray(between(step) * self._scale * step**self._power)
+
+    def _drifts(self, w: Array) -> Array:
+        """Drift at each of the nodes, shape (·, N)."""
+        if type(self.finest) is CompiledRuleLimit:
+            found = self.finest.stacked(w, self.nodes).drift.values[:, : len(w), 0]
+            return np.asarray(found / self.nodes[:, None] ** self._power)
+        return np.stack([c.drift(w) for c in self._compiled])
 
     @cached_property
-    def unit(self) -> Callable[[float], float]:
-        """Slow time of an iteration."""
-        iterations: Any = self.limit.time_scale
-        power = -float(iterations.as_powers_dict().get(derive.alpha, 0))
-        scale = float((1 / iterations).subs({derive.alpha: 1, derive.sigma: self.sigma}))
-        return lambda step: scale * step**power
+    def _compiled(self) -> list[CompiledLimit]:
+        """The limit at each of the nodes."""
+        return [self.finest, *(compile_limit(self.limit.at_step(a)) for a in self.nodes[1:])]
+
+    @cached_property
+    def _power(self) -> float:
+        """Slow time of an iteration is a multiple of this power of α."""
+        return -float(self._iterations.as_powers_dict().get(derive.alpha, 0))
+
+    @cached_property
+    def _scale(self) -> float:
+        """The multiple."""
+        unit = {derive.alpha: 1, derive.sigma: self.sigma}
+        return float((1 / self._iterations).subs(unit))
+
+    @property
+    def _iterations(self) -> Any:
+        return self.limit.time_scale
 
 
-def _losses(motion: _Field, schedule: StepSchedule, times: NDArray[Any], weights: Array) -> Array:
-    """E L at the recorded iterations; NaN under rules other than descent."""
-    compiled, loss = motion.finest, np.full(len(times), np.nan)
-    if type(compiled) is not CompiledLimit:
-        return loss
+def _losses(
+    fields: Mapping[int, _Field], schedule: StepSchedule, times: NDArray[Any], weights: Array
+) -> Array:
+    """E L at the recorded iterations; NaN where it is not known."""
+    kind = {type(field.finest) for field in fields.values()}
+    if kind == {CompiledRuleLimit}:
+        return _losses_of_rules(fields, schedule, times, weights)
+    if kind != {CompiledLimit}:
+        return np.full(len(times), np.nan)
+    return _losses_of_descent(fields[0], schedule, times, weights)
+
+
+def _losses_of_descent(
+    motion: _Field, schedule: StepSchedule, times: NDArray[Any], weights: Array
+) -> Array:
+    """The same for descent, mode by mode."""
+    compiled, loss = motion.finest, np.empty(len(times))
     basis, covariance = compiled.across(weights)
     curvature, first = compiled.spectrum(weights)[:, ::-1], float(motion.nodes[0])
     noise = np.diagonal(covariance, axis1=-2, axis2=-1) * (2 - first * curvature) * curvature
@@ -248,6 +329,58 @@ def _losses(motion: _Field, schedule: StepSchedule, times: NDArray[Any], weights
         scale = schedule.noise[max(time - 1, 0)] * motion.sigma * (time > 0)
         loss[j] = 0.5 * curvature[j] @ spread + scale**4 * offset[j]
     return loss
+
+
+def _losses_of_rules(
+    fields: Mapping[int, _Field], schedule: StepSchedule, times: NDArray[Any], weights: Array
+) -> Array:
+    """The same for an update rule, by the covariance Y of J x."""
+    loss, spread = np.zeros(len(times)), np.zeros(0)
+    for j, (start, stop) in enumerate(itertools.pairwise([0, *times.astype(int)])):
+        for count, first, last in _pieces(schedule, start, stop):
+            motion = fields[count]
+            compiled = motion.finest
+            assert isinstance(compiled, CompiledRuleLimit)
+            scales = (schedule.noise[first:last] * motion.sigma) ** 2
+            # Without a step nothing relaxes, and R has no value.
+            steps = np.maximum(schedule.alphas[first:last], TOLERANCE * motion.largest)
+            at = compiled.stacked(weights[j], steps)
+            spread = _spread_after(at, scales, spread)
+            loss[j] = _loss_at(compiled, weights[j], at, spread, scales[-1])
+    return loss
+
+
+def _pieces(schedule: StepSchedule, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
+    """Iterations from start to stop, a few with the same H_k at a time, with that H_k."""
+    for count, a, b in schedule.spans:
+        for first in range(max(a, start), min(b, stop), CHUNK):
+            yield count, first, min(first + CHUNK, b, stop)
+
+
+def _spread_after(at: SlowMotion, scales: Array, spread: Array) -> Array:
+    """Y by rows after some iterations, each with a step size of its own, at one place."""
+    size, paths = at.normals.rows, len(scales)
+    kicks = scales[:, None, None] * (at.normals * at.jet.noise * at.normals.T).values
+    units = np.eye(size * size).reshape(-1, 1, size, size)
+    units = (units + np.swapaxes(units, -1, -2)) / 2  # Y is symmetric
+    images = [at.across(Stack(np.repeat(unit, paths, axis=0))).values for unit in units]
+    matrices = np.stack(images, axis=-1).reshape(paths, size * size, size * size)
+    spread = spread if spread.size else np.zeros(size * size)
+    for matrix, kick in zip(matrices, kicks, strict=True):
+        spread = matrix @ spread + kick.ravel()
+    return spread
+
+
+def _loss_at(
+    compiled: CompiledRuleLimit, place: Array, at: SlowMotion, spread: Array, scale: float
+) -> float:
+    """½ ⟨H, RYRᵀ + x̄x̄ᵀ⟩, x̄ = σ²R(I − B)⁻¹Jb, at the last of the iterations."""
+    normals, lift, size = at.normals.values[-1], at.lift.values[-1], at.normals.rows
+    restoring = np.eye(size) - at.relaxation.values[-1]
+    resting = scale * np.linalg.solve(restoring, normals @ at.jet.bias.values[-1])
+    seen = compiled.normals(place) @ lift[: compiled.dimension]
+    second = seen @ (spread.reshape(size, size) + resting @ resting.T) @ seen.T
+    return float(compiled.spectrum(place)[::-1] @ np.diag(second) / 2)
 
 
 def _across(compiled: CompiledLimit, weights: Array, basis: Array) -> Array:

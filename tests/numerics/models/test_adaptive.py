@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 
 import mpmath
 import numpy as np
@@ -13,6 +14,7 @@ from derive import (
     DeriveWarning,
     NoisyGradientDescent,
     NotCoveredError,
+    TwoPoint,
     alpha,
     derive_limit,
     sigma,
@@ -142,6 +144,15 @@ def test_runs_outside_the_window() -> None:
         check_window(limit, [(0.2, 0.01), (0.01, 0.01)])
     with pytest.raises(ArgumentError, match="the window is 'comparable'"):
         check_window(limit, [(1e-4, 0.01)])
+
+
+def test_a_run_with_skewed_noise_is_refused_where_it_drifts_first() -> None:
+    """½ασδ²/(δ + αμ) of the skewness a step, beside α²σ² of the drift: large where σ is small."""
+    problem = replace(ring(RMSProp(sp.Rational(1, 50), "constant")), law=TwoPoint(2))
+    limit = derive_limit(problem)
+    check_window(limit_of(CONSTANT), [(0.2, 1e-4)])
+    with pytest.raises(ArgumentError, match="the limit of the window 'constant' is wrong by about"):
+        check_window(limit, [(0.2, 1e-4)])
 
 
 @pytest.mark.slow

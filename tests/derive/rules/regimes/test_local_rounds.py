@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 import sympy as sp
 
+from derive import Limit, NotCoveredError, Outcome, ProblemError, alpha, derive_limit, sigma
 from derive import NoisyGradientDescent as Problem
-from derive import NotCoveredError, Outcome, ProblemError, alpha, derive_limit, sigma
 from derive.analysis.agreement import pointwise
 from derive.model.optimized import BuiltRule, rule_of
 from derive.optimizers import LocalRounds, LocalSteps
 from derive.theory.katzenberger import second_derivative
 from derive.theory.local_steps import effective_covariance
+from numerics import compile_limit
 
 w1, w2, w3, w4, e1, e2, e3 = sp.symbols("w1 w2 w3 w4 e1 e2 e3", real=True)
 HALF = sp.Rational(1, 2)
@@ -79,20 +80,38 @@ def test_the_formula_of_gu_and_others() -> None:
         assert np.allclose(found, there, rtol=1e-12) is holds
 
 
-@pytest.mark.slow
-def test_several_eigenvalues() -> None:
-    """Codimension two, with noise along and across Γ: the covariance entry by entry."""
+def several_eigenvalues() -> Problem:
+    """Codimension two, with noise along and across Γ."""
     residuals = (w1**2 + w2**2 - 1 + w3 * w4 / 5, w3 - w1 * w4 / 2 - w2**2 / 3)
     weights = ((2 + w1) / 2, (1 + w4**2 / 4) / 2)
     loss = sum(c * r**2 for c, r in zip(weights, residuals, strict=True)) / 2
     noisy = loss + e1 * w1 * (1 + w2) + e2 * w3 + e3 * w4
-    problem = Problem(loss, noisy, (w1, w2, w3, w4), (e1, e2, e3))
+    return Problem(loss, noisy, (w1, w2, w3, w4), (e1, e2, e3))
+
+
+@pytest.mark.slow
+def test_several_eigenvalues(tmp_path) -> None:
+    """The covariance entry by entry, the limit, compiled and in a file, and many short steps."""
+    problem = several_eigenvalues()
     base = derive_limit(problem)
+    limit = derive_limit(replace(problem, optimizer=LocalRounds(HALF, WORKERS)))
+    limit.save(tmp_path / "limit.json")
+    assert limit.outcome is Outcome.DIFFUSIVE
+    assert limit.time_scale == 1 / (alpha**2 * sigma**2)
     g = next(iter(base.manifold.local()))
     with mpmath.workdps(30):
         sigma_one = pointwise(base).covariance(g)
         right = effective_covariance(g.frame, sigma_one, mpmath.mpf(1) / 2, WORKERS, mpmath.exp)
         flow = [float(x) for x in second_derivative(g.frame, g.jet.third, right) / 2]
+        projector = g.frame.projector
+        spread = np.array((projector * sigma_one * projector / WORKERS).tolist(), dtype=float)
+    for one in (limit, Limit.load(tmp_path / "limit.json")):
+        np.testing.assert_allclose(drift(one, g), flow, rtol=1e-12)
+    compiled, place = compile_limit(limit), np.array([float(x) for x in g.point])
+    np.testing.assert_allclose(compiled.drift(place), flow, rtol=1e-6)
+    np.testing.assert_allclose(compiled.covariance(place), spread, atol=1e-8)
+    with pytest.raises(NotCoveredError, match="at a step size take LocalSteps"):
+        limit.at_step(HALF)
     found = extrapolated(problem, g, HALF)
     assert np.linalg.norm(found - flow) < 0.01 * np.linalg.norm(found)
 
@@ -115,8 +134,9 @@ def test_refusals() -> None:
     with pytest.raises(NotCoveredError, match="at a step size"):
         rounds = replace(LABELS, optimizer=LocalRounds(HALF, 2))
         BuiltRule(rule_of(rounds), rounds.optimizer).assembly  # noqa: B018 (it is refused)
+    time = sp.Symbol("T", positive=True)
     loss = (w1 - w2**2) ** 2 + (w3 - w1 * w2) ** 2
     noisy = loss + e1 * (w1 - w2**2)
-    with pytest.raises(NotCoveredError, match="codimension one"):
-        problem = Problem(loss, noisy, (w1, w2, w3), e1, optimizer=LocalRounds(1, 2))
-        derive_limit(problem)
+    given = {"parameters": (time,), "optimizer": LocalRounds(time, 2)}
+    with pytest.raises(NotCoveredError, match="bind it to a number"):
+        derive_limit(Problem(loss, noisy, (w1, w2, w3), e1, **given))
