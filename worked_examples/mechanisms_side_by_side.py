@@ -1,8 +1,12 @@
 """Four noise mechanisms on one loss, from one start, over the same iterations.
 
-On the uneven ring L = ¼(|w|² − 1)²(2 + w₁) parameter noise and DropConnect move on the scale
-1/(ασ²), each by its own regularizer; linear scalar noise and additive noise have none and move on
-1/(α²σ²), the one without fluctuations, the other with.
+What the paper shows (arXiv 2404.12293): the structure of the noise decides the limit and the time
+scale. On the uneven ring L = ¼(|w|² − 1)²(2 + w₁), this project's choice, parameter noise and
+DropConnect move on the scale 1/(ασ²), each by its own regularizer; linear scalar noise and additive
+noise have none and move on 1/(α²σ²), the one without fluctuations, the other with.
+
+What came out (printed by the run): within 20 000 iterations at α = 0.1, σ = 0.07 they move along Γ
+by 1.877, 0.137 ± 0.005, 0.0836 and 0.44 ± 0.04; predicted are 1.878, 0.130, 0.0835 and 0.43.
 """
 
 import sympy as sp

@@ -12,6 +12,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from docutils import nodes
+from latex2mathml.converter import convert
 from sphinx_gallery.scrapers import figure_rst
 
 HERE = Path(__file__).parent
@@ -26,6 +28,7 @@ copyright = "the authors of singular-limit"
 extensions = ["myst_nb", "sphinx_gallery.gen_gallery"]
 exclude_patterns = ["copies", "parts", "gallery/*.ipynb"]
 suppress_warnings = ["config.cache"]  # the scraper of pictures is a function
+html_math_renderer = "mathml"
 html_theme = "furo"
 html_title = "singular-limit"
 html_show_sourcelink = False
@@ -110,7 +113,15 @@ sphinx_gallery_conf = {
 }
 
 
+def write_formula(translator: Any, node: nodes.Element) -> None:
+    """A formula as MathML, which browsers show without any script from elsewhere."""
+    display = "block" if isinstance(node, nodes.math_block) else "inline"
+    translator.body.append(convert(node.astext(), display=display))
+    raise nodes.SkipNode
+
+
 def setup(app: Any) -> None:
     """Copy the examples before the gallery looks for them."""
     copy_examples()
+    app.add_html_math_renderer("mathml", (write_formula, None), (write_formula, None))
     app.connect("build-finished", write_reference)
