@@ -115,8 +115,10 @@ sphinx_gallery_conf = {
 
 def write_formula(translator: Any, node: nodes.Element) -> None:
     """A formula as MathML, which browsers show without any script from elsewhere."""
-    display = "block" if isinstance(node, nodes.math_block) else "inline"
-    translator.body.append(convert(node.astext(), display=display))
+    block = isinstance(node, nodes.math_block)
+    formula = convert(node.astext(), display="block" if block else "inline")
+    scrolling = f'<div style="overflow: auto hidden">{formula}</div>'
+    translator.body.append(scrolling if block else formula)
     raise nodes.SkipNode
 
 
