@@ -1,22 +1,26 @@
 """Label noise finds the low-rank matrix (Blanc et al., Figure 1).
 
-A matrix X* = U*U*ᵀ of rank r, of spectral norm 1, is to be found from n measurements
-⟨A_i, UUᵀ⟩, A_i standard Gaussian, by gradient descent in U from U₀ = I. Without label noise the
-training error vanishes and the test error ‖UUᵀ − X*‖_F²/‖X*‖_F² stays where it is. With
-label noise of variance 0.1 the iterates follow dU/dt = −(1/n) P∇reg, t = kα²σ², on the zero-error
-set, with reg = ⟨‖(A + Aᵀ)U‖²⟩, and the test error goes to 0 too.
+What the paper shows: a matrix X* = U*U*ᵀ of rank r is to be found from n = 5dr measurements
+⟨A_i, UUᵀ⟩, A_i standard Gaussian, by gradient descent in U from U₀ = I, d = 100, r = 5. Training
+errors vanish soon; the test error stays large without label noise, and with label noise of variance
+0.1 it goes to 0, on a time scale of 1/α².
 
-At X* the rank of J falls: the smallest positive eigenvalue of H decays along the limit. The
-limit describes the iterates as long as they relax to Γ faster than they move along it: until
-αλ_min(H) is down to α²σ² · 4(d + 1)/n, the rate at which spare directions shrink.
+What is done here: X* of spectral norm 1, test error ‖UUᵀ − X*‖_F²/‖X*‖_F². With label noise the
+iterates follow dU/dt = −(1/n) P∇reg, t = kα²σ², on the zero-error set, with
+reg = ⟨‖(A + Aᵀ)U‖²⟩; recursion and limit at the step are drawn, α is ours. At X* the rank of J
+falls: the smallest positive eigenvalue of H decays along the limit. The limit describes the
+iterates as long as they relax to Γ faster than they move along it: until αλ_min(H) is down to
+α²σ² · 4(d + 1)/n, the rate at which spare directions shrink.
 
-    python worked_examples/matrix_sensing.py            d = 20, n = 100: recursion against limit
-    python worked_examples/matrix_sensing.py real       d = 100, n = 2500: the paper's size
+    python worked_examples/matrix_sensing.py            d = 20, r = 1, n = 100, α = 0.01
+    python worked_examples/matrix_sensing.py real       the paper's size, α = 0.03
 
-The first takes 2 minutes on one core (the recursion; the limit takes 5 seconds). The second takes
-3 minutes on one core and 0.9 GB: the test error falls from 18 to 2·10⁻⁵ by t = 24, where
-the limit stops to hold at α = 0.01. The limit costs 1.5 minutes; the recursion would need
-2.4·10⁶ steps of 0.04 s, more than a day, and is run for 300 of them.
+What came out (printed by the run): at the paper's size, to t = 23.9 in 265 000 iterations, the test
+error without label noise stays at 17.1. With it, it is 8.5 at t = 0.9, 1.3 at t = 3.6, 0.054 at t =
+9 and 0.0028 at t = 14.4, and levels out at 3.6·10⁻⁴, where the iterates fluctuate.
+
+The first takes 2 minutes of the processor. The second takes 20 and 1.5 GB; it is kept in the folder
+`output`, or in one that is named after `real`, and taken up where it was interrupted.
 
 References
 ----------
@@ -286,6 +290,11 @@ def small() -> Figure:
     slow = limit(sensing, start, np.linspace(0, 5, 41), alpha, finite=True)
     ratio = curves["label noise"].seconds / slow.seconds
     print(f"limit {slow.seconds:.1f} s, recursion {ratio:.0f} times as long")
+    for name, curve in {**curves, "limit": slow}.items():
+        for k in (1e3, 1e4, 1e5, 5e5):
+            if k <= curve.iterations[-1]:
+                error = np.interp(k, curve.iterations, np.log(curve.test))
+                print(f"{name}, iteration {k:.0e}: test error {np.exp(error):.1e}")
     return draw(sensing, alpha, curves, slow)
 
 
