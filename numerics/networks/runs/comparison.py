@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.stats import norm, t
@@ -24,6 +24,7 @@ from ...validation.measurements.statistics import (
 from ...validator import LEVEL, validate
 from ..limit import NetworkLimit
 from ..mechanisms import Tree
+from ..programs import Doubles
 from .course import Course
 from .descent import simulate_network_descent
 from .flow import TOLERANCE, simulate_network_limit
@@ -62,6 +63,10 @@ class NetworkReport:
         Training at the two noise scales.
     predicted, asymptotic : Course
         The limit at the step size, and the limit α → 0.
+    start : ndarray, shape (N,)
+        Where all runs begin.
+    seed : int
+        Seed that the runs were given.
     """
 
     limit: NetworkLimit
@@ -72,6 +77,17 @@ class NetworkReport:
     runs: tuple[Course, Course]
     predicted: Course
     asymptotic: Course
+    start: Doubles
+    seed: int
+
+    def against(self, limit: NetworkLimit) -> NetworkReport:
+        """The verdict of the same runs of training on another limit of the same network."""
+        time = float(self.predicted.times[-1])
+        predicted, asymptotic = _predictions(
+            limit, self.start, self.alpha, time=time, paths=len(self.runs[0]), seed=self.seed
+        )
+        checks = _checks(self.runs, predicted, self.level)
+        return replace(self, limit=limit, checks=checks, predicted=predicted, asymptotic=asymptotic)
 
     @property
     def passed(self) -> bool:
@@ -157,17 +173,9 @@ def validate_network_limit(
             f"paths: expected at least {FEWEST_PATHS} for standard errors to hold, got {paths}"
         )
     sigmas = (sigma, sigma / math.sqrt(RATIO))
-    asymptotic, predicted = (
-        simulate_network_limit(
-            each,
-            start,
-            time=time,
-            paths=1 if each.deterministic else paths,
-            seed=seed,
-            record=RECORDED,
-        )
-        for each in (limit, limit.at_step(alpha))
-    )
+    network = limit.problem
+    given = network.start if start is None else network.flattened(start)
+    predicted, asymptotic = _predictions(limit, given, alpha, time=time, paths=paths, seed=seed)
     steps = [round(limit.iterations(time, alpha, s)) for s in sigmas]
     if min(steps) < RECORDED:
         raise ArgumentError(
@@ -176,8 +184,8 @@ def validate_network_limit(
         )
     coarse, fine = (
         simulate_network_descent(
-            limit.problem,
-            start,
+            network,
+            given,
             alpha=alpha,
             sigma=s,
             steps=k,
@@ -187,23 +195,47 @@ def validate_network_limit(
         )
         for i, (s, k) in enumerate(zip(sigmas, steps, strict=True))
     )
-    findings = [_survival((coarse, fine))]
-    names = followed(predicted)
-    wider = _student(paths, level / max(1, len(names) * CHECKED))
-    findings += [_followed(name, coarse, fine, predicted, wider) for name in names]
     return NetworkReport(
         limit,
         alpha,
         sigmas,
         level,
-        judge(findings, level),
+        _checks((coarse, fine), predicted, level),
         (coarse, fine),
         predicted,
         asymptotic,
+        given,
+        seed,
     )
 
 
 validate.register(NetworkLimit, validate_network_limit)  # type: ignore[arg-type]
+
+
+def _predictions(
+    limit: NetworkLimit, start: Doubles, alpha: float, *, time: float, paths: int, seed: int
+) -> tuple[Course, Course]:
+    """The limit at a step size, and that as α → 0."""
+    predicted, asymptotic = (
+        simulate_network_limit(
+            each,
+            start,
+            time=time,
+            paths=1 if each.deterministic else paths,
+            seed=seed,
+            record=RECORDED,
+        )
+        for each in (limit.at_step(alpha), limit)
+    )
+    return predicted, asymptotic
+
+
+def _checks(runs: tuple[Course, Course], predicted: Course, level: float) -> tuple[Check, ...]:
+    """The tests between training and the limit, judged together."""
+    names = followed(predicted)
+    wider = _student(len(runs[0]), level / max(1, len(names) * CHECKED))
+    findings = [_followed(name, *runs, predicted, wider) for name in names]
+    return judge([_survival(runs), *findings], level)
 
 
 def _survival(runs: Sequence[Course]) -> Finding:
