@@ -21,7 +21,7 @@ bars of three standard errors, what is above at the points of Γ next to the ite
 
     python worked_examples/network_on_digits.py
 
-takes 4 minutes of the processor, 0.8 GB.
+takes 4 to 5 minutes of the processor, 0.8 GB.
 
 References
 ----------
