@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from derive import Limit, NoisyGradientDescent, NotCoveredError, derive_limit
+from derive import Limit, Mean, NoisyGradientDescent, NotCoveredError, derive_limit
 from derive.optimizers import LookAhead, Optimizer, Preconditioned, RootDescent
 from numerics import compile_limit, write_numpy
 from tests.truth.catalogue import CATALOGUE, Entry
@@ -95,12 +95,17 @@ def assert_agrees(
     w = fast.retract(np.array(entry.guesses, float))[:, None].repeat(2, axis=1)
     values = values_of(limit, w, folder)
     for name in ("drift", "projector", "regularizer"):
-        expected = getattr(fast, name)(w)
-        np.testing.assert_allclose(values[name], expected, RELATIVE, RELATIVE, err_msg=name)
+        assert_close(name, values[name], getattr(fast, name)(w))
     s, expected = values["diffusion"], fast.diffusion(w)
     spread = [x @ np.swapaxes(x, -1, -2) for x in (s, expected)]
-    np.testing.assert_allclose(*spread, RELATIVE, RELATIVE)
+    assert_close("diffusion", *spread)
     assert np.abs(values["constraints"]).max() < RELATIVE
+
+
+def assert_close(name: str, given: np.ndarray, expected: np.ndarray) -> None:
+    """Equal but for rounding; a run with -s prints by how much they differ."""
+    print(f"{name}: {np.max(np.abs(given - expected) / (1 + np.abs(expected))):.1e}")
+    np.testing.assert_allclose(given, expected, RELATIVE, RELATIVE, err_msg=name)
 
 
 CLOSED = "additive noise on an ellipse"
@@ -195,6 +200,44 @@ def test_noise_along_the_manifold_beside_a_drift_by_reg(
 @pytest.mark.parametrize("entry", CATALOGUE, ids=str)
 def test_every_limit(entry: Entry, values_of: Callable[..., Values], tmp_path: Path) -> None:
     assert_agrees(derived(entry.problem), entry, tmp_path, values_of)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("language", ["numpy", "jax"])
+def test_a_mean_over_samples(language: str, tmp_path: Path) -> None:
+    """Label noise on samples that are not written out, at a point that fits them."""
+    pytest.importorskip("jax" if language == "jax" else "numpy")
+    x, y = sp.symbols("x y", real=True)
+    u = sp.symbols("u1:4", real=True)
+    data = {x: [1.0, 2.0, 3.0, -1.0], y: [1.0, 2.0, 3.0, -1.0]}
+    r = u[0] * u[1] * x + u[2] - y
+    noisy = Mean((r - eta) ** 2, data, eta)
+    limit = derive_limit(NoisyGradientDescent(Mean(r**2, data), noisy, u, eta))
+    fast, w = compile_limit(limit), np.array([[2, 0.5, 0]])
+    values = in_python(limit, w, tmp_path, language)
+    for name in ("drift", "projector", "regularizer"):
+        assert_close(name, values[name], getattr(fast, name)(w))
+
+
+@pytest.mark.slow
+def test_matrices() -> None:
+    """Matrix sensing with label noise: −(2/n²) P Σ_s (A_s + A_sᵀ)² U, by hand."""
+    unknown, sensor = sp.MatrixSymbol("U", 3, 2), sp.MatrixSymbol("A", 3, 3)
+    t = sp.Symbol("t", real=True)
+    rng = np.random.default_rng(0)
+    true, sensors = rng.standard_normal((3, 2)), rng.standard_normal((3, 3, 3))
+    data = {sensor: sensors, t: [float(np.trace(a @ true @ true.T)) for a in sensors]}
+    r = sp.Trace(sensor * unknown * unknown.T) - t
+    noisy = Mean((r - eta) ** 2, data, eta)
+    space: dict[str, Callable[[np.ndarray], np.ndarray]] = {}
+    limit = derive_limit(NoisyGradientDescent(Mean(r**2, data), noisy, unknown, eta))
+    exec(limit.to("numpy"), space)
+    symmetric = sensors + sensors.transpose(0, 2, 1)
+    normals, _ = np.linalg.qr((symmetric @ true).reshape(3, -1).T)
+    slope = 2 / 9 * (symmetric @ symmetric @ true).sum(0).ravel()
+    along = slope - normals @ (normals.T @ slope)
+    assert_close("drift", space["drift"](true.ravel()), -along)
+    assert_close("projector", space["projector"](true.ravel()), np.eye(6) - normals @ normals.T)
 
 
 def under(optimizer: Optimizer) -> Limit:

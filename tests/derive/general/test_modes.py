@@ -112,11 +112,13 @@ def test_a_heavy_ball_has_the_limit_of_descent_with_its_step(entry: Entry) -> No
     power = 1 if known.outcome is Outcome.NON_DEGENERATE else 2
     rate = mpmath.mpf(str(effective_step(HeavyBall(HALF)) / alpha)) ** power
     with mpmath.workdps(WORKING_DIGITS):
-        for g in itertools.islice(known.manifold.local(), 2):
-            plain, heavy = pointwise(known), pointwise(found)
+        plain, heavy = pointwise(known), pointwise(found)
+        places = list(itertools.islice(known.manifold.local(), 3))
+        for g in places:
             assert_equal(heavy.drift(g), rate * plain.drift(g))
             assert_equal(heavy.spread(g), rate * plain.spread(g))
-            with pytest.raises(AssertionError):
+        with pytest.raises(AssertionError):  # not at every point: some are equilibria
+            for g in places:
                 assert_equal(heavy.drift(g), plain.drift(g))
 
 
@@ -148,10 +150,13 @@ def test_a_preconditioner_is_descent_in_other_variables(entry: Entry) -> None:
     assert found.outcome is turned.outcome
     with mpmath.workdps(WORKING_DIGITS):
         r = mpmath.matrix(root.tolist())
-        for g in itertools.islice(derived(problem).manifold.local(), 2):
+        pairs = []
+        for g in itertools.islice(derived(problem).manifold.local(), 3):
             v = turned.manifold.probe.geometry(tuple(mpmath.inverse(r) * mpmath.matrix(g.point)))
             other, own = pointwise(turned), pointwise(found)
             assert_equal(own.drift(g), r * other.drift(v))
             assert_equal(own.spread(g), r * other.spread(v) * r.T)
-            with pytest.raises(AssertionError):
-                assert_equal(own.drift(g), other.drift(v))
+            pairs.append((own.drift(g), other.drift(v)))
+        with pytest.raises(AssertionError):
+            for pair in pairs:
+                assert_equal(*pair)
