@@ -180,12 +180,15 @@ class GeneralLimit(GeneralDerivation):
     What it holds is said in `GeneralDerivation`.
     """
 
+    def cells(self, tex: bool = False) -> dict[str, str]:
+        """What it says, by label, as text or as LaTeX with formulas between dollar signs."""
+        return dict(zip(LABELS, Statements(self, tex).cells, strict=True))
+
     def latex(self) -> str:
         """Everything it says as a LaTeX array, to be set in mathematics mode."""
-        cells = Statements(self, tex=True).cells
         rows = (
             rf"\text{{{WORDS.get(label, label)}}} & {_bare(cell)}"
-            for label, cell in zip(LABELS, cells, strict=True)
+            for label, cell in self.cells(tex=True).items()
         )
         return "\\begin{array}{ll}\n" + " \\\\\n".join(rows) + "\n\\end{array}"
 
@@ -194,8 +197,7 @@ class GeneralLimit(GeneralDerivation):
 
     def __str__(self) -> str:
         width = max(map(len, LABELS))
-        pairs = zip(LABELS, Statements(self).cells, strict=True)
-        return "\n".join(f"{label:<{width}}  {cell}" for label, cell in pairs)
+        return "\n".join(f"{label:<{width}}  {cell}" for label, cell in self.cells().items())
 
 
 WORDS = {

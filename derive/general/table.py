@@ -20,7 +20,7 @@ from ..laws.rare_jumps import Bernoulli
 from ..laws.shrinking import Gaussian
 from .statements import LABELS, WORDS, GeneralLimit, Statements, general_limit
 
-N, n, d, B = sp.symbols("N n d B", integer=True, positive=True)
+N, n, d, B, M = sp.symbols("N n d B M", integer=True, positive=True)
 i, j, k, m, s, t = sp.symbols("i j k m s t", integer=True)
 w, eta = sp.IndexedBase("w", shape=(N,)), sp.IndexedBase("eta", shape=(N,))
 label, C, y = sp.IndexedBase("eta", shape=(n,)), sp.IndexedBase("C"), sp.IndexedBase("y")
@@ -28,7 +28,8 @@ x, xi = sp.IndexedBase("x", shape=(n, d)), sp.IndexedBase("xi", shape=(n, d))
 zeta = sp.IndexedBase("xi", shape=(N,))
 scalar = sp.IndexedBase("eta", shape=(1,))
 turn = sp.IndexedBase("A", shape=(N, N))
-L, a, h, ell = map(sp.Function, ("L", "a", "h", "ell"))
+unit = sp.IndexedBase("eta", shape=(M,))
+L, a, h, ell, u = map(sp.Function, ("L", "a", "h", "ell", "u"))
 delta = sp.KroneckerDelta
 
 
@@ -46,6 +47,7 @@ def _shifted(component: sp.Expr) -> sp.Expr:
 
 _FIT, _INPUT = h(s, w) - y[s], h(sp.Lambda(i, x[s, i]), w) - y[s]
 _NOISY_INPUT = h(sp.Lambda(i, x[s, i] + xi[s, i]), w) - y[s]
+_UNITS = sp.Sum(unit[j] * u(j, s, w), (j, 1, M))
 _ROTATED = w[i] + sp.Sum(turn[i, j] * w[j], (j, 1, N)) + sp.Sum(
     turn[i, j] * turn[j, k] * w[k], (j, 1, N), (k, 1, N)
 ) / 2  # fmt: skip
@@ -117,6 +119,12 @@ MECHANISMS = (
         "L(exp(A) w), A antisymmetric",
         r"L(e^{A} w)$, $A^\top = -A",
         (L(w), _shifted(_ROTATED), w, turn, {turn: _ANTISYMMETRIC}),
+    ),
+    Mechanism(
+        "dropout of units",
+        "(1/2n) Σ_s (h_s(w) + Σ_p η_p u_ps(w) − y_s)²",
+        r"\frac{1}{2n}\sum_s \bigl(h_s(w) + \sum_p \eta_p u_{ps}(w) - y_s\bigr)^2",
+        (_mean(_FIT**2) / 2, _mean((_FIT + _UNITS) ** 2) / 2, w, unit),
     ),
     Mechanism(
         "input noise",

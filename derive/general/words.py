@@ -11,8 +11,8 @@ import sympy as sp
 
 from .tensors import DELTA, SCALED, Factor, Index, Monomial, Tensor
 
-LETTERS = ("ijkl", "stuv", "abcd")
-"""Names of summed indices: of weights, of samples, of anything else."""
+LETTERS = ("ijkl", "stvz", "pqrm")
+"""Names of summed indices: of weights, of the n samples, of anything else."""
 
 _TIMES = re.compile(r"(\d)\*([a-zA-Z])")
 _RAISED = re.compile(r"\*\*(\d+)")
@@ -150,7 +150,7 @@ class Words:
         counts = [0, 0, 0]
         found = {}
         for index in sums:
-            kind = 0 if index.size == self.size else 1 if index.size.is_Symbol else 2
+            kind = 0 if index.size == self.size else 1 if str(index.size) == "n" else 2
             found[index] = LETTERS[kind][counts[kind]]
             counts[kind] += 1
         return found

@@ -24,7 +24,7 @@ from derive.analysis.agreement import pointwise
 from derive.errors import ProblemError
 from derive.general.instances import Instance
 from derive.general.statements import GeneralLimit
-from derive.general.table import MECHANISMS, B, N, d, n
+from derive.general.table import MECHANISMS, B, M, N, d, n
 from derive.optimizers import HeavyBall, Preconditioned
 from derive.symbolic.numbers.roots import WORKING_DIGITS, evaluator
 from tests.truth.catalogue import CATALOGUE, Entry
@@ -62,6 +62,11 @@ def height(w: Vector) -> sp.Expr:
 
 def labels(s: int, w: Vector) -> sp.Expr:
     return [w[0] ** 2 + w[1] * w[2], w[0] + w[1] ** 2 + w[2] ** 2][s]
+
+
+def outputs(j: int, s: int, w: Vector) -> sp.Expr:
+    """Of a unit for a sample."""
+    return w[j] * (1 + s * w[2] ** 2) + w[2]
 
 
 def of_inputs(x: Vector, w: Vector) -> sp.Expr:
@@ -111,12 +116,13 @@ class Case:
     @property
     def instance(self) -> Instance:
         return Instance(
-            {N: self.size, n: self.samples, d: 2, B: 1},
+            {N: self.size, n: self.samples, d: 2, B: 1, M: 2},
             {"w": W[: self.size], "y": TARGETS, "x": INPUTS, "C": COVARIANCE},
             {
                 "L": called(self.loss, W[: self.size]),
                 "a": lambda *given: amplitude(*given) if len(given) == 2 else height(*given),
                 "h": lambda s, w: labels(s, w) if isinstance(s, int) else of_inputs(s, w),
+                "u": outputs,
                 "ell": lambda s, w: (labels(s, w) - TARGETS[s]) ** 2,
             },
         )
@@ -168,6 +174,7 @@ def of_samples() -> dict[str, Case]:
         for x, s, y in zip(INPUTS, shifts, TARGETS, strict=True)
     ]
     square = [r**2 for r in fits]
+    dropped = [sum(E[j] * outputs(j, s, w) for j in range(2)) for s in range(2)]
     return {
         "input noise": Case(
             3, mean([r**2 for r in inputs]) / 2, mean([r**2 for r in noisy]) / 2, 4, samples=2
@@ -175,6 +182,10 @@ def of_samples() -> dict[str, Case]:
         "label noise": Case(
             3, mean(square), mean([(r - e) ** 2 for r, e in zip(fits, E, strict=False)]), 2,
             samples=2,
+        ),
+        "dropout of units": Case(
+            3, mean(square) / 2,
+            mean([(r + e) ** 2 for r, e in zip(fits, dropped, strict=True)]) / 2, 2, samples=2,
         ),
         "minibatches": Case(
             3, mean(square), mean([(1 + e) * q for q, e in zip(square, E, strict=False)]), 2,
