@@ -81,8 +81,12 @@ class CompiledCycleLimit(CompiledLimit):
         return np.asarray(gaps.reshape(points.shape[:-1]))
 
     def regularity(self, w: ArrayLike) -> Array:
-        """The smaller of the smallest non-zero eigenvalue of H and λ₁ − λ₂, shape (...)."""
-        return np.minimum(super().regularity(w), self.gap(w))
+        """The smaller of the smallest non-zero eigenvalue of H and λ₁ − λ₂, shape (...).
+
+        Random chains have no v₁, and nothing happens to them where eigenvalues cross.
+        """
+        rank = super().regularity(w)
+        return rank if self.limit.is_simulated else np.minimum(rank, self.gap(w))
 
     def across(self, w: ArrayLike) -> tuple[Array, Array]:
         """Refused: across Γ the iterates cycle."""

@@ -55,7 +55,7 @@ ENTRIES = (
         lambda: derive_limit(quiet(SAM)),
         Printed(PER_STEP, ON_RING.descent(RING_CURVATURE / 2)),
         remark="ρ is the small scale σ. At a step size that is not small see the next entry.",
-        course=Course(RING_START, (0.02, 0.01), (0.004, 0.002), distance=0.001, paths=1),
+        course=Course(RING_START, (0.02, 0.01), (0.004, 0.002), distance=0.0004, paths=1),
     ),
     Entry(
         "sam-at-a-step",
@@ -81,7 +81,7 @@ ENTRIES = (
         ("on", r"$L = F_1x_3^2 + F_2x_4^2$", "with", r"$F_1 > F_2$", "it is", r"$F_1$"),
         lambda: derive_limit(toy(samples=False)),
         Printed(PER_STEP, [-FIRST.diff(w1), -FIRST.diff(w2), 0, 0]),
-        course=Course((1.0, 0.5, 0, 0), (0.04, 0.02), (0.002, 0.001), distance=0.002, paths=1),
+        course=Course((1.0, 0.5, 0, 0), (0.04, 0.02), (0.002, 0.001), distance=0.0004, paths=1),
     ),
     Entry(
         "one-sam-toy",
@@ -113,7 +113,7 @@ ENTRIES = (
         ),
         lambda: derive_limit(quiet(NormalizedDescent())),
         Printed(1 / alpha**2, ON_RING.descent(sp.log(RING_CURVATURE) / 4)),
-        course=Course((0.6003, 0.8004), (0.004, 0.002, 0.001), (1.0,), distance=0.002, paths=1),
+        course=Course((0.6003, 0.8004), (0.004, 0.002, 0.001), (1.0,), distance=0.0005, paths=1),
     ),
     Entry(
         "root-descent",
@@ -128,7 +128,7 @@ ENTRIES = (
         ),
         lambda: derive_limit(quiet(RootDescent())),
         Printed(1 / alpha**2, ON_RING.descent(RING_CURVATURE / 8)),
-        course=Course((0.6003, 0.8004), (0.004, 0.002, 0.001), (1.0,), distance=0.002, paths=1),
+        course=Course((0.6003, 0.8004), (0.004, 0.002, 0.001), (1.0,), distance=0.0005, paths=1),
     ),
     Entry(
         "unnormalised-sam-label-noise",

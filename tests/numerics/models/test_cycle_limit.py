@@ -197,3 +197,6 @@ def test_samples_of_rank_two() -> None:
     assert abs(measured[0] - predicted) < 4.5 * np.hypot(error, gentle.drift_error(start))[0] + 1e-3
     of_first_eigenvectors = -(0.9 + 3 * (-0.5 + 0.4 * 0.4)) / 4
     assert abs(predicted - of_first_eigenvectors) > 0.05
+    crossed = np.array([-20 / 9, 0.0, 0.0])  # λ₁ = λ₂ of the first sample, which means nothing here
+    assert gentle.gap(crossed) == pytest.approx(0, abs=1e-12)
+    assert gentle.regularity(crossed) == pytest.approx(1.0)
