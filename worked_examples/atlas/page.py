@@ -16,14 +16,14 @@ from latex2mathml.converter import convert
 from derive import Limit
 from derive.cycle_limit import CycleLimit
 from derive.display.mathml import statement_html
-from derive.display.notation import Equality, Formula, Notation
+from derive.display.notation import Equality, Notation
 from derive.display.statements import Statement, as_array, equations, outcome_statements
 from derive.rule_limit import RuleLimit
 from derive.symbolic.zero_tests import Basis, Verdict
 from numerics.plots.style import AT_STEP, INK, RECURSION, few_ticks, sheet, styled
 from numerics.reports.html import STYLE
 
-from .entry import Judgement, Printed, Read, Source
+from .entry import Judgement, Read, Source
 from .measure import Motion
 
 SHOWN = (
@@ -104,10 +104,11 @@ def _entry(judgement: Judgement, motion: Motion | None) -> str:
     basis = f": {judgement.verdict}" if isinstance(judgement.verdict, Verdict) else ""
     rows = [
         ("statement", " ".join(map(_piece, entry.statement))),
-        ("that is, here", _printed(entry.printed)),
         *((s.label, statement_html(s)) for s in _statements(judgement) if s.label in SHOWN),
         ("verdict", f'<span class="badge {kind(judgement)}">{word}</span>{escape(basis)}'),
     ]
+    if entry.corrected is not None:
+        rows.append(("as printed", _printed(judgement)))
     if entry.remark:
         rows.append(("remark", escape(entry.remark)))
     if motion is not None:
@@ -131,15 +132,11 @@ def _source(source: Source) -> str:
     return f"{where}: {source.read.value}."
 
 
-def _printed(printed: Printed) -> str:
-    """The statement on the model of the entry."""
-    if printed.scale is None:
-        return "nothing moves"
-    drift = Equality("b", sp.Matrix(list(printed.drift)))
-    parts = [drift, Formula(("t = k\\,", 1 / printed.scale))]
-    if printed.diffusion is not None:
-        parts.insert(1, Equality("s", sp.Matrix(printed.diffusion)))
-    return ", ".join(statement_html(Statement("", "", (part,))) for part in parts)
+def _printed(judgement: Judgement) -> str:
+    """What is printed, on the model of the entry."""
+    ideal = judgement.limit.manifold.ideal
+    drift = ideal.shortest_entries(sp.Matrix(list(judgement.entry.printed.drift)))
+    return statement_html(Statement("", "", (Equality("b", drift),)))
 
 
 def _reasons(judgement: Judgement, motion: Motion | None) -> Iterator[str]:
@@ -149,7 +146,7 @@ def _reasons(judgement: Judgement, motion: Motion | None) -> Iterator[str]:
     ways = ", ".join(f"{count} by {basis}" for basis, count in bases.items())
     yield f"It is derived anew from the recursion by {_theorem(limit)}; questions decided: {ways}."
     if entry.corrected is not None:
-        yield "The derived drift is not the printed one at the point above, but the one shown here."
+        yield "The derived drift is not the printed one at that point, but the one that is shown."
     elif isinstance(judgement.verdict, Verdict):
         exact = judgement.verdict.basis is Basis.PROOF
         yield (
