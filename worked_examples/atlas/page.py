@@ -167,7 +167,7 @@ def _theorem(limit: Limit) -> str:
         return "averaging over the chain across Γ"
     if isinstance(limit, RuleLimit):
         return "the theorem for any update rule"
-    return str(limit.equation.name)
+    return "Theorems A and B" if limit.time_scale is None else str(limit.equation.name)
 
 
 def _statements(judgement: Judgement) -> list[Statement]:
