@@ -29,6 +29,7 @@ from numerics.networks.normal_space.estimators import (  # noqa: E402
     estimated_trace,
 )
 from numerics.networks.normal_space.krylov import Krylov  # noqa: E402
+from numerics.networks.normal_space.moments import Moments  # noqa: E402
 from numerics.validation.measurements.statistics import Estimate  # noqa: E402
 
 SAMPLES, UNITS, PROBES = 6, 8, 64
@@ -152,40 +153,38 @@ def test_redundant_samples_are_refused_where_they_cannot_be_counted(probed: Netw
 
 # More than a thousand residuals ------------------------------------------------------------------
 
-MANY = 1100
+MANY, WIDE = 1100, 200
 
 
 @pytest.mark.slow
 def test_estimates_over_a_thousand_residuals_are_the_dense_ones_within_their_errors() -> None:
     """J Jᵀ as a matrix of 1100 × 1100 against conjugate gradients and probes."""
     rng = np.random.default_rng(7)
-    inputs, targets = rng.normal(size=(MANY, 12)), 0.1 * rng.normal(size=MANY)
-    start = {"in": rng.normal(size=(12, 128)) / 4, "out": rng.normal(size=128) / 12}
+    inputs = rng.normal(size=(MANY, 16))
+    start = {"in": rng.normal(size=(16, WIDE)) / 4, "out": rng.normal(size=WIDE)}
+    targets = np.tanh(inputs @ start["in"]) @ start["out"]
 
     def residuals(params: Any, masks: Any = 1.0) -> Any:
         return (jnp.tanh(inputs @ params["in"]) * masks) @ params["out"] - targets
 
-    dense = train(Network(residuals, start, label_noise()))
-    probed = replace(dense, probes=32, seed=3)
+    dense = Network(residuals, start, label_noise())
+    probed = replace(dense, probes=12, seed=3)
     exact, found = derive_limit(dense), derive_limit(probed)
     w, here = exact.origin.point, found.origin
     assert found.outcome is exact.outcome is Outcome.DETERMINISTIC
-    assert "standard errors from zero by 32 probes" in str(found)
+    assert "standard errors from zero by 12 probes" in str(found)
     np.testing.assert_allclose(here.values, exact.origin.values[[0, -1]], rtol=1e-2)
     v = rng.normal(size=dense.dimension)
     np.testing.assert_allclose(here.project(v), exact.origin.project(v), atol=1e-6)
-    step = 0.5 / exact.origin.values[-1]
-    ways: dict[str, Any] = {"probes": 32, "seed": 3}
+    ways: dict[str, Any] = {"probes": 12, "seed": 3}
     agrees(estimated_trace(dense, w, **ways), exact.trace(w))
-    for alpha in (0.0, step):
-        expected = (exact.at_step(alpha) if alpha else exact).velocity(exact.origin)
-        along = estimated_label_noise_flow(dense, w, alpha=alpha, **ways)
-        agrees(along, expected, informative=2.0)
-        errors = np.linalg.norm(along.value - expected) / np.linalg.norm(along.error)
-        assert errors < 1.5
-        # Twice the drift would be seen.
-        twice = np.linalg.norm(along.value - 2 * expected) / np.linalg.norm(along.error)
-        assert twice > 2 * errors
-    masks = dropout(residuals, np.ones(128), Gaussian())
-    noisy = replace(dense, mechanism=masks)
-    agrees(estimated_regularizer(noisy, w, **ways), derive_limit(noisy).regularizer(w))
+    step = 0.5 / exact.origin.values[-1]
+    expected = exact.at_step(step).velocity(exact.origin)
+    along = estimated_label_noise_flow(dense, w, alpha=step, **ways)
+    spread = np.linalg.norm(along.error)
+    assert np.linalg.norm(along.value - expected) < 1.5 * spread
+    # The errors are small enough to tell twice the drift.
+    assert np.linalg.norm(along.value - 2 * expected) > 3 * spread
+    noisy = replace(dense, mechanism=dropout(residuals, np.ones(WIDE), Gaussian()))
+    reg = Moments(noisy).regularizer(exact.origin)
+    agrees(estimated_regularizer(noisy, w, **ways), reg)
