@@ -58,7 +58,7 @@ def test_two_linear_units_reach_every_alignment():
 
 @pytest.mark.slow
 def test_worst_weights_keep_the_bounds_of_networks():
-    """Theorem 3.5 at small size: above the bound, far below random weights, at both widths."""
+    """Theorem 3.5 at small size: above the bound, at both widths, which flat slopes lower."""
     pytest.importorskip("jax", reason="needs .[networks]")
     bounds = importlib.import_module("noise_geometry_bounds")
     linear = bounds.networks(1.0, (3,), n=30, d=120)
@@ -66,7 +66,8 @@ def test_worst_weights_keep_the_bounds_of_networks():
     assert linear.bound < linear.linear
     found = bounds.networks(0.9, (3, 12), n=30, d=120)
     assert 0 < found.bound < found.worst.min()
-    assert found.worst.max() < 0.9 * linear.linear < 0.9 * found.random.min()
+    assert found.worst.max() < linear.linear < 0.6 * found.random.min()
+    assert bounds.networks(0.5, (3,), n=30, d=120).worst[0] < linear.bound
 
 
 @pytest.mark.slow
