@@ -12,13 +12,13 @@ stationary. Network, sizes, α and σ are this project's choice.
 What came out, measured by predicted, with one standard error; within 5.4 of them is agreement at
 level 10⁻³ by Student's t:
 
-    n      curvatures        tr H, from   training          at step    fall, by it       by α → 0
+    n      curvatures        tr H, from   training          at step    fall by that     by α → 0
     100    0.016 to 86.1     179.78       177.718 ± 0.008   177.730    1.0003 ± 0.0057   1.1845
     200    0.0013 to 65.2    138.48       136.289 ± 0.012   136.305    1.0019 ± 0.0042   1.1808
     400    0.00024 to 44     94.57        92.840 ± 0.008    92.872     1.0102 ± 0.0059   1.1800
 
-All agree at the step, and the limit α → 0 is 30 to 40 standard errors off. All of the images need
-matrices of 1797 × 1797 for each point of Γ: for which no figures are given here.
+All agree at the step, and the limit α → 0 is 26 to 36 standard errors off. No figures are given for
+all of the images, which take matrices of 1797 × 1797 for each point of Γ.
 
 The picture: tr H over the iterations, relative to the start, dots with bars of three standard
 errors for training, lines for the limit.
