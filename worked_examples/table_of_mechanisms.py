@@ -1,20 +1,35 @@
 """The table of noise mechanisms, generated: regularizer, class, time scale, limit, exponents.
 
-Each mechanism is derived, and the exponents of α and σ in its speed along Γ are measured from
-short bursts of the recursion, without using the derived equation, beside those predicted. A limit
-at rest on both scales of the theorems is followed to the slower scale on which it moves.
+The formulas for every loss are derived with symbolic dimensions. Each mechanism is derived for a
+model, too, and the exponents of α and σ in its speed along Γ are measured from short bursts of the
+recursion, without using the derived equation, beside those predicted. A limit at rest on both
+scales of the theorems is followed to the slower scale on which it moves.
+
+The second table sets the predicted class beside the fluctuation that is seen: the growth of the
+variance along Γ per unit of slow time, at α and at α/4. It stays where the limit is a diffusion and
+vanishes with α where it is a flow. `--latex` writes both tables as a document, too.
 """
 
+import argparse
 import time
 
 import numpy as np
 import sympy as sp
 from pictures import OUTPUT
 
-from derive import Bernoulli, Limit, NoisyGradientDescent, Outcome, derive_limit, mechanisms
+from derive import (
+    Bernoulli,
+    Gaussian,
+    Limit,
+    NoisyGradientDescent,
+    Outcome,
+    derive_limit,
+    mechanisms,
+)
 from derive import alpha as ALPHA
 from derive import sigma as SIGMA
 from derive.display import equations
+from derive.general import MECHANISMS as FOR_EVERY_LOSS
 from numerics import compile_limit
 from numerics.validation import LENGTHS, Experiment, measure_scaling
 
@@ -32,6 +47,18 @@ units = (w1 * sp.tanh(w2 * x), w3 * sp.tanh(w4 * x))
 ON_RING, ON_NET, ON_PAIR = (0.6, 0.8), (1.3, 0.7, 0.5, 0.8), (2.3, 1.0, -1.3, 2.4)
 MECHANISMS = {
     "parameter noise": (mechanisms.parameter_noise(ring, plane), ON_RING, 0.05, 0.05),
+    "anti-correlated descent": (
+        mechanisms.anti_correlated_descent(ring, plane),
+        ON_RING,
+        0.05,
+        0.05,
+    ),
+    "correlated parameter noise": (
+        mechanisms.parameter_noise(ring, plane, law=Gaussian(sp.ones(2) / 2)),
+        ON_RING,
+        0.05,
+        0.05,
+    ),
     "Gaussian DropConnect": (mechanisms.dropconnect(round_ring, plane), ON_RING, 0.05, 0.1),
     "Bernoulli DropConnect": (
         mechanisms.dropconnect(round_ring, plane, law=Bernoulli()),
@@ -71,6 +98,14 @@ MECHANISMS = {
         0.1,
     ),
     "additive noise": (mechanisms.additive_noise(ring, plane), ON_RING, 0.02, 0.1),
+    "DropConnect and additive noise": (
+        mechanisms.combine(
+            mechanisms.dropconnect(round_ring, plane), mechanisms.additive_noise(round_ring, plane)
+        ),
+        ON_RING,
+        0.05,
+        0.05,
+    ),
     "normal second moment": (
         NoisyGradientDescent(
             round_ring, round_ring + (radius - 1) * (1 + w1 / 2) * eta**2 / 2, plane, eta
@@ -81,6 +116,22 @@ MECHANISMS = {
     ),
     "minibatches": (mechanisms.minibatch(*net, batch_size=1), ON_NET, 0.004, 0.1),
 }
+
+
+GENERAL = {
+    "anti-correlated descent": "parameter noise",
+    "Gaussian DropConnect": "DropConnect, Gaussian",
+    "Bernoulli DropConnect": "DropConnect, Bernoulli",
+    "dropout of neurons": "dropout of units",
+    "scalar multiplicative noise": "a quadratic amplitude",
+    "linear scalar noise": "a linear amplitude",
+    "normal second moment": "a quadratic amplitude",
+}
+"""Names in the table for every loss, where they are others."""
+
+KNOWN = {m.name: m for m in FOR_EVERY_LOSS}
+STAYS = 0.5
+"""Share of the fluctuation that is left at α/4: 1 for a diffusion, at most 1/4 for a flow."""
 
 
 def first_motion(limit: Limit) -> Limit | None:
@@ -96,45 +147,127 @@ def predicted_exponents(limit: Limit) -> tuple[float, ...]:
     return tuple(float(sp.simplify(s * scale.diff(s))) for s in (ALPHA, SIGMA))
 
 
-def measured_exponents(limit: Limit, moving: Limit, start, alpha: float, sigma: float) -> str:
-    compiled = compile_limit(limit)
-    scaling = measure_scaling(
+def measured(limit: Limit, moving: Limit, place, *, diffusive: bool):
+    """Speeds along Γ, or growths of the variance, over a grid of (α, σ)."""
+    compiled, (start, alpha, sigma) = compile_limit(limit), place
+    return measure_scaling(
         Experiment(compiled, paths=8000, seed=(0,)),
         compiled.flow_limit(start),
         alpha=alpha,
         sigma=sigma,
-        diffusive=moving.outcome is Outcome.DIFFUSIVE,
+        diffusive=diffusive,
         length=LENGTHS[moving.outcome],
     )
-    pairs = zip(scaling.law.exponents.value, scaling.law.exponents.error, strict=True)
-    z = (scaling.law.exponents.value - predicted_exponents(moving)) / scaling.law.exponents.error
+
+
+def exponents(moving: Limit, scaling) -> str:
+    found = scaling.law.exponents
+    pairs = zip(found.value, found.error, strict=True)
+    z = (found.value - predicted_exponents(moving)) / found.error
     return ", ".join(f"{p:.4f} ± {e:.4f}" for p, e in pairs) + f" (z = {np.abs(z).max():.1f})"
 
 
-def row(name: str, problem: NoisyGradientDescent, start, alpha: float, sigma: float) -> str:
+def fluctuation(moving: Limit, scaling) -> list[str]:
+    """Whether it stays; variance along Γ per unit of slow time at α and α/4; what is seen."""
+    alphas, sigmas = scaling.alphas, scaling.sigmas
+    values = [
+        float(scaling.rates.value[k] * moving.time_scale.subs({ALPHA: alphas[k], SIGMA: sigmas[k]}))
+        for k in (alphas.argmax(), alphas.argmin())
+    ]
+    seen = "stays" if values[1] > STAYS * values[0] else "vanishes"
+    expected = "stays" if moving.outcome is Outcome.DIFFUSIVE else "vanishes"
+    return [expected, *(f"{v:.2g}" for v in values), seen]
+
+
+def row(name: str, problem: NoisyGradientDescent, *place):
+    """What is known for every loss and for the model, as text and as LaTeX, and what is seen."""
     limit = derive_limit(problem)
     moving = first_motion(limit)
-    statements = {s.label: s.text for s in equations(moving or limit)}
-    reg = sp.sstr(limit.regularizer_on_manifold)
-    cells = [name, f"`{reg}`" if len(reg) < 60 else "…", limit.outcome.value]
+    known = KNOWN.get(GENERAL.get(name, name))
+    general = None if known is None else known.derive()
+    shown = [s for s in equations(moving or limit) if s.label in ("special form", "limit")][-1]
+    texts, tex = ["constant", shown.text], ["constant", f"${shown.latex}$"]
+    if general is not None and general.outcome is limit.outcome:
+        texts, tex = (
+            [cells["Reg on Γ"], cells["limit"]]
+            for cells in (general.cells(), general.cells(tex=True))
+        )
     if moving is None:
-        return "| " + " | ".join([*cells, "none", "at rest", "–", "–"]) + " |"
+        return [name, *texts, limit.outcome.value, "none", "at rest", "–"], tex, None
+    speeds = measured(limit, moving, place, diffusive=moving.outcome is Outcome.DIFFUSIVE)
+    spread = measured(limit, moving, place, diffusive=True)
     predicted = ", ".join(f"{p:g}" for p in predicted_exponents(moving))
-    measured = measured_exponents(limit, moving, start, alpha, sigma)
-    scale = f"`{sp.sstr(moving.time_scale)}`"
-    return "| " + " | ".join([*cells, scale, statements["limit"], predicted, measured]) + " |"
+    scale = sp.sstr(moving.time_scale)
+    cells = [name, *texts, limit.outcome.value, scale, predicted, exponents(moving, speeds)]
+    return cells, tex, [name, moving.outcome.value, *fluctuation(moving, spread)]
 
 
 HEAD = (
-    "| mechanism | Reg on Γ | class | iterations per unit of time | limit "
-    "| exponents of α, σ | measured |\n|---|---|---|---|---|---|---|"
+    *("mechanism", "Reg on Γ", "limit", "class", "iterations per unit of time"),
+    *("exponents of α, σ", "measured"),
 )
-lines = [HEAD]
-print(HEAD)
-began = time.perf_counter()
-for mechanism, (problem, start, alpha, sigma) in MECHANISMS.items():
-    lines.append(row(mechanism, problem, start, alpha, sigma))
-    print(lines[-1], flush=True)
-OUTPUT.mkdir(exist_ok=True)
-(OUTPUT / "table_of_mechanisms.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
-print(f"in {time.perf_counter() - began:.0f} s")
+FLUCTUATIONS = ("mechanism", "class of the motion", "fluctuation", "at α", "at α/4", "seen")
+
+
+def as_markdown(head, rows) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+DOCUMENT = r"""
+\documentclass{article}
+\usepackage[a4paper,landscape,margin=12mm]{geometry}
+\usepackage{amsmath,amssymb,booktabs}
+\renewcommand{\arraystretch}{1.5}
+\setlength{\parindent}{0pt}
+\begin{document}
+\footnotesize
+%s
+\end{document}
+"""
+SIGNS = {"α": r"$\alpha$", "σ": r"$\sigma$", "Γ": r"$\Gamma$", "±": r"$\pm$", "–": "--"}
+
+
+def as_tabular(head, rows) -> str:
+    lines = [" & ".join(map(in_tex, line)) for line in (head, *rows)]
+    body = " \\\\\n".join(lines[1:])
+    columns = "l" * len(head)
+    top = f"\\begin{{tabular}}{{@{{}}{columns}@{{}}}}\n\\toprule\n{lines[0]} \\\\\n\\midrule\n"
+    return f"{top}{body} \\\\\n\\bottomrule\n\\end{{tabular}}"
+
+
+def in_tex(cell: str) -> str:
+    """A cell as LaTeX: its formulas stay, the theory's letters in words become commands."""
+    if "$" in cell:
+        return cell
+    for sign, command in SIGNS.items():
+        cell = cell.replace(sign, command)
+    return cell
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--latex", action="store_true", help="write the tables as LaTeX, too")
+    parser.add_argument("--only", nargs="*", help="names of mechanisms", default=[*MECHANISMS])
+    options = parser.parse_args()
+    began, plain, tex, seen = time.perf_counter(), [], [], []
+    for name in options.only:
+        cells, formulas, fluctuation_cells = row(name, *MECHANISMS[name])
+        print("| " + " | ".join(cells) + " |", flush=True)
+        plain.append(cells)
+        scale = cells[4] if cells[4] == "none" else f"$1/({sp.latex(1 / sp.sympify(cells[4]))})$"
+        tex.append([name, *formulas, cells[3], scale, *cells[5:]])
+        if fluctuation_cells is not None:
+            seen.append(fluctuation_cells)
+    OUTPUT.mkdir(exist_ok=True)
+    text = as_markdown(HEAD, plain) + "\n\n" + as_markdown(FLUCTUATIONS, seen) + "\n"
+    (OUTPUT / "table_of_mechanisms.md").write_text(text, encoding="utf-8")
+    print(as_markdown(FLUCTUATIONS, seen))
+    if options.latex:
+        tables = f"{as_tabular(HEAD, tex)}\n\n\\bigskip\n{as_tabular(FLUCTUATIONS, seen)}"
+        (OUTPUT / "table_of_mechanisms.tex").write_text(DOCUMENT.strip() % tables + "\n")
+    print(f"in {time.perf_counter() - began:.0f} s")
+
+
+if __name__ == "__main__":
+    main()

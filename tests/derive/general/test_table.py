@@ -37,6 +37,16 @@ def test_the_papers_statements_are_derived_in_seconds() -> None:
         assert equation in after, after
 
 
+def test_each_mechanism_is_derived_in_seconds() -> None:
+    """A run with -s prints them."""
+    for mechanism in MECHANISMS:
+        begin = time.process_time()
+        text = str(mechanism.derive())
+        seconds = time.process_time() - begin
+        print(f"\n{mechanism.name}, {seconds:.2f} s\n{text}")
+        assert seconds < 5
+
+
 shown = cache(table)
 
 
