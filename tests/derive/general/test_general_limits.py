@@ -236,11 +236,14 @@ def assert_descends(limit: Limit, potential: sp.Expr, rate: int = 1) -> None:
     """Whether the drift is −rate P∇V, and nothing close to it."""
     slope = evaluator(limit.manifold.symbols, [potential.diff(w) for w in limit.problem.weights])
     field = pointwise(limit)
+    gaps, sizes = [], []
     with mpmath.workdps(WORKING_DIGITS):
         for place in itertools.islice(limit.manifold.local(), 3):
             along = mpmath.matrix(place.tangential(slope(place.point)))
             drift = field.drift(place)
-            assert mpmath.norm(drift + rate * along) < LIMITED * mpmath.norm(drift)
+            gaps.append(mpmath.norm(drift + rate * along))
+            sizes.append(mpmath.norm(drift))  # some points may be equilibria
+        assert max(gaps) < LIMITED * max(sizes)
 
 
 def assert_agrees(general: GeneralLimit, limit: Limit, instance: Instance) -> None:
@@ -252,7 +255,7 @@ def assert_agrees(general: GeneralLimit, limit: Limit, instance: Instance) -> No
         gaps.append(entry - limit.moments.covariance[a, b])
     assert_vanish_on_manifold(limit, gaps)
     potential = potential_of(general, instance)
-    if potential is not None:
+    if potential is not None and limit.outcome is general.outcome:
         assert_descends(limit, potential)
 
 
@@ -360,10 +363,14 @@ def test_every_row_agrees_on_every_loss_of_the_catalogue(row: str, entry: Entry)
     general, case = CALLED[row].derive(), of_entry(row, entry)
     limit = derive_limit(case.problem)
     assert_agrees(general, limit, case.instance)
-    if limit.outcome is not general.outcome:
-        assert general.outcome is Outcome.NON_DEGENERATE
+    if limit.outcome is general.outcome:
+        return
+    if general.outcome is Outcome.NON_DEGENERATE:
         reg = case.instance.value(general.regularizer)
         assert limit.manifold.constant_along(reg).value is True
+    else:
+        assert general.outcome is Outcome.DIFFUSIVE
+        assert limit.outcome is Outcome.DETERMINISTIC, "PΣP = 0"
 
 
 WRONG = {
