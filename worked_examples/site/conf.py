@@ -28,6 +28,7 @@ copyright = "the authors of singular-limit"
 extensions = ["myst_nb", "sphinx_gallery.gen_gallery"]
 exclude_patterns = ["copies", "parts", "gallery/*.ipynb"]
 suppress_warnings = ["config.cache"]  # the scraper of pictures is a function
+highlight_language = "none"  # of what does not say its own
 html_math_renderer = "mathml"
 html_theme = "furo"
 html_title = "singular-limit"
