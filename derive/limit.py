@@ -71,7 +71,7 @@ class Limit(LimitingEquation):
         -------
         EndStates
             The equilibria that were found, with their rates per unit of slow time, and the
-            conserved quantities of degree one and two.
+            conserved quantities of degree one and two, sought for up to 8 weights.
 
         Raises
         ------

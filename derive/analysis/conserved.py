@@ -54,7 +54,8 @@ def conserved_quantities(limit: LimitingEquation) -> tuple[ConservedQuantity, ..
     """Polynomials of degree at most two that the flow of a deterministic limit conserves.
 
     A linear system of their coefficients, one equation per point of Γ; those that are constant on
-    Γ or made of simpler ones are left out. Irrational coefficients are not found.
+    Γ or made of simpler ones are left out. Irrational coefficients are not found, nor are those of
+    more than 8 weights or of a higher degree; none are on a curve Γ.
     """
     n = limit.problem.dimension
     if limit.manifold.dimension < 2 or n > WEIGHTS:

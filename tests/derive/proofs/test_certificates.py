@@ -10,6 +10,7 @@ from derive import Limit, NoisyGradientDescent, derive_limit
 from derive.certify import checker
 from derive.documents.document import document
 from derive.noise.classification import DRIFT
+from derive.proofs import writer
 from derive.proofs.cofactors import Basis, is_zero
 from derive.symbolic.zero_tests import Basis as Rests
 from tests.truth.catalogue import CATALOGUE, Entry
@@ -69,6 +70,27 @@ def test_parameters_take_the_values_of_the_witness() -> None:
     ring = (w1**2 + w2**2 - 1) ** 2 / 4
     problem = NoisyGradientDescent(ring, ring + a * w1 * eta**2, (w1, w2), eta, parameters=(a,))
     assert derive_limit(problem).certificate().is_complete
+
+
+def test_deriving_and_printing_check_no_certificate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Certificates are made when they are asked for, so that deriving is as fast as without."""
+
+    def refused(*_: object) -> None:
+        raise AssertionError("a claim was checked")
+
+    monkeypatch.setattr(writer, "Claim", refused)
+    limit = derive_limit(CATALOGUE[1].problem)
+    assert str(limit)
+    assert limit.check(limit.drift)
+    with pytest.raises(AssertionError, match="was checked"):
+        limit.certificate()
+
+
+def test_the_hypotheses_are_part_of_a_certificate() -> None:
+    """That all is real, and within the domains of the functions, and what L is made of."""
+    model, domain = derive_limit(CATALOGUE[0].problem).certificate().document["hypotheses"]
+    assert "sum of the stated squares" in model
+    assert "real, and in the domains" in domain
 
 
 def test_a_loaded_limit_has_the_same_certificate(tmp_path) -> None:
