@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, partial, singledispatch
 from typing import Any
 
@@ -14,7 +14,7 @@ from .analysis.fluctuations import RuleFluctuations
 from .cycle_limit import CycleLimit
 from .deductions.derivation import explain
 from .deductions.rules import explain_rule
-from .descent_limit import derive_descent_limit
+from .descent_limit import DescentLimit, derive_descent_limit
 from .display.rule_statements import rule_equations
 from .display.statements import equations
 from .documents.articles.descent import article
@@ -46,6 +46,11 @@ from .rules.motion import RuleMotion
 from .rules.regimes.cycles import derive_cycles
 from .rules.regimes.local_rounds import RoundsMotion, effective_problem, motion_of
 from .symbols import GENERIC, alpha
+
+ROUNDS_AT_A_STEP = (
+    "step: LocalRounds says what happens as α → 0; at a step size take "
+    "LocalSteps(n, workers) with n = T/α"
+)
 
 
 @dataclass(frozen=True)
@@ -156,10 +161,7 @@ class RuleLimit(Limit):
         if size == 0:
             return replace(self, equation=RuleEquation(self.equation.power))
         if isinstance(self.motion, RoundsMotion):
-            raise NotCoveredError(
-                "step: LocalRounds says what happens as α → 0; at a step size take "
-                "LocalSteps(n, workers) with n = T/α"
-            )
+            raise NotCoveredError(ROUNDS_AT_A_STEP)
         known = RuleDerivation(self.motion, self.classification, self.equation)
         found = at_fixed_step(known, size)
         return replace(self, classification=found.classification, equation=found.equation)
@@ -290,6 +292,24 @@ def derive_model_limit(
     return limit_under(problem.optimizer, problem, assume)
 
 
+@dataclass(frozen=True, repr=False)
+class RoundsLimit(DescentLimit):
+    """The limit under `LocalRounds` where it is that of descent, with the noise of `problem`."""
+
+    @classmethod
+    def of(cls, limit: DescentLimit) -> RoundsLimit:
+        """The limit of descent that has the same α → 0."""
+        return cls(**{f.name: getattr(limit, f.name) for f in fields(limit)})
+
+    def at_step(  # type: ignore[override]
+        self, step: Any = alpha, momentum: Any = 0
+    ) -> Limit:
+        """Refused at a positive step size, where descent with other noise is another recursion."""
+        if read_expression("step", step) != 0:
+            raise NotCoveredError(ROUNDS_AT_A_STEP)
+        return self
+
+
 @singledispatch
 def limit_under(
     optimizer: Optimizer, problem: NoisyGradientDescent, assume: Outcome | str | None
@@ -318,7 +338,7 @@ def _derive_rounds(
     """The limit under `LocalRounds`: that of descent, with other noise where noise moves it."""
     alone = derive_descent_limit(replace(problem, optimizer=None), assume=assume)
     if not alone.outcome.is_degenerate:
-        return alone
+        return RoundsLimit.of(alone)
     if persistent_noise(problem):
         raise NotCoveredError(
             "optimizer: with T/α local steps all noise has to shrink with σ; take "
@@ -326,7 +346,7 @@ def _derive_rounds(
         )
     if alone.manifold.codimension == 1 and alone.projector is not None:
         other = effective_problem(problem, alone.manifold, alone.moments)
-        return derive_descent_limit(other, assume=assume)
+        return RoundsLimit.of(derive_descent_limit(other, assume=assume))
     rule = rule_of(problem)
     motion = motion_of(expand_rule(rule), find_manifold(rule.landscape), problem.optimizer)
     expected = None if assume is None else Outcome.read(assume)

@@ -116,6 +116,12 @@ def test_several_eigenvalues(tmp_path) -> None:
     assert np.linalg.norm(found - flow) < 0.01 * np.linalg.norm(found)
 
 
+def test_a_step_size_is_refused_in_codimension_one_too() -> None:
+    limit = derive_limit(replace(LABELS, optimizer=LocalRounds(HALF, 2)))
+    with pytest.raises(NotCoveredError, match="at a step size take LocalSteps"):
+        limit.at_step(HALF)
+
+
 def test_workers_alone_and_noise_that_moves_at_once() -> None:
     one = derive_limit(replace(LABELS, optimizer=LocalRounds(HALF, 1)))
     assert one.check(derive_limit(LABELS).drift)
