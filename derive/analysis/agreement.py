@@ -13,6 +13,7 @@ from ..equation.limiting_equation import LimitingEquation
 from ..errors import DeriveError, NotCoveredError
 from ..manifold.manifold import LocalGeometry
 from ..reading import read_matrix
+from ..symbolic.bundles import flattened, restored
 from ..symbolic.numbers.roots import WORKING_DIGITS, evaluator
 from ..symbolic.unknown_functions import as_losses, loss_names
 from ..symbolic.zero_tests import Proof, Verdict
@@ -27,16 +28,14 @@ def compare(limit: LimitingEquation, drift: Any, diffusion: Any = None) -> Verdi
     s = None if diffusion is None else _matrix("diffusion", diffusion, (n, None), limit)
     field = pointwise(limit)
     b_value = evaluator(limit.manifold.symbols, list(b))
-    s_value = None if s is None else evaluator(limit.manifold.symbols, list(s))
+    s_value = None if s is None else evaluator(limit.manifold.symbols, s)
 
     def gap_and_scale(g: LocalGeometry) -> tuple[Any, Any]:
         true_drift = field.drift(g)
         gap = mpmath.norm(true_drift - mpmath.matrix(b_value(g.point)))
         scale = mpmath.norm(true_drift) + mpmath.norm(b_value(g.point))
         if s_value is not None:
-            true_spread, flat = field.spread(g), s_value(g.point)
-            cols = len(flat) // n
-            given = mpmath.matrix([flat[i * cols : (i + 1) * cols] for i in range(n)])
+            true_spread, given = field.spread(g), s_value(g.point)
             gap += mpmath.mnorm(true_spread - given * given.T, "f")
             scale += mpmath.mnorm(true_spread, "f") + mpmath.mnorm(given * given.T, "f")
         return gap, scale
@@ -104,8 +103,7 @@ class PointwiseLimit:
         """b, shape (N, 1)."""
         drift = -g.frame.tangential(mpmath.matrix(self._slope(g.point)))
         if self._second:
-            values = iter(self._second_order(g.point))
-            terms = self._limit.second_order.map(lambda _: next(values))
+            terms = restored(self._limit.second_order, self._second_order(g.point))
             drift += self._second * terms.drift(g.frame, g.jet.third)
         if self._ito:
             third, covariance = g.jet.third, self.covariance(g)
@@ -114,7 +112,7 @@ class PointwiseLimit:
 
     @cached_property
     def _second_order(self) -> Callable[..., Any]:
-        return self._evaluator(self._limit.second_order.scalars)
+        return self._evaluator(flattened(self._limit.second_order))
 
     def _evaluator(self, expressions: Iterable[sp.Expr]) -> Callable[..., Any]:
         bound = [e.subs(GENERIC) for e in expressions]
@@ -132,11 +130,10 @@ class PointwiseLimit:
 
     def covariance(self, g: LocalGeometry) -> Any:
         """Σ, shape (N, N)."""
-        rows, cols = self._limit.moments.columns.shape
-        flat = self._columns(g.point)
-        if not cols:
-            return mpmath.zeros(rows)
-        s = mpmath.matrix([flat[i * cols : (i + 1) * cols] for i in range(rows)])
+        columns = self._limit.moments.columns
+        if not columns.cols:
+            return mpmath.zeros(columns.rows)
+        s = restored(columns, self._columns(g.point))
         return s if self._limit.moments.factor is None else s * s.T
 
 

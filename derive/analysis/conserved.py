@@ -95,16 +95,14 @@ def _found(
 ) -> list[sp.Expr]:
     """A basis of what is conserved, beyond what is known or constant on Γ."""
     field, weights = pointwise(limit), limit.problem.weights
-    slopes = evaluator(limit.manifold.symbols, [x for m in monomials for x in gradient(m, weights)])
+    slopes = evaluator(limit.manifold.symbols, [gradient(m, weights) for m in monomials])
     along_flow, along_manifold = [], []
     for place in places:
-        flat = slopes(place.point)
-        n = len(weights)
-        rows = [flat[i * n : (i + 1) * n] for i in range(len(monomials))]
+        rows = slopes(place.point)
         drift = list(field.drift(place))
         along_flow.append([mpmath.fdot(row, drift) for row in rows])
         tangential = [place.tangential(row) for row in rows]
-        along_manifold += [[row[k] for row in tangential] for k in range(n)]
+        along_manifold += [[row[k] for row in tangential] for k in range(len(weights))]
     trivial = _kernel(along_manifold) + [_coefficients(f, monomials, weights) for f in known]
     plain, pivots = _reduced(trivial)
     candidates = []

@@ -13,6 +13,7 @@ import sympy as sp
 from ..equation.limiting_equation import LimitingEquation
 from ..manifold.manifold import LocalGeometry
 from ..noise.classification import Outcome
+from ..symbolic.bundles import flattened, restored
 from ..symbolic.numbers.roots import Point
 from ..symbols import GENERIC, alpha
 from ..theory.katzenberger import Relaxation
@@ -85,9 +86,8 @@ class Expected:
         """Σ, or the Σ₂ that stands in its place."""
         if self.has_own_covariance:
             return self.trial.covariance(p)
-        n = self.trial.size
-        flat = self.trial.values(p, list(self._limit.moments.covariance))
-        return mpmath.matrix([flat[i * n :][:n] for i in range(n)])
+        covariance = self._limit.moments.covariance
+        return restored(covariance, self.trial.values(p, list(covariance)))
 
     def stationary(self, p: Point) -> Any:
         """X."""
@@ -122,9 +122,8 @@ class Expected:
         """−P r."""
         g = next(g for g in self._local if g.point == p)
         second = self._limit.second_order
-        flat = [x.subs(GENERIC) for x in second.scalars]
-        values = iter(self.trial.values(p, flat))
-        return second.map(lambda _: next(values)).drift(g.frame, g.jet.third)
+        values = self.trial.values(p, [x.subs(GENERIC) for x in flattened(second)])
+        return restored(second, values).drift(g.frame, g.jet.third)
 
     def drift(self, p: Point) -> Any:
         """B."""

@@ -16,6 +16,7 @@ import sympy as sp
 
 from ..model.problem import NoisyGradientDescent
 from ..noise.moments import persistent_noise
+from ..symbolic.bundles import restored
 from ..symbolic.numbers.programs import Program
 from ..symbolic.numbers.roots import Point
 
@@ -124,10 +125,8 @@ class Trial:
     def noisy_slope(self, p: Point, eta: Vector) -> Vector:
         """∇_wL̂(w, η), shape (N, 1)."""
         if self.problem.noisy_loss is None:
-            flat = self._matrix.value(p)
-            rows, cols = self.problem.noise_matrix.shape  # type: ignore[union-attr]
-            g = mpmath.matrix([flat[i * cols :][:cols] for i in range(rows)])
-            return self.slope(p) + g * (eta if cols == len(eta) else mpmath.zeros(cols, 1))
+            g: Matrix = restored(self.problem.noise_matrix, self._matrix.value(p))
+            return self.slope(p) + g * (eta if g.cols == len(eta) else mpmath.zeros(g.cols, 1))
         return mpmath.matrix(self._noisy.gradient((*p, *eta), self.size))
 
     def stationary(self, p: Point, s: Matrix, damping: Any = 0, dephasing: Any = 0) -> Matrix:
@@ -245,12 +244,10 @@ class Trial:
 
     def _stated(self, p: Point) -> Matrix:
         """Σ of a model that is stated by its gradient noise."""
-        flat = self._matrix.value(p)
-        rows, cols = self.problem.noise_matrix.shape  # type: ignore[union-attr]
-        g = mpmath.matrix([flat[i * cols :][:cols] for i in range(rows)])
+        g: Matrix = restored(self.problem.noise_matrix, self._matrix.value(p))
         if not self.problem.noise:
             return g
-        total = mpmath.zeros(rows)
+        total = mpmath.zeros(g.rows)
         for c in self._columns(p, lasting=False):
             total += (g * c) * (g * c).T
         for rate, z in self._jumps(p):

@@ -14,9 +14,10 @@ from ..manifold.manifold import Manifold
 from ..noise.classification import Classification
 from ..noise.moments import NoiseMoments
 from ..noise.trace_moments import TraceMoments
+from ..symbolic.bundles import flattened, mapped
 from ..symbolic.calculus import gradient
 from ..symbolic.effort import BUILT, READABLE, WEIGHTS, TooLong, product_operations, require, within
-from ..theory.jets import Jet, scalars
+from ..theory.jets import Jet
 from ..theory.katzenberger import (
     NormalFrame,
     Relaxation,
@@ -278,8 +279,8 @@ def _frame(terms: Terms) -> NormalFrame:
 def _second_drift(terms: Terms, frame: NormalFrame) -> sp.Matrix:
     """−κ₂ P r in closed form."""
     _require_small(terms, frame)
-    require(BUILT, *terms.second_order.scalars)
-    short = terms.second_order.map(terms.manifold.shortest)
+    require(BUILT, *flattened(terms.second_order))
+    short = mapped(terms.second_order, terms.manifold.shortest)
     return terms.second_weight * short.drift(frame, _Third(terms.manifold))
 
 
@@ -356,7 +357,7 @@ class _Third:
     @property
     def _jet(self) -> Jet:
         jet = self.manifold.jet
-        require(BUILT, *scalars(jet))
+        require(BUILT, *flattened(jet))
         return jet
 
 

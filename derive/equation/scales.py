@@ -26,6 +26,7 @@ from ..noise.classification import Classification, Evidence, Outcome, Step
 from ..noise.finite_sums import classify_any
 from ..noise.higher_moments import second_chaos, second_regularizer, third_regularizer
 from ..noise.moments import NoiseMoments
+from ..symbolic.bundles import flattened, restored
 from ..symbolic.calculus import gradient
 from ..symbolic.numbers.roots import evaluator
 from ..symbolic.zero_tests import Basis, Verdict, proved
@@ -230,12 +231,11 @@ def _flat_second_order(manifold: Manifold, reg: sp.Expr, reg2: sp.Expr) -> Verdi
     if potential is not None:
         return manifold.vanishes_along(gradient(potential, weights))
     terms = SecondOrder.of(reg, reg2, weights)
-    value = evaluator(manifold.symbols, terms.scalars)
+    value = evaluator(manifold.symbols, flattened(terms))
 
     def size(g: LocalGeometry) -> Any:
         numbers = value(g.point)
-        entries = iter(numbers)
-        drift = terms.map(lambda _: next(entries)).drift(g.frame, g.jet.third)
+        drift = restored(terms, numbers).drift(g.frame, g.jet.third)
         scale = max((abs(x) for x in numbers), default=0)
         return mpmath.norm(drift) / scale if scale else mpmath.mpf(0)
 

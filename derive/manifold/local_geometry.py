@@ -22,7 +22,7 @@ from ..symbolic.numbers.linear import (
     perpendicular,
 )
 from ..symbolic.numbers.roots import WORKING_DIGITS, Point, System, evaluator
-from ..theory.jets import Jet, plain_jet, scalars, squares_jet
+from ..theory.jets import Jet, plain_jet, squares_jet
 from ..theory.katzenberger import NormalFrame
 from .constraints import Square
 
@@ -186,10 +186,6 @@ class Probe(WithoutCaches):
     def _square_weights(self) -> Callable[[Point], list[Any]]:
         return evaluator(self._symbols, [c for c, _ in self.squares or ()])
 
-    def _jet_at(self, point: Point) -> Jet:
-        values = iter(self._jet_values(point))
-        return self.jet.map(lambda _: next(values))
-
     @cached_property
-    def _jet_values(self) -> Callable[[Point], list[Any]]:
-        return evaluator(self._symbols, scalars(self.jet))
+    def _jet_at(self) -> Callable[[Point], Jet]:
+        return evaluator(self._symbols, self.jet)

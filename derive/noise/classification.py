@@ -13,6 +13,7 @@ import sympy as sp
 
 from ..errors import DeriveError, UndecidedError
 from ..manifold.manifold import LocalGeometry, Manifold
+from ..symbolic.bundles import mapped
 from ..symbolic.calculus import Occurrence, gradient, is_zero
 from ..symbolic.effort import cancelled
 from ..symbolic.numbers.roots import evaluator
@@ -233,7 +234,7 @@ class _Questions:
         candidate = self._candidate_multiple()
         if candidate is None:
             return None
-        columns = evaluator(self.manifold.symbols, list(self.moments.columns))
+        columns = evaluator(self.manifold.symbols, self.moments.columns)
         number = evaluator(self.manifold.symbols, [candidate])
 
         def size(g: LocalGeometry) -> Any:
@@ -245,7 +246,7 @@ class _Questions:
 
     def _normal_covariance(self, g: LocalGeometry, columns: Callable[..., Any]) -> Any:
         """Σ in the eigenbasis of H."""
-        s = g.frame.jacobian * _reshape(columns(g.point), self.moments.columns.shape)
+        s = g.frame.jacobian * columns(g.point)
         return s * s.T if self.moments.factor is not None else s * g.frame.jacobian.T
 
     def _candidate_multiple(self) -> sp.Expr | None:
@@ -275,14 +276,14 @@ class _Questions:
             return silent if not any(slope) else self.manifold.vanishes_along(slope)
         if multiple is not None and not any(slope):
             return self._flat_laplacian()
-        columns = evaluator(self.manifold.symbols, list(self.moments.columns))
+        columns = evaluator(self.manifold.symbols, self.moments.columns)
         pull = evaluator(self.manifold.symbols, slope)
 
         def size(g: LocalGeometry) -> Any:
             matrix = self._contracted(g, columns, relaxation)
             pulled = mpmath.matrix(pull(g.point))
             drift = g.frame.tangential(mpmath.matrix(g.jet.third(matrix)) / 2 + pulled)
-            scale = max(*g.jet.map(abs).third(matrix.apply(abs)), *pulled.apply(abs))
+            scale = max(*mapped(g.jet, abs).third(matrix.apply(abs)), *pulled.apply(abs))
             return mpmath.norm(drift) / scale if scale else mpmath.mpf(0)
 
         return self.manifold.decide(size)
@@ -299,7 +300,7 @@ class _Questions:
         """P∇ΔL = 0, which decides the drift −(c/4) P∇ΔL of Σ = cH."""
 
         def size(g: LocalGeometry) -> Any:
-            scale = max(g.jet.map(abs).third())
+            scale = max(mapped(g.jet, abs).third())
             drift = g.tangential(g.jet.third())
             return mpmath.norm(drift) / scale if scale else mpmath.mpf(0)
 
@@ -320,7 +321,7 @@ class _Questions:
     def _contracted(
         self, g: LocalGeometry, columns: Callable[..., Any], relaxation: Relaxation
     ) -> Any:
-        s = _reshape(columns(g.point), self.moments.columns.shape)
+        s = columns(g.point)
         covariance = s * s.T if self.moments.factor is not None else s
         return tangential_covariance(g.frame, covariance, relaxation)
 
@@ -354,8 +355,3 @@ def _constant_ratio(
         return None
     same = all(is_zero(column[k] - ratio * direction[k]) for k in support)
     return ratio if same else None
-
-
-def _reshape(flat: list[Any], shape: tuple[int, int]) -> Any:
-    rows, cols = shape
-    return mpmath.matrix([flat[i * cols : (i + 1) * cols] for i in range(rows)])

@@ -85,12 +85,10 @@ def _refuse_chart_of_another_dimension(manifold: Manifold) -> None:
 
 
 def _refuse_negative_covariance(manifold: Manifold, covariance: sp.ImmutableMatrix) -> None:
-    n = covariance.rows
-    entries = evaluator(manifold.symbols, list(covariance))
+    entries = evaluator(manifold.symbols, covariance)
     with mpmath.workdps(WORKING_DIGITS):
         for point in manifold.points:
-            flat = entries(point)
-            values = mpmath.eigsy(mpmath.matrix([flat[i * n :][:n] for i in range(n)]), True)
+            values = mpmath.eigsy(entries(point), True)
             if min(values) < -max(abs(x) for x in values) * mpmath.mpf(10) ** -CLEAR_DIGITS:
                 raise ProblemError(
                     "noise_matrix: the covariance Σ(w) is not positive semi-definite at "

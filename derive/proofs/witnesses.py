@@ -16,6 +16,7 @@ import sympy as sp
 
 from ..manifold.manifold import LocalGeometry, Manifold
 from ..noise.moments import NoiseMoments
+from ..symbolic.bundles import restored
 from ..symbolic.calculus import gradient, semidefinite_factor
 from ..symbolic.numbers.linear import norm
 from ..symbolic.numbers.programs import Program
@@ -115,8 +116,7 @@ class Witness:
     def _drift(self, factor: sp.Matrix, relaxation: Relaxation) -> list[Any]:
         g = self._geometry
         with mpmath.workdps(WORKING_DIGITS):
-            flat = self._value(list(factor))
-            s = mpmath.matrix([flat[i : i + factor.cols] for i in range(0, len(flat), factor.cols)])
+            s = restored(factor, self._value(list(factor)))
             third = g.jet.third(tangential_covariance(g.frame, s * s.T, relaxation))
             return self._tangential([x / 2 for x in third])
 

@@ -38,6 +38,10 @@ Column = tuple[sp.Expr, ...]
 """One entry for each coordinate of the state."""
 
 
+Curved = tuple[tuple[int, int, int, sp.Expr], ...]
+"""Entries (k, i, j, value), i ≤ j, of second derivatives that are not zero."""
+
+
 @dataclass(frozen=True)
 class RuleExpansion(WithoutCaches):
     """A rule expanded in its small noise.
@@ -76,10 +80,9 @@ class RuleExpansion(WithoutCaches):
         return [self.at_rest(t - z) for t, z in zip(self.still, self.rule.state, strict=True)]
 
     @property
-    def scalars(self) -> list[sp.Expr]:
-        """All that the theorem asks for at a point, in the order in which it is read back."""
-        packed = [*self.first.scalars, *(value for *_, value in self.bend), *self.bias]
-        return packed + [x for mixture in self.noise for x in mixture.scalars]
+    def parts(self) -> tuple[Mixture, Curved, list[sp.Expr], tuple[Mixture, ...]]:
+        """All that the theorem asks for at a point: D T₀, E D²T₀, E T₂ and T₁."""
+        return self.first, self.bend, self.bias, self.noise
 
     @property
     def mean_map(self) -> list[sp.Expr]:
@@ -93,7 +96,7 @@ class RuleExpansion(WithoutCaches):
         return self.randomness.mixture(self._on_rest(sp.Matrix(rows)))
 
     @cached_property
-    def bend(self) -> tuple[tuple[int, int, int, sp.Expr], ...]:
+    def bend(self) -> Curved:
         """Entries (k, i, j, value), i ≤ j, of E D²T₀ on 𝓜 that are not zero."""
         mean = self.randomness.mean(sp.Matrix(self.still))
         slopes = jacobian(list(mean), self.rule.state)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -75,11 +75,10 @@ class RuleMotion(WithoutCaches):
 
     def normals(self, point: Point, slopes: Matrix) -> Matrix:
         """J: the normals of Γ, and m = rest(w) for the memory."""
-        count, n = len(self.expansion.rule.memory), slopes.cols
+        count = len(self.expansion.rule.memory)
         if not count:
             return slopes
-        flat = self._rest_slopes(point)
-        rest = mpmath.matrix([[-x for x in flat[i * n :][:n]] for i in range(count)])
+        rest = -self._rest_slopes(point)
         return blocks(
             slopes, [[slopes, mpmath.zeros(slopes.rows, count)], [rest, mpmath.eye(count)]]
         )
@@ -87,13 +86,10 @@ class RuleMotion(WithoutCaches):
     def jet(self, point: Point) -> MapJet:
         """The jet at a point of Γ and a step size, which comes last."""
         size = len(self.expansion.rule.state)
-        values = iter(self._values(point))
-        first = _Numbers.read(self.expansion.first, values)
-        bend = [(k, i, j, next(values)) for k, i, j, _ in self.expansion.bend]
-        bias = mpmath.matrix([next(values) for _ in range(size)])
-        noise = mpmath.zeros(size)
-        for mixture in self.expansion.noise:
-            noise += _Numbers.read(mixture, values).square(mpmath.eye(1))
+        mixture, bend, bias, kicks = self._values(point)
+        first, noise = _Numbers(mixture), mpmath.zeros(size)
+        for kick in kicks:
+            noise += _Numbers(kick).square(mpmath.eye(1))
 
         def second(x: Matrix) -> Matrix:
             out = mpmath.zeros(size, 1)
@@ -101,7 +97,7 @@ class RuleMotion(WithoutCaches):
                 out[k] += value * x[i, j] * (1 if i == j else 2)
             return out
 
-        return MapJet(first.mean, first.square, second, bias, noise, self.is_random)
+        return MapJet(first.mean, first.square, second, mpmath.matrix(bias), noise, self.is_random)
 
     @cached_property
     def symbols(self) -> tuple[sp.Symbol, ...]:
@@ -109,44 +105,33 @@ class RuleMotion(WithoutCaches):
         return (*self.manifold.symbols, alpha)
 
     @cached_property
-    def _values(self) -> Callable[[Point], list[Any]]:
-        return evaluator(self.symbols, self.expansion.scalars)
+    def _values(self) -> Callable[[Point], Any]:
+        return evaluator(self.symbols, self.expansion.parts)
 
     @cached_property
-    def _rest_slopes(self) -> Callable[[Point], list[Any]]:
+    def _rest_slopes(self) -> Callable[[Point], Matrix]:
         rule = self.expansion.rule
         rows = jacobian(rule.rest or (), rule.weights)
-        return evaluator(self.manifold.symbols, [x for row in rows for x in row])
+        return evaluator(self.manifold.symbols, sp.Matrix(rows))
 
 
 @dataclass(frozen=True)
 class _Numbers:
     """A mixture at a point."""
 
-    matrices: list[Matrix]
-    means: list[Any]
-    products: list[tuple[int, int, Any]]
-
-    @classmethod
-    def read(cls, mixture: Mixture, values: Iterator[Any]) -> _Numbers:
-        matrices = [
-            mpmath.matrix([[next(values) for _ in range(m.cols)] for _ in range(m.rows)])
-            for m in mixture.matrices
-        ]
-        means = [next(values) for _ in mixture.means]
-        return cls(matrices, means, [(a, b, next(values)) for a, b, _ in mixture.products])
+    given: Mixture
 
     @property
     def mean(self) -> Matrix:
-        rows, cols = self.matrices[0].rows, self.matrices[0].cols
-        weighted = (m * x for m, x in zip(self.means, self.matrices, strict=True) if m)
+        rows, cols = self.given.matrices[0].rows, self.given.matrices[0].cols
+        weighted = (m * x for m, x in zip(self.given.means, self.given.matrices, strict=True) if m)
         return sum(weighted, mpmath.zeros(rows, cols))
 
     def square(self, x: Matrix) -> Matrix:
         """E M X Mᵀ."""
-        rows = self.matrices[0].rows
+        rows = self.given.matrices[0].rows
         total = mpmath.zeros(rows, rows)
-        for a, b, weight in self.products:
-            term = weight * (self.matrices[a] * x * self.matrices[b].T)
+        for a, b, weight in self.given.products:
+            term = weight * (self.given.matrices[a] * x * self.given.matrices[b].T)
             total += term if a == b else term + term.T
         return total

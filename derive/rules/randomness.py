@@ -44,12 +44,6 @@ class Mixture:
     products: tuple[tuple[int, int, sp.Expr], ...]
 
     @property
-    def scalars(self) -> list[sp.Expr]:
-        """All entries, moments last, in the order in which they are read back."""
-        entries = [x for matrix in self.matrices for x in matrix]
-        return [*entries, *self.means, *(weight for *_, weight in self.products)]
-
-    @property
     def mean(self) -> sp.Matrix:
         """The expected matrix."""
         weighted = (

@@ -7,7 +7,7 @@ evaluated at a point. Its methods are the same for both, so that each formula is
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,15 +28,6 @@ class Residual:
     gradient: tuple[Any, ...]
     hessian: Entries
 
-    def map(self, f: Callable[[Any], Any]) -> Residual:
-        """The same residual with `f` applied to each scalar."""
-        return Residual(
-            f(self.weight),
-            tuple(f(x) for x in self.weight_gradient),
-            tuple(f(x) for x in self.gradient),
-            tuple((i, j, f(x)) for i, j, x in self.hessian),
-        )
-
 
 @dataclass(frozen=True)
 class SquaresJet:
@@ -47,10 +38,6 @@ class SquaresJet:
 
     dimension: int
     residuals: tuple[Residual, ...]
-
-    def map(self, f: Callable[[Any], Any]) -> SquaresJet:
-        """The same jet with `f` applied to each scalar, in a fixed order."""
-        return SquaresJet(self.dimension, tuple(r.map(f) for r in self.residuals))
 
     def unit_weights(self) -> SquaresJet:
         """The same loss as ½ Σ ρ² with ρ = √c r, of which ∇ρ = √c ∇r and, on Γ,
@@ -110,14 +97,6 @@ class PlainJet:
     second: Entries
     thirds: tuple[tuple[int, int, int, Any], ...]
 
-    def map(self, f: Callable[[Any], Any]) -> PlainJet:
-        """The same jet with `f` applied to each scalar, in a fixed order."""
-        return PlainJet(
-            self.dimension,
-            tuple((i, j, f(x)) for i, j, x in self.second),
-            tuple((i, j, k, f(x)) for i, j, k, x in self.thirds),
-        )
-
     def hessian(self) -> list[list[Any]]:
         """H, as rows."""
         rows: list[list[Any]] = [[0] * self.dimension for _ in range(self.dimension)]
@@ -170,18 +149,6 @@ def plain_jet(loss_gradient: Sequence[sp.Expr], weights: Sequence[sp.Symbol]) ->
         if value != 0
     )
     return PlainJet(len(weights), second, thirds)
-
-
-def scalars(jet: Jet) -> list[Any]:
-    """All scalars of a jet, in the order in which `map` visits them."""
-    found: list[Any] = []
-
-    def collect(x: Any) -> Any:
-        found.append(x)
-        return x
-
-    jet.map(collect)
-    return found
 
 
 def _with_unit_weight(residual: Residual) -> Residual:

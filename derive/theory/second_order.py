@@ -8,7 +8,7 @@ along Γ by −ασ²P∇Reg − ασ⁴P r with r as in `SecondOrder`. Where P�
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,19 +53,6 @@ class SecondOrder:
             tuple(slope),
             tuple(symmetric_derivatives(slope, weights)),
             tuple(gradient(second_regularizer, weights)),
-        )
-
-    @property
-    def scalars(self) -> tuple[Any, ...]:
-        """All entries, in the order in which `map` visits them."""
-        return (*self.slope, *(value for _, _, value in self.bend), *self.second_slope)
-
-    def map(self, f: Callable[[Any], Any]) -> SecondOrder:
-        """The same with `f` applied to each entry."""
-        return SecondOrder(
-            tuple(f(x) for x in self.slope),
-            tuple((i, j, f(x)) for i, j, x in self.bend),
-            tuple(f(x) for x in self.second_slope),
         )
 
     def drift(self, frame: NormalFrame, third: Contraction) -> Matrix:

@@ -12,6 +12,7 @@ from derive.adaptive_limit import AdaptiveLimit
 from derive.errors import NotCoveredError
 from derive.optimizers import Window
 from derive.rules.regimes.second_moments import HeldMotion
+from derive.symbolic.bundles import flattened
 from derive.symbols import alpha as ALPHA
 
 from ..codegen.functions import CompiledFunction, compile_function
@@ -105,7 +106,7 @@ class CompiledHeldLimit(CompiledAdaptiveLimit):
     def values(self) -> CompiledFunction:
         """The jet of the rule at points (w, v, α), packed as `_motion` unpacks it."""
         e, weights = self.limit.motion.expansion, self.limit.problem.weights
-        scalars = e.scalars
+        scalars = flattened(e.parts)
         scalars += [r.diff(w) for r in e.rule.rest or () for w in weights]
         return compile_function((*weights, *self.limit.rules.moments, ALPHA), scalars, "rule")
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from derive import Limit
+from derive.symbolic.bundles import flattened
 from derive.theory.jets import PlainJet, SquaresJet
 
 from ..codegen.deferred_sigint import compiling_to_the_end
@@ -71,7 +72,7 @@ class DenseModel(KernelModel):
         limit = self.limit
         parts = [*self._loss.values, *self._noise.values(), *limit.slope]
         if self._has_second_order:
-            parts += limit.second_order.scalars
+            parts += flattened(limit.second_order)
         return self._native("limit", parts)
 
     @cached_property

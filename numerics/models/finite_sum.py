@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from derive import Limit
+from derive.symbolic.bundles import flattened
 from derive.symbolic.means import Samples
 from derive.theory.jets import Entries, Residual, squares_jet
 
@@ -68,7 +69,7 @@ class FiniteSumModel(KernelModel):
         outputs += self._means(self.limit.slope, lay.slope_at)
         width = lay.next_at
         if self._has_second_order:
-            scalars = self.limit.second_order.scalars
+            scalars = flattened(self.limit.second_order)
             outputs += self._means(scalars, lay.next_at)
             width += len(scalars)
         if not self._many:

@@ -14,6 +14,7 @@ from derive.errors import NotCoveredError
 from derive.rule_limit import RuleLimit
 from derive.rules.randomness import Mixture as Expressions
 from derive.rules.regimes.local_rounds import RoundsMotion
+from derive.symbolic.bundles import flattened
 from derive.symbolic.numbers.stacks import Stack
 from derive.symbols import alpha as ALPHA
 from derive.theory.limit_map import SlowMotion as Theorem
@@ -143,7 +144,7 @@ class CompiledRuleLimit(CompiledLimit):
     def values(self) -> CompiledFunction:
         """The jet of the rule at points (w, α), packed as `_motion` unpacks it."""
         e = self.limit.motion.expansion
-        scalars = e.scalars
+        scalars = flattened(e.parts)
         scalars += [r.diff(w) for r in e.rule.rest or () for w in e.rule.weights]
         return compile_function((*self.limit.problem.weights, ALPHA), scalars, "rule")
 

@@ -165,12 +165,10 @@ class Cycles(WithoutCaches):
 
     def leading(self, g: LocalGeometry) -> list[tuple[list[Any], list[Any]]]:
         """Eigenvalues of each ∇²ℓ_i, ascending, and the unit eigenvector of the last."""
-        n, flat = self.problem.dimension, iter(self._hessian_values(g.point))
         found = []
-        for _ in self.losses:
-            rows = [[next(flat) for _ in range(n)] for _ in range(n)]
-            values, vectors = mpmath.eigsy(mpmath.matrix(rows))
-            found.append((list(values), [vectors[i, n - 1] for i in range(n)]))
+        for hessian in self._hessian_values(g.point):
+            values, vectors = mpmath.eigsy(hessian)
+            found.append((list(values), list(vectors[:, vectors.cols - 1])))
         return found
 
     def slope(self, g: LocalGeometry, step: sp.Expr) -> list[Any]:
@@ -210,8 +208,7 @@ class Cycles(WithoutCaches):
 
     @cached_property
     def _hessian_values(self) -> Callable[[Point], list[Any]]:
-        entries = [x for h in self.hessians for row in h for x in row]
-        return evaluator(self.manifold.symbols, entries)
+        return evaluator(self.manifold.symbols, list(map(sp.Matrix, self.hessians)))
 
     @cached_property
     def _slope_values(self) -> list[Callable[[Point], list[Any]]]:

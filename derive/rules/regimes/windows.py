@@ -105,9 +105,7 @@ class SecondMomentsOnGamma:
 
     def preconditioner(self, g: LocalGeometry) -> Any:
         """Ω at S(W), shape (N, N), in mpmath's precision."""
-        n = self.rules.problem.dimension
-        flat = self._matrix(g.point)
-        return mpmath.matrix([flat[i * n : (i + 1) * n] for i in range(n)])
+        return self._matrix(g.point)
 
     def values(self, g: LocalGeometry) -> list[Any]:
         """S(W), in mpmath's precision."""
@@ -123,12 +121,11 @@ class SecondMomentsOnGamma:
 
     def change(self, g: LocalGeometry, drift: Any) -> float:
         """Largest |∇log S_i · b|."""
-        n = self.rules.problem.dimension
         with mpmath.workdps(DIGITS):
-            flat, values = self._slopes(g.point), self._alone(g.point)
+            values = self._alone(g.point)
             sizes = [
-                abs(mpmath.fdot(flat[i * n : (i + 1) * n], drift) / value) if value else 0
-                for i, value in enumerate(values)
+                abs(mpmath.fdot(slope, drift) / value) if value else 0
+                for slope, value in zip(self._slopes(g.point), values, strict=True)
             ]
         return float(max(sizes))
 
@@ -211,12 +208,12 @@ class SecondMomentsOnGamma:
     @cached_property
     def _slopes(self) -> Any:
         rows = jacobian(self.rules.noise_alone, self.rules.problem.weights)
-        return evaluator(self.manifold.symbols, [x for row in rows for x in row])
+        return evaluator(self.manifold.symbols, rows)
 
     @cached_property
     def _matrix(self) -> Any:
         matrix = self.rules.optimizer.preconditioner(self.rules.noise_alone)
-        return evaluator(self.manifold.symbols, list(matrix))
+        return evaluator(self.manifold.symbols, sp.Matrix(matrix))
 
 
 def delta_of_run(delta: sp.Expr, step: float, scale: float) -> float:

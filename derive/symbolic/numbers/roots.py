@@ -16,6 +16,7 @@ import mpmath
 import sympy as sp
 from mpmath import fp, mp
 
+from ..bundles import flattened, is_sequence_of_scalars, restored
 from ..calculus import WithoutCaches, jacobian
 from ..zero_tests import DIGITS
 from .linear import combine, gram, independent_rows, norm, solve
@@ -44,11 +45,15 @@ Point = tuple[Any, ...]
 """Values of the weights, then of the parameters."""
 
 
-def evaluator(
-    symbols: Sequence[sp.Symbol], expressions: Sequence[sp.Expr]
-) -> Callable[[Sequence[Any]], list[Any]]:
-    """Compile expressions for mpmath: a function of one value per symbol, with a list of values."""
-    return Program(symbols, expressions).value
+def evaluator(symbols: Sequence[sp.Symbol], bundle: Any) -> Callable[[Sequence[Any]], Any]:
+    """Compile a bundle of expressions for mpmath: a function of one value per symbol.
+
+    Its values are a bundle like the given one; those of a sequence of expressions are a list.
+    """
+    if is_sequence_of_scalars(bundle):
+        return Program(symbols, bundle).value
+    program = Program(symbols, flattened(bundle))
+    return lambda point: restored(bundle, program.value(point))
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import pytest
 import sympy as sp
 
+from derive.symbolic.bundles import mapped
 from derive.symbolic.calculus import gradient
 from derive.theory.jets import plain_jet, squares_jet
 
@@ -29,7 +30,7 @@ def jet(request):
         made = squares_jet(SQUARES, WEIGHTS)
     if request.param == "unit weights":
         made = made.unit_weights()
-    return made.map(lambda e: sp.sympify(e).subs(AT))
+    return mapped(made, lambda e: sp.sympify(e).subs(AT))
 
 
 HESSIAN = sp.hessian(LOSS, WEIGHTS).subs(AT)
