@@ -261,4 +261,7 @@ class LimitingEquation(ABC):
         NotCoveredError
             If the law's higher moments are not known, and for other rules than gradient descent.
         """
-        raise NotCoveredError("effective: the next order is derived for gradient descent only")
+        raise NotCoveredError(
+            "effective: the next order is derived for gradient descent only, of any update rule "
+            "there is the limit and that at a fixed step"
+        )
