@@ -78,7 +78,8 @@ def _equilibrium(states: FinalStates, e: Equilibrium) -> Statement:
     shown = [(w, _short(e.point[w])) for w in weights[:SHOWN_COORDINATES]]
     more = ", …" if len(weights) > SHOWN_COORDINATES else ""
     place = ", ".join(f"{w} = {x}" for w, x in shown) + more
-    tex = r",\; ".join(f"{sp.latex(w)} = {x}" for w, x in shown) + (r",\; \ldots" if more else "")
+    pieces = [piece for w, x in shown for piece in (r",\; ", w, f" = {x}")][1:]
+    pieces += [r",\; \ldots"] if more else []
     rate = mpmath.nstr(abs(e.rate), DIGITS)
     how = {
         True: f"the slowest direction returns at the rate {rate}",
@@ -86,7 +87,7 @@ def _equilibrium(states: FinalStates, e: Equilibrium) -> Statement:
         None: "an eigenvalue of the linearisation is zero",
     }[e.stable]
     words = f"{how} per unit of slow time" if e.stable is not None else how
-    return Statement(e.kind, f"{place}: {words}", (Formula((tex,)), Words(words)))
+    return Statement(e.kind, f"{place}: {words}", (Formula(tuple(pieces)), Words(words)))
 
 
 def _short(x: Any) -> str:

@@ -6,16 +6,19 @@ The works cited follow as BibTeX entries after ``\end{document}``, where LaTeX d
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 import sympy as sp
 
 from ..deductions.deductions import latex_step
+from ..display.answers import EndStates, end_statements
 from ..display.latex_layout import COMMANDS, PREAMBLE, Page
-from ..display.notation import capitalised, phrase
+from ..display.notation import Prose, capitalised, phrase
 from ..errors import DeriveError
 from ..proofs.findings import Certificate
-from .articles.article import FORMAL, THEOREM, Article, Paragraph
+from .articles.article import FORMAL, THEOREM, Article, Paragraph, interleaved
 from .articles.descent import article
 from .articles.glossary import definitions, math_of
 from .references import REFERENCES, cited_in
@@ -49,7 +52,10 @@ stated; such a check is no proof.
 
 
 def document(
-    limit: Any, names: Mapping[sp.Symbol, str] | None = None, part: str | None = None
+    limit: Any,
+    names: Mapping[sp.Symbol, str] | None = None,
+    part: str | None = None,
+    end_states: EndStates | None = None,
 ) -> str:
     r"""A LaTeX document on a limit: setting, hypotheses, theorem, proof, remarks, what was proved.
 
@@ -63,6 +69,9 @@ def document(
         One fragment alone, to be read by ``\input`` in a paper: "setting", "hypotheses",
         "theorem", "proof", "remarks" or "row" (a row of a table: outcome, time scale, limit);
         "preamble" is what the others need before ``\begin{document}``.
+    end_states : EndStates, optional
+        What ``limit.end_states()`` has found, for a remark; the search may take longer than all
+        else, so that it is not begun here.
 
     Returns
     -------
@@ -79,8 +88,20 @@ def document(
     if part == "preamble":
         return COMMANDS + "\n" + THEOREMS + "\n"
     stated = article(limit)
+    if end_states is not None:
+        stated = replace(stated, remarks=(*stated.remarks, _ends(end_states)))
     writer = _Writer(stated, Page.of(names or {}, _symbols(limit)))
     return writer.whole if part is None else _PART[part](writer) + "\n"
+
+
+def _ends(states: EndStates) -> Paragraph:
+    """Equilibria with their stability and rates, and what the flow conserves."""
+    said = [
+        (Prose(rf"\emph{{{phrase(s.label)}}}:"), *interleaved(s.parts, Prose(",")))
+        for s in end_statements(states)
+    ]
+    listed = chain(*interleaved(said, (Prose(";"),)))
+    return (Prose("Where the slow flow ends, as far as it was sought:"), *listed, Prose("."))
 
 
 def bibtex() -> str:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable
 from html import escape
+from itertools import islice
 from os import PathLike
 from pathlib import Path
 from string import Template
 
 import numpy as np
 
+from derive import Limit
 from derive.display.mathml import statement_html
 from derive.display.statements import Statement, equations
 from derive.documents.html import statement_of
+from derive.errors import DeriveError
 from derive.files.atomic_write import write_atomically
 
 from .. import plots
@@ -26,6 +29,12 @@ VERBS = {"agrees": "follows", "contradicts": "contradicts"}
 
 SCREEN_WIDTH = 5.5
 """Width on the screen, in units of the text's size, of an inch of a figure."""
+
+SOUGHT_WEIGHTS = 4
+"""Weights up to which the page looks for the equilibria of the slow flow."""
+
+FIRST_POINTS = 3
+"""Points of Γ from which they are sought first: a search that finds none takes longest."""
 
 PAGE = Template("""<!doctype html>
 <html lang="en">
@@ -53,6 +62,7 @@ $checks
 <h2>Distance to the limits</h2>
 <p>Largest distance between the means of recursion and limit, relative to the motion.</p>
 $distances
+$ends
 <h2>Figures</h2>
 $figures
 <h2>To repeat</h2>
@@ -133,6 +143,7 @@ def as_html(report: ValidationReport, command: str) -> str:
         level=f"{report.settings.level:g}",
         checks=checks_table(report.checks),
         distances=distances_table(report.gaps) + orders_table(report.orders),
+        ends=end_states_section(report.limit),
         figures="\n".join(_figures(report)),
         command=escape(command),
         settings=_settings(report),
@@ -141,6 +152,30 @@ def as_html(report: ValidationReport, command: str) -> str:
 
 def _statement(statement: Statement) -> str:
     return f"<div><dt>{escape(statement.label)}</dt><dd>{statement_html(statement)}</dd></div>"
+
+
+def end_states_section(limit: Limit) -> str:
+    """Where the slow flow ends; nothing for a limit at rest or with diffusion."""
+    if limit.time_scale is None or limit.has_diffusion or limit.problem.parameters:
+        return ""
+    return f"<h2>Where the slow flow ends</h2>\n{_end_states(limit)}"
+
+
+def _end_states(limit: Limit) -> str:
+    """What `limit.end_states()` says, where that takes some seconds at most."""
+    if limit.problem.dimension > SOUGHT_WEIGHTS or limit.problem.samples is not None:
+        return (
+            "<p>Not sought for this page, as it may take minutes: <code>limit.end_states()</code> "
+            "finds the equilibria, with their stability and rates.</p>"
+        )
+    points = islice((geometry.point for geometry in limit.manifold.local()), FIRST_POINTS)
+    try:
+        states = limit.end_states(points)
+        if states.equilibria:
+            states = limit.end_states()
+    except DeriveError as error:
+        return f"<p>{escape(str(error))}</p>"
+    return f"<dl>{''.join(map(_statement, states.statements))}</dl>"
 
 
 def _figures(report: ValidationReport) -> Iterable[str]:

@@ -76,7 +76,7 @@ def listed(items: Iterable[str]) -> str:
     return ", ".join(found[:-1]) + " and " + found[-1]
 
 
-def interleaved(items: Iterable[Any], between: str) -> Iterator[Any]:
+def interleaved(items: Iterable[Any], between: Any) -> Iterator[Any]:
     """The items with something between them."""
     for number, item in enumerate(items):
         if number:

@@ -285,6 +285,39 @@ def test_fragments_are_parts_of_the_document() -> None:
         document(limit_of("diagonal_net"), part="abstract")
 
 
+ENDS = re.compile(r"\\emph\{(\w+)\}: \$w_\{1\} = (\S+),.*? rate \$(\S+)\$ per unit of slow time")
+
+
+def ends_in(tex: str) -> list[tuple[str, float, float]]:
+    """Stability, w₁ and rate of each equilibrium in a document."""
+    return [(kind, float(x), float(rate)) for kind, x, rate in ENDS.findall(tex)]
+
+
+def test_end_states_in_a_remark() -> None:
+    """θ' = −∂V on the ring with V = ¼ log(2 + cos θ): V″ = 1/4 at π, −1/12 at 0."""
+    limit = derive_limit(RING)
+    states = limit.end_states()
+    expected = [("stable", -1, 1 / 4), ("repelling", 1, pytest.approx(1 / 12, 1e-5))]
+    assert ends_in(document(limit, part="remarks", end_states=states)) == expected
+    assert ends_in(document(limit, part="remarks")) == []
+    theta = {RING.weights[0]: r"\theta"}
+    named = document(limit, theta, "remarks", states)
+    assert r"\emph{stable}: $\theta = -1.0" in named
+    against = tuple(
+        replace(e, eigenvalues=tuple(-x for x in e.eigenvalues)) for e in states.equilibria
+    )
+    flipped = replace(states, equilibria=against)
+    assert ends_in(document(limit, part="remarks", end_states=flipped)) != expected
+
+
+@needs_pdflatex
+def test_a_document_with_end_states_is_set_on_the_page(tmp_path: Path) -> None:
+    limit = derive_limit(RING)
+    tex = document(limit, end_states=limit.end_states([(-1, 0)]))
+    assert undefined(limit, tex) == set()
+    assert complaints(compiled(tex, tmp_path)) == []
+
+
 def test_the_command_writes_a_fragment(tmp_path: Path) -> None:
     target = tmp_path / "theorem.tex"
     arguments = [str(EXAMPLES / "ring.toml"), "--latex", str(target), "--part", "theorem"]

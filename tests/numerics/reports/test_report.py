@@ -10,10 +10,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from derive import derive_limit
+from derive import NotCoveredError, derive_limit
+from derive.analysis.longtime import Equilibrium
 from derive.display.statements import equations
 from numerics import validate
-from numerics.reports.html import as_html, write_report
+from numerics.reports import html as pages
+from numerics.reports.html import as_html, end_states_section, write_report
 from numerics.reports.json import write_json
 from tests.truth.catalogue import CATALOGUE
 
@@ -63,6 +65,66 @@ def test_no_latex_is_left_over(page):
     shown = re.sub(r"<style.*?</style>|<svg.*?</svg>", "", page, flags=re.DOTALL)
     assert "\\" not in shown
     assert "$" not in shown
+
+
+ENDS = re.compile(
+    r"<dt>(\w+)</dt><dd>.*?<mi>w</mi>.*?<mo>&#x0003D;</mo>(?:<mo>(&#x02212;)</mo>)?<mn>([\d.]+)</mn>"
+    r".*?rate ([\d.]+) per unit of slow time</dd>"
+)
+
+
+def ends_on(section):
+    """Stability, w₁ and rate of each equilibrium on a page."""
+    return [
+        (kind, float(f"{'-' if sign else ''}{x}"), float(rate))
+        for kind, sign, x, rate in ENDS.findall(section)
+    ]
+
+
+UNEVEN_RING = [("stable", -1, pytest.approx(1 / 4)), ("repelling", 1, pytest.approx(1 / 12, 1e-5))]
+"""θ' = −∂V with V = ¼ log(2 + cos θ): V″ = 1/4 at π, −1/12 at 0; six digits are printed."""
+
+
+def test_where_the_slow_flow_ends(page):
+    assert ends_on(page) == UNEVEN_RING
+
+
+def test_a_rate_of_the_wrong_sign_is_seen(report, monkeypatch):
+    rate = Equilibrium.rate.fget
+    monkeypatch.setattr(Equilibrium, "rate", property(lambda e: -rate(e)))
+    (first, second) = ends_on(end_states_section(report.limit))
+    assert (first, second) != tuple(UNEVEN_RING)
+    assert (first[:2], second[:2]) == (("stable", 1), ("repelling", -1))
+
+
+def test_end_states_only_of_a_flow_and_within_bounds(report, monkeypatch):
+    additive = next(e.problem for e in CATALOGUE if e.outcome == "diffusive")
+    frozen = next(e.problem for e in CATALOGUE if e.outcome == "frozen")
+    assert end_states_section(derive_limit(additive)) == ""
+    assert end_states_section(derive_limit(frozen)) == ""
+    monkeypatch.setattr(pages, "SOUGHT_WEIGHTS", 1)
+    assert "Not sought for this page" in end_states_section(report.limit)
+
+
+def test_why_there_are_no_end_states(report, monkeypatch):
+    def refused(self, starts=None):
+        raise NotCoveredError("asks for <all> samples")
+
+    monkeypatch.setattr(type(report.limit), "end_states", refused)
+    assert "<p>asks for &lt;all&gt; samples</p>" in end_states_section(report.limit)
+
+
+def test_a_search_that_finds_nothing_stops_early(report, monkeypatch):
+    asked = []
+    search = type(report.limit).end_states
+
+    def found(self, starts=None):
+        asked.append(starts)
+        return replace(search(self, starts), equilibria=())
+
+    monkeypatch.setattr(type(report.limit), "end_states", found)
+    assert "none was found" in end_states_section(report.limit)
+    assert len(asked) == 1
 
 
 def test_machines_get_the_same_content(report, page, tmp_path):
