@@ -46,7 +46,7 @@ from .codec import Decoder, Encoder
 from .rule_file import adaptive_parts, rule_parts, rule_types
 
 FORMAT = "singular-limit limit"
-VERSION = 2
+VERSION = 3
 
 TYPES: dict[str, Any] = {
     kind.__name__: kind

@@ -441,10 +441,10 @@ def test_pickles_are_not_opened(tmp_path: Path) -> None:
 def test_newer_versions_are_refused(tmp_path: Path) -> None:
     derived(scalar()).save(tmp_path / "limit.json")
     document = json.loads((tmp_path / "limit.json").read_text())
-    (tmp_path / "limit.json").write_text(json.dumps({**document, "version": 3}))
-    with pytest.raises(SavedFileError, match="version 3 of the format, this release reads up to 2"):
+    (tmp_path / "limit.json").write_text(json.dumps({**document, "version": 4}))
+    with pytest.raises(SavedFileError, match="version 4 of the format, this release reads up to 3"):
         Limit.load(tmp_path / "limit.json")
-    for older in (1, -7):
+    for older in (2, 1, -7):
         (tmp_path / "limit.json").write_text(json.dumps({**document, "version": older}))
         with pytest.raises(SavedFileError, match=f"version {older} .* derive the limit again"):
             Limit.load(tmp_path / "limit.json")
