@@ -8,6 +8,7 @@ import sympy as sp
 
 from derive import Limit, NoisyGradientDescent, derive_limit
 from numerics import CompiledLimit, compile_limit
+from numerics.geometry.small_matrices import least_norm_solution
 from tests.truth import fields
 from tests.truth.catalogue import CATALOGUE, Entry
 from tests.truth.fields import derived
@@ -182,3 +183,12 @@ def test_refusals() -> None:
         compile_limit(bound.at_step())
     with pytest.raises(ValueError, match=r"shape \(\.\.\., 2\).*w1, w2.*got shape \(3,\)"):
         compile_limit(bound).drift([1.0, 2.0, 3.0])
+
+
+@pytest.mark.parametrize("shape", [(2, 5), (5, 2)])
+def test_the_solution_of_least_norm(shape: tuple[int, int]) -> None:
+    """Few rows are only rotated; many are first reflected into a triangle, the right side too."""
+    rng = np.random.default_rng(0)
+    rows, right = rng.normal(size=shape), rng.normal(size=shape[0])
+    found = least_norm_solution(rows.copy(), right, min(shape))
+    np.testing.assert_allclose(found, np.linalg.pinv(rows) @ right, rtol=AGREEMENT)
