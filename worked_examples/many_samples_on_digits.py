@@ -6,11 +6,11 @@ them: does the limit predict noisy training where n is large and N larger? A tan
 by the first n of scikit-learn's 1797 images (`pip install .[networks,examples]`); heavy ball and
 L-BFGS take it to Γ. Then label noise, σ = 0.2, in batches of 64, at αλ₁ = 0.5, moves it along Γ for
 4000 iterations. Compared with the limit is the fall of tr H at the points of Γ next to the
-iterates, over 8 paths, after the first quarter. Network, sizes, α and σ are this project's choice, and
-so is the quarter, after a first run that disagreed: at αλ₁ = 0.1, over the whole of 2000 iterations,
-training fell by 1.069 ± 0.011 of what was predicted (n = 200), mostly at its beginning. A likely
-reason, not tested, is that fluctuations that start from a point of Γ have to grow before they are
-stationary. Over the whole stretch of the runs below the ratios are 1.006, 1.007 and 1.017.
+iterates, over 8 paths, after the first quarter. Network, sizes, α and σ are this project's choice,
+and so is the quarter, after a first run that disagreed: at αλ₁ = 0.1, over the whole of 2000
+iterations, training fell by 1.069 ± 0.011 of what was predicted (n = 200), mostly at its beginning.
+A likely reason, not tested, is that fluctuations that start from a point of Γ have to grow before
+they are stationary. Over the whole stretch of the runs below the ratios are 1.006, 1.007 and 1.017.
 
 What came out, measured by predicted, with one standard error; within 5.4 of them is agreement at
 level 10⁻³ by Student's t:

@@ -15,14 +15,13 @@ with alternating sign, which makes g = 2cF₁/(2 − η(u² + v²)).
 
 The paper: SGD moves significantly towards flatter regions, GD only oscillates along the sharpest
 direction, however tuned. What came out, in 4000 iterations in cycles of 40, with 14 peaks from 0.08
-to 0.8 and 16 paths of SGD: with c = 0.1 and a peak of 0.15, u² + v² falls to 3.649 ± 0.019,
-2.841 ± 0.016 and 2.053 ± 0.011 in SGD after 400, 1000 and 4000 iterations, predicted 3.602, 2.784
-and 2.028 (low by 2.3 to 3.6 standard errors), and to 4.891 in GD, predicted 4.889. The paper's
-finding holds for c = 0 up to a peak of 2/(u² + v²) = 0.4, where GD cannot move. With a coupling GD
-does move, by c² in place of SGD's mean x₁²x₂²: to 4.49 and 2.82 at peaks of 0.2 and 0.4 for
-c = 0.1, to 2.81 and 1.99 for c = 0.3;
-SGD is near 2.0 from 0.15 on. And beyond 0.4, where SGD is lost, GD moves even for c = 0, to 2.02
-at 0.6, as it is unstable across the hyperbola then.
+to 0.8 and 16 paths of SGD: with c = 0.1 and a peak of 0.15, u² + v² falls to 3.649 ± 0.019, 2.841 ±
+0.016 and 2.053 ± 0.011 in SGD after 400, 1000 and 4000 iterations, predicted 3.602, 2.784 and 2.028
+(low by 2.3 to 3.6 standard errors), and to 4.891 in GD, predicted 4.889. The paper's finding holds
+for c = 0 up to a peak of 2/(u² + v²) = 0.4, where GD cannot move. With a coupling GD does move, by
+c² in place of SGD's mean x₁²x₂²: to 4.49 and 2.82 at peaks of 0.2 and 0.4 for c = 0.1, to 2.81 and
+1.99 for c = 0.3; SGD is near 2.0 from 0.15 on. And beyond 0.4, where SGD is lost, GD moves even for
+c = 0, to 2.02 at 0.6, as it is unstable across the hyperbola then.
 
 The picture: both trajectories for c = 0.1; their sharpness, measured and predicted; the sharpness
 at the end against the peak.
