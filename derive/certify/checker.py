@@ -4,7 +4,6 @@ import json
 import sys
 from itertools import combinations_with_replacement, product
 from math import prod
-from operator import methodcaller
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +15,11 @@ OPERATIONS: dict[str, Any] = {
     "inverse": lambda x: 1 / x,
     "tanh": lambda x: 1 - 2 / ((2 * x).exp() + 1),
     "abs": lambda x: x if x[0] > 0 else -x if x[0] < 0 else x * arb.nan(),
-    **{f: methodcaller(f) for f in ("exp", "log", "sqrt", "sin", "cos", "atan", "erf")},
+    **{f: getattr(arb_series, f) for f in ("exp", "log", "sqrt", "sin", "cos", "atan", "erf")},
 }
 RELATIONS = {"inverse": lambda u, x: u * x - 1, "sqrt": lambda u, x: u**2 - x}
-CLAIMS = dict.fromkeys(("slope", "field", "values", "drift"), "value")
-CLAIMS |= dict.fromkeys(("constant", "critical", "zero"), "identities")
-CLAIMS |= {"curvature": "curvature", "attraction": "attraction"}
+CLAIMS = dict.fromkeys(("slope", "field", "values", "drift"), "value") | {"attraction": "shrinks"}
+CLAIMS |= dict.fromkeys(("constant", "critical", "zero"), "identities") | {"curvature": "curvature"}
 
 
 def require(holds: bool, reason: str) -> None:
@@ -72,8 +70,7 @@ class Claim:
         self.parts = {k: (arb(m), arb(0, arb(r))) for k, (m, r) in self.point["box"].items()}
         self.box = {k: m + r for k, (m, r) in self.parts.items()}
         self.check_point()
-        how = CLAIMS[claim["asks"]]
-        getattr(self, how)()
+        getattr(self, how := CLAIMS[claim["asks"]])()
         self.answer = f"{claim['says']}: proved{' not' * (how == 'value')} ({claim['asks']})"
 
     def taylor(self, places: Any, line: Any, order: int = 0, box: Any = None) -> list[arb]:
@@ -124,11 +121,10 @@ class Claim:
         self.taylor(tower.unknowns, {})
         of = [tower.at[r] for r in self.constraints]
         of = [r * s for r, s in combinations_with_replacement(of, 2)] if asks == "critical" else of
-        columns = [self.data[key] for key in ("of", "constants", "cofactors")]
-        for f, c, cofactors in zip(*columns, strict=True):
+        for f, c, by in zip(*map(self.data.get, ("of", "constants", "cofactors")), strict=True):
             require(not {*below(self.table, [c])} & {*self.weights}, "no constant")
             require(asks != "zero" or tower.at[c] == 0, "not zero")
-            self.combines(tower, tower.at[f] - tower.at[c], of, cofactors)
+            self.combines(tower, tower.at[f] - tower.at[c], of, by)
 
     def curvature(self) -> None:
         """All eigenvalues λ ≠ 0 of H, as many as rows, lie between two bounds."""
@@ -136,7 +132,7 @@ class Claim:
         (low, high), rank = map(arb, self.data["bounds"]), len(self.point["rows"])
         require(sum(abs(low) < x.real < high for x in roots) == rank, "not within the bounds")
 
-    def attraction(self) -> None:
+    def shrinks(self) -> None:
         """X = GGᵀ and X - Σ p B X Bᵀ > 0, B = J DT J⁺ of maps T, p > 0: by Gershgorin."""
         g = arb_mat([[arb(x) for x in row] for row in self.data["factor"]])
         chances, rest = self.taylor(self.data["chances"], {}), g * g.transpose()
@@ -188,7 +184,11 @@ def check(document: dict[str, Any]) -> list[str]:
     chosen = [names[w] for w in document["weights"]]
     require(len({*names.values()}) + len({*chosen}) == len(names) + len(chosen), "a name is twice")
     with ctx.workprec(document["precision"]):
-        return [Claim(document, claim).answer for claim in document["claims"]]
+        found = [Claim(document, claim).answer for claim in document["claims"]]
+    for chart in document.get("charts", []):  # graphs w = φ(θ); Γ = {r = 0} holds their images
+        inside = chart["inside"] | {"asks": "zero", "of": document["constraints"]}
+        found += check(document | {"charts": []} | chart | {"claims": [inside, *chart["claims"]]})
+    return found
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ The document is plain JSON, to be checked by `derive.certify`, which evaluates i
 
     {"format": "singular-limit certificate 1", "statement": […], "hypotheses": […],
      "precision": 192, "expressions": […], "weights": […], "constraints": […], "squares": […],
-     "points": […], "claims": […]}
+     "points": […], "claims": […], "charts": […]}
 
 `expressions` is a table (see `tables`), and what stands for an expression is its place in it.
 `squares` are the (c, r) of L = ½ Σ c r²; a point is what `boxes` makes, a claim what `witnesses` or
@@ -21,13 +21,21 @@ shown by `cofactors` to be constant, to have no gradient, or to vanish on Γ; or
 `bounds` of the non-zero eigenvalues of H at the point; or "attraction" of some maps `of` the
 weights, taken with some `chances` (see `rules`). Where squares are stated, H is shown to have the
 rank of Γ at each point, so that L is least on Γ near it. Where parameters have a width in the box
-of the point, all this holds for each of their values. What a claim `says` is for the reader; the
-checker prints what it `asks` beside it. Nothing is in the document that it has not accepted.
+of the point, all this holds for each of their values.
+
+Where the problem has a chart φ, `charts` has claims of its graph, with `weights` (w, θ) and the
+`constraints` w − φ(θ): that the constraints of Γ vanish there (`inside`, formed by the checker),
+that Dφ and Γ are regular at a place that φ takes to the base point, so that φ maps onto Γ near by,
+and that quantities are constant or zero on the image of φ, and so on the piece of Γ around it.
+
+What a claim `says` is for the reader; the checker prints what it `asks` beside it. Nothing is in
+the document that it has not accepted.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import mpmath
@@ -57,7 +65,7 @@ from .identities import noise_potentials
 from .questions import Questions
 from .rules import SHRINKS, attraction, attraction_step, maps_at, or_not_shown
 from .tables import NotCertifiedError
-from .writer import REAL, Writer, generic
+from .writer import MOST_NORMALS, REAL, REFUSALS, ChartWriter, Search, Writer, generic
 
 HYPOTHESES = (
     "the loss L(w) is a constant and the sum of the stated squares, up to the third order in "
@@ -65,9 +73,6 @@ HYPOTHESES = (
     REAL,
 )
 
-
-MOST_NORMALS = 3
-"""Constraints up to which the determinant of their gradients is written out."""
 
 NOTHING_ELSE = Questions()
 
@@ -234,29 +239,41 @@ class _Maker(Writer):
         return f"{middle} ± {radius} along a fixed vector, in a box that holds a point of Γ"
 
     def _vanishing(self, step: Step) -> str:
-        """Claims that make the answer yes."""
-        for question, claim in list(self._identities(step)):
+        """Claims that make the answer yes: of Γ, or else of the image of its chart."""
+        try:
+            found = list(self._identities(step, self._sought))
+        except REFUSALS:
+            if self._manifold.problem.chart is None:
+                raise
+            self._on_chart.enter(self._identities(step, self._on_chart.sought))
+            self.document["charts"] = [self._on_chart.part]
+            return "cofactors on the image of the chart, which is Γ near the base point"
+        for question, claim in found:
             self._accept_identity(question, claim)
         return "cofactors of the constraints, multiplied out again"
 
-    def _identities(self, step: Step) -> Iterator[tuple[str, dict[str, Any]]]:
+    @cached_property
+    def _on_chart(self) -> ChartWriter:
+        return ChartWriter(self._manifold, self._ranges, self._table)
+
+    def _identities(self, step: Step, sought: Search) -> Iterator[tuple[str, dict[str, Any]]]:
         problem = self._manifold.problem
         if step.question == FLAT:
-            yield step.question, self._sought([self._moments.regularizer]).constant()
+            yield step.question, sought([self._moments.regularizer]).constant()
         elif step.question == NO_DIFFUSION and problem.noisy_loss is None:
-            yield f"{step.question}: det(JJᵀ) P G = 0 on Γ", self._sought(self._along).zero()
+            yield f"{step.question}: det(JJᵀ) P G = 0 on Γ", sought(self._along).zero()
         elif step.question == NO_DIFFUSION:
-            yield step.question, self._sought(noise_potentials(problem)).constant()
+            yield step.question, sought(noise_potentials(problem)).constant()
         elif step.question == FROZEN and problem.noisy_loss is None:
-            yield f"{step.question}: G = 0 on Γ", self._sought(list(self._moments.columns)).zero()
+            yield f"{step.question}: G = 0 on Γ", sought(list(self._moments.columns)).zero()
         elif step.question == FROZEN:
-            yield step.question, self._sought([problem.noisy_loss + problem.penalty]).critical()
+            yield step.question, sought([problem.noisy_loss + problem.penalty]).critical()
         elif step.question in (DRIFT[0], AT_STEP):
-            yield from self._still(step.question)
+            yield from self._still(step.question, sought)
         else:
             raise NotCertifiedError("no certificate is made for this question")
 
-    def _still(self, question: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    def _still(self, question: str, sought: Search) -> Iterator[tuple[str, dict[str, Any]]]:
         """No drift: Σ = 0 on Γ, or Σ = κH and tr H, at a fixed step all of tr Hᵏ, constant there.
 
         The drift of Σ = κH is −(κ/4) P∇ΔL in the limit α → 0; at a fixed step it is a sum of
@@ -265,21 +282,21 @@ class _Maker(Writer):
         problem = self._manifold.problem
         if self._multiple is None:
             claim = (
-                self._sought(list(self._moments.columns)).zero()
+                sought(list(self._moments.columns)).zero()
                 if problem.noisy_loss is None
-                else self._sought(noise_potentials(problem)).critical()
+                else sought(noise_potentials(problem)).critical()
             )
             yield f"{question}, as Σ = 0 on Γ", claim
             return
         hessian = sp.Matrix(self._manifold.jet.hessian())
         gaps = list(self._moments.covariance - self._multiple * hessian)
-        yield f"{question}: Σ = {self._multiple} H on Γ", self._sought(gaps).zero()
+        yield f"{question}: Σ = {self._multiple} H on Γ", sought(gaps).zero()
         powers = [hessian]
         while question == AT_STEP and len(powers) < self._manifold.codimension:
             powers.append(powers[-1] * hessian)
         traces = [power.trace() for power in powers]
         named = "ΔL is" if len(traces) == 1 else "the eigenvalues of H are"
-        yield f"{question}: {named} constant on Γ", self._sought(traces).constant()
+        yield f"{question}: {named} constant on Γ", sought(traces).constant()
 
     @property
     def _along(self) -> list[sp.Expr]:

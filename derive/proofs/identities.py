@@ -185,6 +185,35 @@ class Identities:
         }
 
 
+class ChartIdentities(Identities):
+    """The same on the graph of a chart φ.
+
+    From f(φ(θ)) = c follows P∇f = 0 on the image as it does on Γ, but ∇f = 0 only entry by entry.
+
+    Parameters
+    ----------
+    table, manifold, functions
+        As above, with the graph w = φ(θ) in the place of Γ.
+    weights : sequence of Symbol
+        w, without θ.
+    """
+
+    def __init__(
+        self,
+        table: ExpressionTable,
+        manifold: Manifold,
+        functions: Sequence[sp.Expr],
+        weights: Sequence[sp.Symbol],
+    ) -> None:
+        super().__init__(table, manifold, functions)
+        self._graph, self._moving = manifold, weights
+
+    def critical(self) -> dict[str, Any]:
+        """∇f = 0 on the image of φ for each of the functions."""
+        slopes = [d for f in self._functions for d in gradient(f, self._moving)]
+        return Identities(self._table, self._graph, slopes).zero()
+
+
 def redundant(table: ExpressionTable, rows: Sequence[int], others: Sequence[int]) -> dict[str, Any]:
     """What shows that further constraints vanish where those at `rows` do.
 
