@@ -56,7 +56,7 @@ from derive import derive_limit
 from numerics import simulate_descent, simulate_limit
 from numerics.networks import Network, NetworkLimit, fitted, label_noise
 from numerics.plots import styled
-from numerics.validation.measurements.statistics import Estimate, mean
+from numerics.validation import Estimate, mean
 
 IMAGES, LABELS = load_digits(return_X_y=True)
 ORDER = np.random.default_rng(0).permutation(len(IMAGES))

@@ -2,33 +2,34 @@
 
 import numpy as np
 import pytest
-import sigmoid_net_on_one_point as example
+from sigmoid_net_on_one_point import TANH, Net
 
-from numerics import compile_limit
+from numerics import compile_limit, simulate_limit
 
-
-@pytest.fixture(scope="module")
-def limit():
-    return compile_limit(example.sigmoid_limit(2))
+NET = Net(TANH, 2, 1, (1,))
 
 
-def test_the_sign_test_tells_sparse_points_from_the_others(limit):
-    sparse, full = (example.stability(limit, example.balanced(2, m)) for m in (1, 2))
-    assert sparse.drift < 1e-9
-    assert full.drift < 1e-9
-    assert sparse.stable
-    assert not full.stable
-    # By hand: near the zero unit the reduced potential is a² + c² − λac with λ = f'(1), since
-    # what the unit adds to h the other one saves; its rates are −(2 ∓ λ) along a = ±c.
-    slope = 2 * np.sqrt(2) + np.sqrt(2) - 4
-    zero_unit = np.array([0, 1, 0, 1]) / np.sqrt(2), np.array([0, 1, 0, -1]) / np.sqrt(2)
-    for direction, rate in zip(zero_unit, (-(2 - slope), -(2 + slope)), strict=True):
-        step = 1e-4
-        moved = limit.retract(example.balanced(2, 1) + step * direction)
-        assert limit.drift(moved) @ direction / step == pytest.approx(rate, rel=1e-3)
+def test_one_unit_is_stable_and_two_alike_repel_each_other() -> None:
+    sparse, full = NET.limit.end_states([NET.sharing(1), NET.sharing(2)]).equilibria
+    assert (sparse.kind, full.kind) == ("stable", "repelling")
 
 
-def test_the_limit_ends_in_one_unit(limit):
-    paths = example.run(limit, 2, starts=4, time=14.0)
-    shares = np.sort(example.contributions(paths.weights[:, -1]), axis=-1)
-    np.testing.assert_allclose(shares, np.tile([0.0, 1.0], (4, 1)), atol=1e-3)
+def test_rates_beside_one_unit_are_those_by_hand() -> None:
+    """Near the zero unit the potential is a² + c² − λac with λ = f'(1), as it saves the other one.
+
+    Its rates are −(2 ∓ λ) along a = ±c.
+    """
+    limit = compile_limit(NET.limit)
+    slope, step = 2 * np.sqrt(2) + np.sqrt(2) - 4, 1e-4
+    for sign in (1, -1):
+        direction = np.array([0, 1, 0, sign]) / np.sqrt(2)
+        moved = limit.retract(NET.sharing(1) + step * direction)
+        found = limit.drift(moved) @ direction / step
+        assert found == pytest.approx(-(2 - sign * slope), rel=1e-3)
+
+
+def test_the_limit_ends_in_one_unit() -> None:
+    starts = np.abs(np.random.default_rng(0).normal(size=(4, 4)))
+    paths = simulate_limit(compile_limit(NET.limit), starts, time=14.0, paths=4, seed=0)
+    shares = NET.shares(paths.weights[:, -1])
+    np.testing.assert_allclose(shares, np.tile([1.0, 0.0], (4, 1)), atol=1e-3)

@@ -19,6 +19,7 @@ import sympy as sp
 
 from derive import Bernoulli, Gaussian, Limit, NoisyGradientDescent, derive_limit
 from derive import alpha as ALPHA
+from derive.descent_limit import DescentLimit
 from numerics import CompiledLimit, ValidationReport, compile_limit, validate, validator
 from numerics.codegen.functions import compile_function
 from tests.truth.catalogue import CATALOGUE
@@ -103,7 +104,7 @@ def wrong_sign(limit: Limit) -> Limit:
     return with_equation(limit, potential=-limit.equation.potential)
 
 
-class NoFiniteStep(Limit):
+class NoFiniteStep(DescentLimit):
     """The limit α → 0 where the limit at α is asked for."""
 
     def at_step(self, step=ALPHA, momentum=0):
