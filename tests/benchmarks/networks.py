@@ -19,7 +19,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,12 @@ from tests.truth import catalogue
 from tests.truth.networks import RESIDUALS, Exact, network_of, place
 
 MEGABYTE = 2.0**20
+
+GIVEN_BACK = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
+"""Memory is given back as soon as it is free, so that what one evaluation takes can be seen.
+
+It is fetched anew each time, which takes as long as all else: seconds are those of another run.
+"""
 
 NETWORKS: dict[str, tuple[tuple[int, ...], int]] = {
     "tanh, three hidden layers": ((64, 120, 70, 40), 32),
@@ -121,9 +127,9 @@ def cost_table() -> None:
     print(f"{'weights':>10}{'samples':>9}{'J':>12}{'seconds':>10}{'MB':>8}{'MB / MB of J':>14}")
     for widths, samples, ways in SIZES:
         for way in ways:
-            weights, seconds, memory = in_new_process(
-                "--drift", *map(str, widths), "--samples", str(samples), "--way", way
-            )
+            run = ("--drift", *map(str, widths), "--samples", str(samples), "--way", way)
+            weights, seconds, _ = in_new_process(*run)
+            memory = in_new_process(*run, settings=GIVEN_BACK)[-1]
             jacobian = weights * samples * 8 / MEGABYTE
             print(
                 f"{weights:10.0f}{samples:9}{way:>12}{seconds:10.3f}"
@@ -139,19 +145,13 @@ def met(reached: bool) -> str:
     return "met" if reached else "NOT MET"
 
 
-def in_new_process(*arguments: str) -> list[float]:
+def in_new_process(*arguments: str, settings: Mapping[str, str] | None = None) -> list[float]:
     """Numbers that another run of this program prints.
 
-    Memory is given back as soon as it is free, so that what one evaluation takes can be seen, and
     n × n linear algebra has one thread: two wait for one another in a loop where others work too.
     """
     command = [sys.executable, "-m", "tests.benchmarks.networks", *arguments]
-    settings = {
-        "MALLOC_MMAP_THRESHOLD_": "65536",
-        "MALLOC_TRIM_THRESHOLD_": "65536",
-        "OPENBLAS_NUM_THREADS": "1",
-    }
-    ways = os.environ | settings
+    ways = os.environ | {"OPENBLAS_NUM_THREADS": "1"} | dict(settings or {})
     printed = subprocess.run(command, capture_output=True, text=True, check=True, env=ways).stdout
     return [float(x) for x in printed.split()]
 
