@@ -62,6 +62,7 @@ AT_KINKS = {  # at −2, 0 and 3
     sp.Max(x, 0): [0, 0, 3],
     sp.Min(x, 0): [-2, 0, 0],
     sp.Piecewise((x, x > 0), (5, True)): [5, 5, 3],
+    sp.Piecewise((x, x > 0)): [np.nan, np.nan, 3],
 }
 
 

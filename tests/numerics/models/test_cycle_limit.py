@@ -57,6 +57,11 @@ def test_compiled_as_it_is_written() -> None:
     np.testing.assert_allclose(compiled.regularizer(point), 2.6 / (1 - 0.2 * 2.6), rtol=1e-12)
     assert compiled.drift_error(point).max() == 0
     assert compiled.gap(point) == pytest.approx(5.2)
+    # −x = x − αλ(x + σ) has the solution x = αλσ/(2 − αλ); five standard errors of a deviation.
+    starts = compiled.scattered(point, 2000, alpha=0.2, sigma=0.01, seed=(0,)) - point
+    amplitude = 0.2 * 5.2 * 0.01 / (2 - 0.2 * 5.2)
+    assert (starts @ point).std() == pytest.approx(amplitude, rel=5 / np.sqrt(4000))
+    np.testing.assert_allclose(starts @ [-0.8, 0.6], 0, atol=1e-15)
     with pytest.raises(NotCoveredError, match="cycle"):
         compiled.fluctuations(point)
     with pytest.raises(ArgumentError, match="alpha"):

@@ -22,13 +22,15 @@ def fresh_noise() -> NoisyGradientDescent:
     return NoisyGradientDescent(w**2 / 2, w**2 / 2 + eta * w, w, eta)
 
 
-def normals(paths: int, steps: int, seed: int = 0, first_path: int = 0) -> np.ndarray:
+def normals(
+    paths: int, steps: int, seed: int = 0, first_path: int = 0, sigma: float = 1.0
+) -> np.ndarray:
     """Draws of the fused kernel, shape (paths, steps)."""
     run = simulate_descent(
         compile_descent(fresh_noise()),
         (0.0,),
         alpha=1.0,
-        sigma=1.0,
+        sigma=sigma,
         steps=steps,
         paths=paths,
         seed=seed,
@@ -86,6 +88,14 @@ def test_streams_are_keyed_by_seed_and_path() -> None:
     assert len({tuple(s) for s in states.T}) == 1000
     assert not np.isin(initial_states(6, 0, 1000), states).any()
     assert not np.array_equal(initial_states((5, 0), 0, 1), initial_states((5, 1), 0, 1))
+
+
+def test_the_fused_kernel_draws_from_these_streams() -> None:
+    """Bits, pairs and σ are those of plain NumPy, to 16 roundings of numbers of order one."""
+    streams = PathStreams(3, paths=40, first=5)
+    pairs = np.concatenate([streams.normal_pair() for _ in range(4)])
+    drawn = normals(paths=40, steps=8, seed=3, first_path=5, sigma=0.3)
+    np.testing.assert_allclose(drawn, 0.3 * pairs.T, rtol=0, atol=16 * float(np.finfo(float).eps))
 
 
 def angles_and_radii() -> list[int]:

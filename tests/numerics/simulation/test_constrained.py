@@ -215,9 +215,13 @@ def test_finite_step_noise_beside_a_flow() -> None:
         0.2 * np.array([0.64, -0.48]), abs=1e-14
     )
     paths = simulate_limit(limit, (0.6, 0.8), time=time, paths=count, seed=6, step=1e-3, record=2)
-    spread = angles(paths.weights[:, -1]).var() / time
+    ends = angles(paths.weights[:, -1])
+    spread = ends.var() / time
     # 4 standard errors of a variance; the coefficients change by 3 % over a standard deviation.
     assert spread == pytest.approx(0.04 * 0.64, rel=4 * np.sqrt(2 / count) + 0.01)
+    # θ' = −½ cos θ, but for a correction of relative order α.
+    moved, error = ends.mean() - np.arctan2(0.8, 0.6), ends.std() / np.sqrt(count)
+    assert moved == pytest.approx(-0.3 * time, abs=4 * error + 0.04 * 0.3 * time)
 
 
 def test_default_step_follows_the_curvature() -> None:

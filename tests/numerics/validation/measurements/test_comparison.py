@@ -74,6 +74,20 @@ def test_with_momentum_an_iterate_is_projected_with_its_velocity():
     assert np.abs(at_rest - at_rest[:, :1]).max() > 1e-3
 
 
+def test_a_velocity_along_the_manifold_shifts_the_end():
+    """From a point of Γ the iterates roll on; against the recursion in plain Python."""
+    compiled = compile_limit(LIMIT.at_step(0.1, 0.9))
+    weights, loss = LIMIT.problem.weights, LIMIT.problem.loss
+    gradient = sp.lambdify([weights], [loss.diff(w) for w in weights])
+    x, v = np.array([0.6, 0.8]), np.array([-0.008, 0.006])
+    end = compiled.descent_limit(x, 0.1, 0.9, v)
+    for _ in range(2000):
+        v = 0.9 * v - 0.1 * np.array(gradient(x))
+        x = x + v
+    assert np.linalg.norm(x - [0.6, 0.8]) > 0.05
+    np.testing.assert_allclose(end, x, atol=1e-9)
+
+
 def test_the_sigmas_descend_and_their_ratio_is_that_of_the_last_two():
     settings = Settings(START, (0.1,), (0.05, 0.1, 0.2), 0.01, 20, 0)
     experiment = Experiment(compile_limit(LIMIT.at_step(0.1)), 20, (0,))
