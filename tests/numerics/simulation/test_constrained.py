@@ -176,12 +176,29 @@ def test_invariant_density_on_an_ellipse() -> None:
 
 @pytest.mark.usefixtures("route")
 @pytest.mark.usefixtures("route")
-def test_a_diffusion_stops_where_the_manifold_ends() -> None:
-    """H = w₂² on w₁ = 0, and log w₂ = 2B − 2t falls: a path ends where w₂ < 10⁻³ of its start."""
+def falling() -> Limit:
+    """H = w₂² on w₁ = 0, and log w₂ = 2B − 2t falls."""
     loss = w1**2 * w2**2 / 2
     noisy = loss + etas[0] * w2**2
     problem = NoisyGradientDescent(loss, noisy, (w1, w2), etas[0], constraints=(w1,), near=(0, 1))
-    paths = simulate_limit(derived(problem), (0, 1), time=5.0, paths=40, seed=0, step=0.01)
+    return derived(problem)
+
+
+@pytest.mark.usefixtures("route")
+def test_the_step_at_which_a_path_stopped() -> None:
+    """It is the first without a record, where every step is recorded."""
+    steps = np.arange(301)
+    paths = simulate_limit(
+        falling(), (0, 1), time=3.0, paths=40, seed=0, step=0.01, record=steps / 100
+    )
+    recorded = np.isfinite(paths.weights[..., 1]).sum(axis=1)
+    assert 0 < np.count_nonzero(paths.ok) < 40
+    np.testing.assert_array_equal(paths.stopped, np.where(paths.ok, -1, recorded))
+
+
+def test_a_diffusion_stops_where_the_manifold_ends() -> None:
+    """A path ends where w₂ < 10⁻³ of its start."""
+    paths = simulate_limit(falling(), (0, 1), time=5.0, paths=40, seed=0, step=0.01)
     ended = paths.status == Status.LEFT_NEIGHBOURHOOD
     assert (ended | paths.ok).all()
     # P(2t − 2B exceeds log 1000 for some t ≤ 5) = 0.834, with a standard error of 0.06.
