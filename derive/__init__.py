@@ -1,6 +1,6 @@
 """From a noise model, stated in sympy, to the limiting equation of noisy gradient descent."""
 
-from . import command, mechanisms  # noqa: F401 (first, since it hears Ctrl-C during the rest)
+from . import command, mechanisms, objectives  # noqa: F401 (first: it hears Ctrl-C meanwhile)
 from .adaptive_limit import plan_window
 from .documents.document import document
 from .errors import (  # noqa: F401 (`derive.errors` has the kinds of errors in full)

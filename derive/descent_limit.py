@@ -11,16 +11,12 @@ from .equation.descent import DescentEquation
 from .errors import ProblemError
 from .jump_limit import JumpLimit
 from .limit import Limit, derive_limit, restore_limit
-from .manifold.discovery.finite_sums import manifold_of
-from .manifold.discovery.traces import trace_manifold
+from .manifold.discovery.find_manifold import manifold_of
 from .model.optimized import rule_of
 from .model.problem import NoisyGradientDescent
-from .noise.averaged_moments import averaged_moments
-from .noise.classification import Outcome
-from .noise.finite_sums import classify_any
+from .noise.classification import Outcome, classify
 from .noise.input_checks import check_hypotheses
-from .noise.moments import persistent_noise
-from .noise.trace_moments import classify_traces, covered_form, trace_moments
+from .noise.moments import moments_of, persistent_noise
 from .optimizers.optimizer import HeavyBall
 from .reading import read_expression
 from .rules.regimes.jump_process import jump_process
@@ -67,15 +63,9 @@ def derive_descent_limit(
 ) -> DescentLimit:
     """Derive the limit of noisy gradient descent by the two theorems; see `derive_limit`."""
     assumed = None if assume is None else Outcome.read(assume)
-    problem = covered_form(problem)
-    if problem.traces is not None:
-        around, words = trace_manifold(problem), trace_moments(problem)
-        known = classify_traces(around, words, assumed)
-        equation = leading_equation(known.outcome, words, problem.law)
-        return DescentLimit(problem, around, known, equation, words)
-    manifold = manifold_of(problem)
-    moments = averaged_moments(problem)
+    problem = problem.objective.covered
+    manifold, moments = manifold_of(problem.objective), moments_of(problem.objective)
     check_hypotheses(manifold.few, moments)
-    found = classify_any(manifold, moments, assume=assumed)
+    found = classify(manifold, moments, assumed)
     equation = leading_equation(found.outcome, moments, problem.law)
     return DescentLimit(problem, manifold, found, equation, moments)

@@ -10,11 +10,21 @@ from .errors import (  # noqa: F401 (`numerics.errors` has the kinds of errors i
     NoiseError,
 )
 from .formats.numpy_export import write_numpy
-from .models import adaptive_limit, cycle_limit  # noqa: F401 (compile_limit learns of them)
+from .models import (  # noqa: F401 (compile_limit learns of them)
+    adaptive_limit,
+    cycle_limit,
+    dense,
+    finite_sum,
+    matrix_free,
+)
 from .models.compiled_limit import CompiledLimit, compile_limit
 from .reports.compare_mechanisms import compare_mechanisms
 from .reports.report import ValidationReport
-from .simulation.descent import rule_descent  # noqa: F401 (compile_descent learns of it)
+from .simulation.descent import (  # noqa: F401 (compile_descent learns of them)
+    matrix_descent,
+    rule_descent,
+    sampled_descent,
+)
 from .simulation.descent.compiled_descent import CompiledDescent, compile_descent  # noqa: F401
 from .simulation.descent.descent import StepSizeWarning, simulate_descent  # noqa: F401
 from .simulation.descent.ensembles import Ensemble, simulate_grid

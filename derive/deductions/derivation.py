@@ -95,7 +95,7 @@ class _Derivation:
         """Result, rule and check of what the limit prints."""
         limit, c = self._limit, self._checks
         problem, manifold = limit.problem, limit.manifold
-        is_written = problem.traces is None
+        is_written = problem.objective.is_pointwise
         has_noise = problem.noisy_loss is not None
         covered = is_written and has_noise
         special = limit.special if is_written or limit.outcome.is_degenerate else None

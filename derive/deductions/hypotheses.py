@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from functools import singledispatch
 
 import sympy as sp
 
@@ -11,22 +12,18 @@ from ..analysis.exceptional_values import exceptional_values
 from ..equation.coefficients import AT_REST
 from ..equation.limiting_equation import LimitingEquation
 from ..laws.scaled import keeps_its_size
+from ..manifold.manifold import Manifold
 from ..model.problem import NoisyGradientDescent
 from ..noise.classification import Outcome
 from ..noise.moments import enters_linearly
 from ..proofs.findings import Certificate
-from ..symbolic.means import Mean
-from ..symbolic.zero_tests import Basis, vanishes_identically
+from ..symbolic.zero_tests import Basis
 from .deductions import Hypothesis, Standing
 
 UNKNOWN = "asked of the unknown functions"
 
 FEW = 3
 """Points of Γ at which hypotheses are looked at."""
-
-
-ENTIRE = (*(sp.exp, sp.sin, sp.cos, sp.sinh, sp.cosh, sp.tanh, sp.atan, sp.erf),)
-"""Functions that are analytic on the whole real line."""
 
 
 def hypotheses(limit: LimitingEquation, certificate: Certificate) -> Iterator[Hypothesis]:
@@ -62,14 +59,8 @@ def hypotheses(limit: LimitingEquation, certificate: Certificate) -> Iterator[Hy
 
 
 def _noiseless(problem: NoisyGradientDescent) -> Hypothesis:
-    claim = "L̂(w, 0) = L(w)"
-    if problem.traces is not None:
-        return Hypothesis(claim, "read off the noise model", Standing.PROVED)
-    still = dict.fromkeys(problem.noise, sp.S.Zero)
-    noisy = problem.noisy_loss
-    assert noisy is not None
-    found = vanishes_identically(noisy.xreplace(still) - problem.loss)
-    return Hypothesis(claim, found.how, Standing.of(found))
+    found = problem.objective.noiseless
+    return Hypothesis("L̂(w, 0) = L(w)", found.how, Standing.of(found))
 
 
 def _nonnegative(limit: LimitingEquation) -> Hypothesis:
@@ -82,37 +73,33 @@ def _nonnegative(limit: LimitingEquation) -> Hypothesis:
 
 
 def _rank(limit: LimitingEquation, certificate: Certificate) -> Hypothesis:
-    m, problem = limit.manifold, limit.problem
+    m = limit.manifold
     claim = f"Γ is a manifold of dimension {m.dimension} and H has rank {m.codimension} on it"
-    if problem.traces is not None:
-        why = "the samples are taken to be independent; tried out on a few of small matrices"
-        return Hypothesis(claim, why)
-    if problem.samples is not None:
-        why = "the rank is that at weights, found in floats, that fit all samples"
-        return Hypothesis(claim, why, Standing.SAMPLED)
-    if problem.unknowns:
-        return Hypothesis(claim, UNKNOWN)
+    return Hypothesis(claim, *rank_support(m, limit, certificate))
+
+
+@singledispatch
+def rank_support(
+    manifold: Manifold, limit: LimitingEquation, certificate: Certificate
+) -> tuple[str, Standing]:
+    """What speaks for the rank of H on Γ."""
+    if limit.problem.unknowns:
+        return UNKNOWN, Standing.ASSUMED
     boxes = len(certificate.document["points"])
-    proved = f"; proved at {boxes} of them" if boxes and m.probe.squares else ""
-    return Hypothesis(claim, f"the rank holds {_at(limit)}{proved}", Standing.SAMPLED)
+    proved = f"; proved at {boxes} of them" if boxes and manifold.probe.squares else ""
+    return f"the rank holds {_at(limit)}{proved}", Standing.SAMPLED
 
 
 def _moments(limit: LimitingEquation) -> Hypothesis:
     problem = limit.problem
-    noisy = problem.noisy_loss
-    if noisy is None:
+    if problem.noisy_loss is None:
         claim = "the gradient noise has more than two finite moments"
         return Hypothesis(claim, "it is affine in η", Standing.PROVED)
     claim = "the noise has the moments that the expansion of L̂ in η asks for"
-    if problem.traces is not None or _is_polynomial(noisy, problem.noise):
+    if problem.objective.is_polynomial:
         why = "L̂ is a polynomial in η, whose law has all moments"
         return Hypothesis(claim, why, Standing.PROVED)
     return Hypothesis(claim, "L̂ is no polynomial in η; its growth was not looked at")
-
-
-def _is_polynomial(noisy: sp.Expr, noise: tuple[sp.Symbol, ...]) -> bool:
-    means = [m.args[0] for m in noisy.atoms(Mean)]
-    return all(e.is_polynomial(*noise) for e in (means or [noisy]))
 
 
 def _stability(limit: LimitingEquation) -> Hypothesis:
@@ -145,8 +132,7 @@ def _regime(limit: LimitingEquation) -> Iterator[Hypothesis]:
 
 def size_is_of_no_account(problem: NoisyGradientDescent) -> bool:
     """Whether the noise need not shrink in Theorem B."""
-    is_plain = problem.traces is None and problem.penalty == 0
-    return is_plain and enters_linearly(problem)
+    return problem.penalty == 0 and enters_linearly(problem)
 
 
 def _scaling(problem: NoisyGradientDescent) -> Hypothesis:
@@ -174,19 +160,10 @@ def _smoothness(limit: LimitingEquation) -> Hypothesis:
         )
     if limit.problem.unknowns:
         return Hypothesis(claim, "as the unknown functions are")
-    losses = [e for e in (limit.problem.loss, limit.problem.noisy_loss) if e is not None]
-    if limit.problem.traces is not None or all(map(_is_entire, losses)):
+    if limit.problem.objective.is_entire:
         return Hypothesis(claim, "made of functions analytic on the real line", Standing.PROVED)
     return Hypothesis(
         claim, f"made of functions smooth on their domain; finite {_at(limit)}", Standing.SAMPLED
-    )
-
-
-def _is_entire(expression: sp.Expr) -> bool:
-    functions = expression.atoms(sp.Function)
-    powers = expression.atoms(sp.Pow)
-    return all(isinstance(f, ENTIRE) for f in functions) and all(
-        not p.base.free_symbols or (p.exp.is_Integer and p.exp > 0) for p in powers
     )
 
 

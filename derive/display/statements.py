@@ -67,7 +67,7 @@ def equations(limit: LimitingEquation) -> list[Statement]:
     return [
         *_setting(limit),
         *manifold_statements(limit),
-        *_words(limit.problem),
+        *_quantities(limit.problem),
         *_noise(limit),
         *outcome_statements(limit, _meaning(limit)),
         *_equation(limit),
@@ -204,17 +204,10 @@ def _minimum(manifold: Manifold) -> list[Statement]:
     return [Statement("minimum", f"L = {text_of(minimum)} on Γ", (part,))]
 
 
-def _words(problem: NoisyGradientDescent) -> Iterator[Statement]:
-    """Derivatives of a model with matrices for weights."""
-    words = problem.traces
-    if words is None:
-        return
-    model, mean = words.model_gradients, words.mean_squared_gradient_slopes
-    for v, first, slope in zip(problem.weights, model, mean, strict=True):
-        name = sp.latex(v)
-        yield Statement(f"∂h/∂{v}", str(first), (Equality(rf"\partial h/\partial {name}", first),))
-        tex = rf"\nabla_{{{name}}} \langle\lVert\partial h\rVert^2\rangle"
-        yield Statement(f"∇_{v} ⟨|∂h|²⟩", str(slope), (Equality(tex, slope),))
+def _quantities(problem: NoisyGradientDescent) -> Iterator[Statement]:
+    """What an objective is told by beside L and L̂."""
+    for name, tex, value in problem.objective.quantities:
+        yield Statement(name, str(value), (Equality(tex, value),))
 
 
 def _noise(limit: LimitingEquation) -> list[Statement]:

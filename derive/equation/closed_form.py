@@ -8,12 +8,10 @@ from functools import cached_property
 
 import sympy as sp
 
-from ..errors import NotCoveredError
 from ..manifold.charts import stratonovich_drift
 from ..manifold.manifold import Manifold
 from ..noise.classification import Classification
 from ..noise.moments import NoiseMoments
-from ..noise.trace_moments import TraceMoments
 from ..symbolic.bundles import flattened, mapped
 from ..symbolic.calculus import gradient
 from ..symbolic.effort import BUILT, READABLE, WEIGHTS, TooLong, product_operations, require, within
@@ -72,9 +70,7 @@ class Terms:
     def slope(self) -> tuple[sp.Expr, ...]:
         """Vector field v, shape (N,), whose −P v is the part of the drift at first order."""
         potential = self.equation.at(self.equation.potential)
-        if isinstance(self.moments, TraceMoments):
-            return self.moments.slope_of(potential)
-        return tuple(gradient(potential, self.manifold.problem.weights))
+        return self.manifold.problem.objective.gradient(potential)
 
     @cached_property
     def second_order(self) -> SecondOrder:
@@ -85,8 +81,9 @@ class Terms:
         NotCoveredError
             With matrices for weights.
         """
-        if isinstance(self.moments, TraceMoments):
-            raise NotCoveredError("second_order: not derived with matrices for weights")
+        objective = self.manifold.problem.objective
+        if not objective.is_pointwise:
+            raise objective.refused("second_order")
         return SecondOrder.of(
             self.moments.regularizer,
             self.equation.second_regularizer,

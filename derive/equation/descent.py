@@ -12,9 +12,8 @@ import sympy as sp
 
 from ..errors import DeriveError, DeriveWarning, NotCoveredError, UndecidedError
 from ..laws.scaled import keeps_its_size
-from ..manifold.discovery.finite_sums import manifold_of
-from ..noise.classification import Outcome
-from ..noise.finite_sums import classify_any
+from ..manifold.discovery.find_manifold import manifold_of
+from ..noise.classification import Outcome, classify
 from ..noise.moments import NoiseMoments, noise_moments, persistent_noise
 from ..reading import read_expression
 from ..symbolic.effort import WRITTEN_OUT
@@ -101,9 +100,7 @@ class DescentEquation(LimitingEquation):
     @cached_property
     def _written_out(self) -> Self:
         samples = self.problem.samples
-        if samples is None:
-            return self
-        if len(samples) * self.problem.dimension > WRITTEN_OUT:
+        if samples is not None and len(samples) * self.problem.dimension > WRITTEN_OUT:
             raise NotCoveredError(
                 "limit: this question asks for all samples written out, which is covered up to "
                 f"{WRITTEN_OUT} samples times weights; here are {len(samples)} samples and "
@@ -111,13 +108,17 @@ class DescentEquation(LimitingEquation):
                 "numerics.compile_limit"
             )
         problem = self.problem.written_out()
-        manifold, moments = manifold_of(problem), noise_moments(problem)
+        if problem is self.problem:
+            return self
+        manifold, moments = manifold_of(problem.objective), noise_moments(problem)
         found = self.classification
         if not self.evidence.is_assumed:
-            found = classify_any(manifold, moments)
+            found = classify(manifold, moments)
         if self.equation.is_leading:
             equation = leading_equation(found.outcome, moments, problem.law)
             equation = equation.at_step(self.equation.step, self.equation.momentum)
+        elif samples is None:
+            equation = self.equation
         else:
             rows = range(len(samples))
             equation = self.equation.mapped(lambda e: samples.written(e, rows)[0])
@@ -154,7 +155,7 @@ class DescentEquation(LimitingEquation):
     @property
     def _in_entries(self) -> Self:
         """The limit, with matrices in entries: no scale beyond the theorems is known in words."""
-        return self if self.problem.traces is None else self.written_out()
+        return self if self.problem.objective.is_pointwise else self.written_out()
 
     def subs(self, values: Mapping[sp.Symbol, Any]) -> Self:
         """The limit with some or all parameters bound to numbers.
@@ -163,12 +164,12 @@ class DescentEquation(LimitingEquation):
         both, and the limit is that of the values.
         """
         problem = self.problem.subs(values)
-        if problem.traces is not None:
-            return self  # without parameters
+        if not values:
+            return self
         bound = replace(
             self,
             problem=problem,
-            manifold=manifold_of(problem),
+            manifold=manifold_of(problem.objective),
             moments=self.moments.subs(values),
             classification=self.classification.subs(values),
             equation=self.equation.subs(values),
@@ -180,7 +181,7 @@ class DescentEquation(LimitingEquation):
         if self.evidence.is_assumed:
             return self
         try:
-            found = classify_any(self.manifold, self.moments)
+            found = classify(self.manifold, self.moments)
         except UndecidedError:
             return self
         equation = leading_equation(found.outcome, self.moments, self.problem.law)

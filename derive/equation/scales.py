@@ -22,8 +22,7 @@ import sympy as sp
 from ..errors import NotCoveredError
 from ..manifold.discovery.finite_sums import SampledManifold
 from ..manifold.manifold import LocalGeometry, Manifold
-from ..noise.classification import Classification, Evidence, Outcome, Step
-from ..noise.finite_sums import classify_any
+from ..noise.classification import Classification, Evidence, Outcome, Step, classify
 from ..noise.higher_moments import second_chaos, second_regularizer, third_regularizer
 from ..noise.moments import NoiseMoments
 from ..symbolic.bundles import flattened, restored
@@ -188,7 +187,7 @@ def _chaos(manifold: Manifold) -> NoiseMoments | None:
 
 def _chaos_scale(manifold: Manifold, chaos: NoiseMoments) -> Scale:
     """Theorem B with Σ₂ and σ⁴ in place of Σ and σ²."""
-    found = classify_any(manifold, chaos, second_chaos)
+    found = classify(manifold, chaos, find=second_chaos)
     steps = (
         Step(f"{step.question.replace('Σ', 'Σ₂')} (scale 1/(α²σ⁴))", step.verdict)
         for step in found.evidence.steps

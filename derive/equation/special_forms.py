@@ -19,7 +19,6 @@ from ..manifold.discovery.finite_sums import SampledManifold
 from ..manifold.manifold import Manifold
 from ..noise.classification import Outcome
 from ..noise.moments import NoiseMoments
-from ..noise.trace_moments import ADDED, TraceMoments
 from ..symbolic.calculus import determinant
 from ..symbolic.effort import BUILT, READABLE, product_operations
 from ..theory.katzenberger import FLOW, Relaxation
@@ -105,8 +104,8 @@ def _noise(
     manifold: Manifold, moments: NoiseMoments, outcome: Outcome, multiple: sp.Expr | None
 ) -> sp.Expr | None:
     """The function s with QΣQ = s(H), where PΣP is zero or a multiple of P."""
-    if isinstance(moments, TraceMoments) and moments.noise.power == ADDED:
-        return moments.noise.multiple
+    if moments.isotropic is not None:
+        return moments.isotropic
     # Σ of noise of each sample's own is not written out, see AveragedMoments.
     if not isinstance(manifold, SampledManifold):
         constant = _constant_normal_variance(manifold, moments)

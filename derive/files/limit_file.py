@@ -27,19 +27,14 @@ from ..laws.expansions import Jump
 from ..laws.law import known_laws
 from ..manifold.charts import IntrinsicForm
 from ..manifold.discovery.find_manifold import known_manifold
-from ..manifold.discovery.finite_sums import SampledManifold
-from ..manifold.discovery.traces import TraceManifold, small_problem
 from ..manifold.manifold import Manifold
-from ..matrices.objective import MatrixNoise, TraceObjective
+from ..matrices.objective import MatrixNoise
 from ..model.chart import Chart
-from ..model.problem import NoisyGradientDescent
+from ..model.problem import NoisyGradientDescent, Objective
 from ..model.update_rule import UpdateRule
-from ..noise.averaged_moments import AveragedMoments
 from ..noise.classification import Classification, Evidence, Outcome, Step
 from ..noise.moments import NoiseMoments
-from ..noise.trace_moments import TraceMoments, moments_of
 from ..optimizers.adaptive import Adaptive
-from ..symbolic.means import Samples
 from ..symbolic.zero_tests import Basis, Verdict
 from .atomic_write import write_atomically
 from .codec import Decoder, Encoder
@@ -130,10 +125,9 @@ def _content(limit: LimitingEquation) -> dict[str, Any]:
     return {
         "squares": m.probe.squares,
         "constraints": m.few.constraints,
-        "samples": (m.rows, m.rank) if isinstance(m, SampledManifold) else None,
         "base": m.base,
         "projector": m.projector,
-        "moments": _stated(limit.moments),
+        **known_of(limit.problem.objective, limit),
         "classification": limit.classification,
         "equation": limit.equation,
         **{name: getattr(limit, name) for name in RESULTS},
@@ -150,51 +144,50 @@ def from_json(document: Mapping[str, Any]) -> dict[str, Any]:
     problem = _of_type(NoisyGradientDescent, given["problem"])
     if isinstance(problem.optimizer, Adaptive):
         return adaptive_parts(problem, given)
+    manifold, moments = restored_of(problem.objective, given)
+    vars(manifold)["projector"] = _mutable(given["projector"])
     return {
         "problem": problem,
-        "manifold": _manifold(problem, given),
-        "moments": _moments(given["moments"], problem),
+        "manifold": manifold,
+        "moments": moments,
         "classification": _of_type(Classification, given["classification"]),
         "equation": _of_type(Equation, given["equation"]),
         "results": {name: _mutable(given[name]) for name in RESULTS},
     }
 
 
-def _manifold(problem: NoisyGradientDescent, given: Mapping[str, Any]) -> Manifold:
-    known = given["squares"], given["constraints"], given["base"]
-    if given["samples"] is None:
-        manifold = known_manifold(problem, *known)
-        vars(manifold)["projector"] = _mutable(given["projector"])
-        return manifold
-    rows, rank = given["samples"]
-    in_words = problem.traces is not None
-    few = known_manifold(
-        small_problem(problem)[0] if in_words else problem.written_out(rows), *known
-    )
-    kind = TraceManifold if in_words else SampledManifold
-    return kind.of(few, problem, rows, rank)
+@singledispatch
+def known_of(objective: Objective, limit: LimitingEquation) -> dict[str, Any]:
+    """What is kept of the samples on which Γ was looked for, and of Reg and Σ, by their kind."""
+    raise objective.refused("save")
 
 
-def _stated(moments: NoiseMoments) -> dict[str, Any]:
-    """What moments are made of; those over samples, of moments of one sample."""
-    stated = {"regularizer": moments.regularizer, "penalty": moments.penalty}
-    if isinstance(moments, AveragedMoments):
-        return {**stated, "shared": _stated(moments.shared), "own": _stated(moments.own)}
-    if isinstance(moments, TraceMoments):
-        return {**stated, "noise": moments.noise}
-    return {**stated, "factor": moments.factor, "covariance": moments.given_covariance}
+@singledispatch
+def restored_of(objective: Objective, given: Mapping[str, Any]) -> tuple[Manifold, NoiseMoments]:
+    """Γ, Reg and Σ of what a file holds."""
+    raise objective.refused("load")
 
 
-def _moments(given: Mapping[str, Any], problem: NoisyGradientDescent) -> NoiseMoments:
-    if "noise" in given:
-        words = _of_type(TraceObjective, problem.traces)
-        return moments_of(_of_type(MatrixNoise, given["noise"]), words)
-    of_one = partial(_same, given.get("factor"))
-    plain = given["regularizer"], of_one, given.get("covariance"), given["penalty"]
-    if "own" not in given:
-        return NoiseMoments(*plain)
-    shared, own = (_moments(given[name], problem) for name in ("shared", "own"))
-    return AveragedMoments(*plain, _of_type(Samples, problem.samples), shared, own)
+@singledispatch
+def stated(moments: NoiseMoments) -> dict[str, Any]:
+    """What moments are made of."""
+    return {
+        "regularizer": moments.regularizer,
+        "penalty": moments.penalty,
+        "factor": moments.factor,
+        "covariance": moments.given_covariance,
+    }
+
+
+def known_in(given: Mapping[str, Any], problem: NoisyGradientDescent) -> Manifold:
+    """Γ of a problem in numbers of what a file holds."""
+    return known_manifold(problem, given["squares"], given["constraints"], given["base"])
+
+
+def moments_in(given: Mapping[str, Any]) -> NoiseMoments:
+    """Moments of what a file holds."""
+    factor = partial(_same, given.get("factor"))
+    return NoiseMoments(given["regularizer"], factor, given.get("covariance"), given["penalty"])
 
 
 def digest_of(document: Mapping[str, Any]) -> str:

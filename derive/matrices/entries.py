@@ -46,6 +46,24 @@ def shape_of(matrix: sp.MatrixSymbol, sizes: Sizes) -> tuple[int, int]:
     return int(rows), int(columns)
 
 
+def sizes_of(matrix: sp.MatrixSymbol, shape: tuple[int, ...]) -> dict[sp.Expr, sp.Expr]:
+    """Values of the dimensions of a data matrix whose arrays have that shape.
+
+    Raises
+    ------
+    ProblemError
+        If it does not fit.
+    """
+    pairs = list(zip(map(sp.sympify, matrix.shape), map(sp.Integer, shape), strict=True))
+    found = {size: value for size, value in pairs if size.is_Symbol}
+    if any(size.subs(found) != value for size, value in pairs):
+        raise ProblemError(
+            f"data: {matrix.name} has the shape {matrix.shape}, which does not fit arrays of "
+            f"shape {shape}"
+        )
+    return found
+
+
 def exact_entries(values: Any) -> sp.Expr | sp.ImmutableMatrix:
     """A number, or a matrix of numbers, as the decimals that they are."""
     if values.ndim == 0:
@@ -65,6 +83,19 @@ def in_entries(expression: sp.Expr, matrices: Mapping[Any, sp.MatrixBase]) -> sp
         trace: _value(trace_polynomial(trace), matrices) for trace in expression.atoms(sp.Trace)
     }
     return expression.xreplace(values)
+
+
+def mean_in_entries(
+    summand: sp.Expr,
+    matrices: Mapping[Any, sp.MatrixBase],
+    samples: Sequence[Mapping[Any, Any]],
+) -> sp.Expr:
+    """The mean over samples of an expression in traces, in entries; a sample gives its data."""
+    terms = []
+    for sample in samples:
+        place = {s: x for s, x in sample.items() if not isinstance(s, sp.MatrixSymbol)}
+        terms.append(in_entries(summand, {**matrices, **sample}).xreplace(place))
+    return sp.expand_mul(sp.Add(*terms) / len(samples))
 
 
 def _value(polynomial: Polynomial, matrices: Mapping[Any, sp.MatrixBase]) -> sp.Expr:

@@ -13,6 +13,7 @@ and the noise that is covered has a covariance Σ = a Hᵏ:
 
 from __future__ import annotations
 
+import random
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ import sympy as sp
 
 from ..errors import NotCoveredError, ProblemError
 from ..symbolic.means import MatrixSamples, Mean
+from .entries import Sizes, in_entries, random_matrix, shape_of
 from .polynomials import (
     Polynomial,
     Word,
@@ -77,6 +79,12 @@ class MatrixNoise:
     multiple: sp.Expr
     power: int
     size: sp.Expr = sp.S.One
+
+
+NO_NOISE = MatrixNoise(sp.S.Zero, sp.S.Zero, sp.S.Zero, 1)
+
+SHIFTED, ADDED = 2, 0
+"""Powers of H in the covariance of noise of the weights, and of additive noise."""
 
 
 @dataclass(frozen=True)
@@ -293,3 +301,43 @@ def residual_law(summand: sp.Expr, objective: TraceObjective) -> tuple[sp.Symbol
             f"residual alone, as label noise does; got {summand}"
         )
     return r, within
+
+
+def shared_noise(
+    noisy: sp.Expr, objective: TraceObjective, noise: tuple[sp.MatrixSymbol, ...]
+) -> MatrixNoise | None:
+    """Noise matrices, one per weight, that are added to the weights, or as b⟨E, W⟩; else None.
+
+    Noise of the weights is covered for laws without jumps.
+    """
+    if [e.shape for e in noise] != [v.shape for v in objective.weights]:
+        return None
+    pairs = list(zip(objective.weights, noise, strict=True))
+    moved = objective.value.xreplace({v: v + e for v, e in pairs})
+    loss, shifted = (
+        objective.weight * (value - objective.target) ** 2 / 2 for value in (objective.value, moved)
+    )
+    if in_words(noisy - shifted) == 0:
+        return MatrixNoise(sp.S.Zero, objective.weight / 2, sp.S.One, SHIFTED)
+    size = sp.Dummy(real=True)
+    added = size * sp.Add(*(sp.Trace(e.T * v) for v, e in pairs))
+    excess = in_words(noisy - loss - added)
+    found = sp.solve(excess, size)
+    if found and found[0].is_number and sp.expand(excess.subs(size, found[0])) == 0:
+        return MatrixNoise(sp.S.Zero, sp.S.Zero, found[0] ** 2, ADDED, found[0])
+    return None
+
+
+def consistent_sample(
+    words: TraceObjective, weights: Mapping[Any, sp.MatrixBase], sizes: Sizes, rng: random.Random
+) -> dict[Any, Any]:
+    """A random data matrix, with the target that the weights have there."""
+    a = random_matrix(shape_of(words.data, sizes), rng)
+    value = in_entries(words.value, {**weights, words.data: a})
+    unknown = sorted(words.target.free_symbols, key=str)
+    if len(unknown) != 1:
+        raise NotCoveredError(
+            f"loss: expected one symbol for the target of a sample, got {words.target}"
+        )
+    (y,) = sp.solve(words.target - value, unknown[0])
+    return {words.data: a, unknown[0]: y}

@@ -136,7 +136,7 @@ def batches_of(problem: NoisyGradientDescent) -> Minibatch | None:
         With noise that is not that of minibatches, or under an optimizer that takes none.
     """
     name = type(problem.optimizer).__name__
-    if problem.samples is not None or problem.traces is not None:
+    if problem.samples is not None:
         raise NotCoveredError(
             f"optimizer: {name} is not derived for means over samples; write the losses of the "
             "samples as one expression"

@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import sympy as sp
 
 from ..errors import NotCoveredError, ProblemError
 from ..laws.expansions import Jump, LevyPair
-from ..laws.independent import Independent, groups_of, repeated
-from ..laws.law import Law
+from ..laws.independent import Independent, groups_of
+from ..laws.law import Law, Quantity
 from ..laws.shrinking import Gaussian
-from ..matrices.entries import entries_of, exact_entries, in_entries, shape_of
-from ..matrices.objective import TraceObjective, in_words, read_traces, without_matrices
 from ..optimizers.optimizer import Optimizer
-from ..reading import holds_matrices, refuse_stray
+from ..reading import refuse_stray
 from ..symbolic.calculus import Substitution, gradient
-from ..symbolic.kinks import kinks
-from ..symbolic.means import MatrixSamples, Mean, Samples
+from ..symbolic.kinks import is_entire, kinks
+from ..symbolic.means import Samples
 from ..symbolic.unknown_functions import unknown_names
+from ..symbolic.zero_tests import Verdict, vanishes_identically
 from ..symbols import alpha, sigma
 from .chart import Chart
 from .penalty import Penalty, split_penalty
-from .statement import bound, matrix_fields, problem_fields, read_gradient_noise, require_rest
+from .statement import Fields, bound, problem_fields, read_gradient_noise, require_rest
 
 
 @dataclass(frozen=True)
@@ -87,40 +86,14 @@ class NoisyGradientDescent:
     optimizer: Optimizer | None = None
 
     def __post_init__(self) -> None:
-        of_matrices = holds_matrices(self.weights)
-        found = matrix_fields(self) if of_matrices else problem_fields(self)
-        for name, value in found.items():
+        for name, value in kind_of(self).fields(self).items():
             object.__setattr__(self, name, value)
-        if of_matrices:
-            self._check_matrices()
-        else:
-            self._check_symbols()
-            self._check_rest()
+        self.objective.check()
 
     @cached_property
-    def traces(self) -> TraceObjective | None:
-        """The loss in words, for a problem with matrices for weights."""
-        if not isinstance(self.weights[0], sp.MatrixSymbol):
-            return None
-        return read_traces(self.loss, self.weights)
-
-    @cached_property
-    def sizes(self) -> Mapping[sp.Expr, sp.Expr]:
-        """Values of the dimensions that the data matrices fix."""
-        if self.traces is None:
-            return {}
-        place = self.samples.symbols.index(self.traces.data)  # type: ignore[union-attr]
-        shape = self.samples.arrays[place].shape[1:]  # type: ignore[union-attr]
-        pairs = list(
-            zip(map(sp.sympify, self.traces.data.shape), map(sp.Integer, shape), strict=True)
-        )
-        found = {size: value for size, value in pairs if size.is_Symbol}
-        if any(size.subs(found) != value for size, value in pairs):
-            raise ProblemError(
-                f"data: {self.traces.data.name} has the shape {self.traces.data.shape}, which does "
-                f"not fit arrays of shape {shape}"
-            )
-        return found
+    def objective(self) -> Objective:
+        """L and L̂ as an objective of their kind."""
+        return kind_of(self)(self)
 
     @classmethod
     def from_gradient_noise(
@@ -151,42 +124,25 @@ class NoisyGradientDescent:
         matrix = read_gradient_noise(noise_matrix, weights, noise)
         return cls(loss, None, weights, noise, noise_matrix=matrix, **options)
 
-    @cached_property
+    @property
     def coordinates(self) -> tuple[sp.Symbol, ...]:
         """The weights, or the entries of their matrices, one after the other, row by row."""
-        if self.traces is None:
-            return self.weights
-        return tuple(x for v in self.weights for x in entries_of(v, self.sizes))
+        return self.objective.coordinates
 
     @property
     def dimension(self) -> int:
         """Number N of weights; of entries, where they are matrices."""
-        if self.traces is None:
-            return len(self.weights)
-        return sum(math.prod(shape_of(v, self.sizes)) for v in self.weights)
+        return self.objective.dimension
 
     @property
     def samples(self) -> Samples | None:
         """The data, if the loss is a mean over samples."""
-        return self.loss.samples if isinstance(self.loss, Mean) else None
+        return self.objective.samples
 
-    @cached_property
+    @property
     def one_sample(self) -> NoisyGradientDescent:
         """The problem of one sample, with its data among the parameters; itself without samples."""
-        if self.traces is not None:
-            raise NotCoveredError(
-                "problem: not derived for matrices for weights; write it in entries, with "
-                "problem.written_out()"
-            )
-        if self.samples is None:
-            return self
-        noisy = None if self.noisy_loss is None else self.samples.one(self.noisy_loss)
-        return replace(
-            self,
-            loss=self.samples.one(self.loss),
-            noisy_loss=noisy,
-            parameters=(*self.parameters, *self.samples.symbols),
-        )
+        return self.objective.one_sample
 
     def with_noise(self, symbols: Sequence[sp.Symbol]) -> NoisyGradientDescent:
         """The problem with some of its noise, whole groups of the law, alone."""
@@ -203,65 +159,11 @@ class NoisyGradientDescent:
         return replace(self, noisy_loss=noisy, noise_matrix=matrix, noise=kept, law=law)
 
     def written_out(self, rows: Sequence[int] | None = None) -> NoisyGradientDescent:
-        """The problem with the mean over all samples, or over some of them, written out.
+        """The problem as expressions in numbers: a mean over all samples, or some, written out.
 
         Each sample's own noise e is e_0, e_1, … there.
         """
-        if self.traces is not None:
-            return self._in_entries(rows)
-        if self.samples is None:
-            return self
-        chosen = range(len(self.samples)) if rows is None else rows
-        noisy = self.noisy_loss
-        copies = [self.samples.noise_of(i) for i in chosen]
-        own = tuple(copy[e] for copy in copies for e in self.samples.independent)
-        shared = tuple(e for e in self.noise if e not in self.samples.independent)
-        return replace(
-            self,
-            loss=self.samples.written(self.loss, chosen)[0],
-            noisy_loss=None if noisy is None else self.samples.written(noisy, chosen)[0],
-            noise=shared + own,
-            law=repeated(self.law, self.noise, self.samples.independent, copies),
-        )
-
-    def _in_entries(self, rows: Sequence[int] | None) -> NoisyGradientDescent:
-        samples, sizes = self.samples, self.sizes
-        assert isinstance(samples, MatrixSamples)
-        chosen = range(len(samples)) if rows is None else rows
-        pairs = list(zip(samples.symbols, samples.arrays, strict=True))
-        data = [{symbol: exact_entries(array[i]) for symbol, array in pairs} for i in chosen]
-        return self.of_entries(data, sizes)
-
-    def of_entries(
-        self,
-        data: Sequence[Mapping[Any, Any]],
-        sizes: Mapping[sp.Expr, sp.Expr],
-        near: Sequence[sp.Expr] | None = None,
-    ) -> NoisyGradientDescent:
-        """The problem with its matrices written in entries, for some data and dimensions."""
-        samples = self.samples
-        assert samples is not None
-        assert self.noisy_loss is not None
-        matrices = {
-            m: entries_of(m, sizes)
-            for m in (*self.weights, *self.noise)
-            if isinstance(m, sp.MatrixSymbol)
-        }
-        losses: list[sp.Expr] = []
-        noise = [e for m in self.noise if m in matrices for e in matrices[m]]
-        noise += [e for e in self.noise if e not in matrices and e not in samples.independent]
-        for summand in (samples.one(self.loss), samples.one(self.noisy_loss)):
-            terms = []
-            for i, sample in enumerate(data):
-                own = samples.noise_of(i)
-                place = {s: x for s, x in sample.items() if not isinstance(s, sp.MatrixSymbol)}
-                terms.append(in_entries(summand, {**matrices, **sample}).xreplace(place | own))
-            losses.append(sp.expand_mul(sp.Add(*terms) / len(data)))
-        noise += [e for i in range(len(data)) for e in samples.noise_of(i).values()]
-        weights = tuple(x for v in self.weights for x in matrices[v])
-        loss, noisy = losses
-        around = None if near is None else tuple(near)
-        return NoisyGradientDescent(loss, noisy, weights, tuple(noise), self.law, near=around)
+        return self.objective.written_out(rows)
 
     @cached_property
     def stochastic_gradient(self) -> tuple[sp.Expr, ...]:
@@ -276,20 +178,20 @@ class NoisyGradientDescent:
             For a model that is given by its covariance Σ(w) only.
         """
         if self.noisy_loss is not None:
-            return tuple(gradient(self.noisy_loss + self.penalty, self.weights))
+            return self.objective.gradient(self.noisy_loss + self.penalty)
         if not self.noise:
             raise ProblemError(
                 "noise_matrix: a covariance Σ(w) does not say how to draw the noise; give a "
                 "factor G(w) with Σ = G Gᵀ and its noise symbols to simulate the recursion"
             )
         assert self.noise_matrix is not None
-        mean = sp.Matrix(gradient(self.loss + self.penalty, self.weights))
+        mean = sp.Matrix(self.objective.gradient(self.loss + self.penalty))
         return tuple(mean + self.noise_matrix * sp.Matrix(self.noise))
 
     @cached_property
     def loss_gradient(self) -> tuple[sp.Expr, ...]:
         """∇L(w)."""
-        return tuple(gradient(self.loss, self.weights))
+        return self.objective.gradient(self.loss)
 
     @cached_property
     def kinks(self) -> tuple[sp.Expr, ...]:
@@ -348,7 +250,8 @@ class NoisyGradientDescent:
         """
         return bound(self, values, self.unknowns)
 
-    def _check_symbols(self) -> None:
+    def check_symbols(self) -> None:
+        """Refuse symbols that are not declared."""
         known = {
             "loss": (self.loss, {*self.weights, *self.parameters}),
             "noisy_loss": (self.noisy_loss, {*self.weights, *self.noise, *self.parameters}),
@@ -368,22 +271,118 @@ class NoisyGradientDescent:
             refuse_stray("law", jump.displacement, {*self.parameters})
             refuse_stray("law", jump.rate, {*self.parameters})
 
-    def _check_rest(self) -> None:
-        if self.noisy_loss is None:
-            return
-        if self.samples is None:
-            require_rest(self.loss, self.noisy_loss, self.noise)
-        else:
-            _ = self.one_sample  # where it holds for each sample, it holds for the mean
 
-    def _check_matrices(self) -> None:
-        assert self.traces is not None
-        noisy, noise = self.noisy_loss, self.noise
-        assert isinstance(noisy, Mean)
-        refuse_stray("noisy_loss", noisy, {*self.weights, *noise, *noisy.samples.symbols})
-        silent = dict.fromkeys((e for e in noise if isinstance(e, sp.Symbol)), sp.S.Zero)
-        still = without_matrices(noisy.summand, noise).xreplace(silent)
-        if in_words(still - self.loss.summand) != 0:
-            raise ProblemError(
-                f"noisy_loss: L̂(w, 0) must equal L(w); one sample of L̂(w, 0) is {still}"
-            )
+@dataclass(frozen=True)
+class Objective(ABC):
+    """What L and L̂ of a problem are: an objective of some kind, by default expressions in numbers.
+
+    A kind is one module: a class derived from this one, which answers what depends on the kind,
+    and what it registers with the functions of other rooms that speak of their own nouns:
+    `manifold_of`, `moments_of`, `derive.files.limit_file.known_of` and `restored_of`, and in
+    `numerics` `local_model` and `recursion_of`. Where it registers nothing, it is refused.
+
+    Attributes
+    ----------
+    problem : NoisyGradientDescent
+        Whose L and L̂ they are.
+    """
+
+    problem: NoisyGradientDescent
+
+    name: ClassVar[str] = "expressions"
+    """What it is, for a message."""
+
+    is_pointwise: ClassVar[bool] = True
+    """Whether L and L̂ have values at a point of numbers as they stand."""
+
+    @classmethod
+    @abstractmethod
+    def is_stated(cls, stated: Any) -> bool:
+        """Whether a problem, read or as the user typed it, is of this kind."""
+
+    @classmethod
+    def fields(cls, stated: Any) -> Fields:
+        """The fields of a problem of this kind, read."""
+        return problem_fields(stated)
+
+    def check(self) -> None:
+        """Refuse stray symbols, and L̂(w, 0) ≠ L(w)."""
+        self.problem.check_symbols()
+        if self.problem.noisy_loss is not None:
+            require_rest(self.problem.loss, self.problem.noisy_loss, self.problem.noise)
+
+    @property
+    def samples(self) -> Samples | None:
+        """The data of a mean over samples."""
+        return None
+
+    @property
+    def coordinates(self) -> tuple[sp.Symbol, ...]:
+        """The weights as numbers."""
+        return self.problem.weights
+
+    @property
+    def dimension(self) -> int:
+        """Number N of weights."""
+        return len(self.problem.weights)
+
+    @property
+    def one_sample(self) -> NoisyGradientDescent:
+        """The problem of one sample."""
+        return self.problem
+
+    @property
+    def covered(self) -> NoisyGradientDescent:
+        """The problem in a form of which the limit is derived: itself, or written out."""
+        return self.problem
+
+    def written_out(self, rows: Sequence[int] | None = None) -> NoisyGradientDescent:
+        """The problem as expressions in numbers."""
+        return self.problem
+
+    def gradient(self, expression: sp.Expr) -> tuple[sp.Expr, ...]:
+        """Derivatives of L, L̂ or a sum with them by the weights."""
+        return tuple(gradient(expression, self.problem.weights))
+
+    @property
+    def quantities(self) -> Iterator[Quantity]:
+        """What is printed of it beside L and L̂: names as text and LaTeX, and expressions."""
+        return iter(())
+
+    @property
+    def noiseless(self) -> Verdict:
+        """Whether L̂(w, 0) = L(w)."""
+        problem = self.problem
+        assert problem.noisy_loss is not None
+        still = dict.fromkeys(problem.noise, sp.S.Zero)
+        return vanishes_identically(problem.noisy_loss.xreplace(still) - problem.loss)
+
+    @property
+    def is_polynomial(self) -> bool:
+        """Whether L̂ is a polynomial in the noise."""
+        noisy = self.problem.noisy_loss
+        return noisy is not None and bool(noisy.is_polynomial(*self.problem.noise))
+
+    @property
+    def is_entire(self) -> bool:
+        """Whether L and L̂ are seen to be analytic for all real weights and noise."""
+        losses = (self.problem.loss, self.problem.noisy_loss)
+        return all(is_entire(e) for e in losses if e is not None)
+
+    def refused(self, question: str) -> NotCoveredError:
+        """What is raised where a kind leaves a question open."""
+        return NotCoveredError(f"{question}: not covered for {self.name}")
+
+
+def kind_of(stated: Any) -> type[Objective]:
+    """The kind of objective of a problem, read or as the user typed it.
+
+    Those defined last are asked first, so a user's own kinds before those of `derive.objectives`.
+    """
+    return next(kind for kind in reversed(_kinds(Objective)) if kind.is_stated(stated))
+
+
+def _kinds(parent: type) -> list[type[Objective]]:
+    """The kinds derived from one, each before those derived from it."""
+    children: list[type] = parent.__subclasses__()
+    return [kind for child in children for kind in (child, *_kinds(child))]

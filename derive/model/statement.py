@@ -8,15 +8,14 @@ from typing import Any
 
 import sympy as sp
 
-from ..errors import NotCoveredError, ProblemError
-from ..laws.independent import Independent, split
+from ..errors import ProblemError
+from ..laws.independent import Independent
 from ..laws.law import Law
 from ..optimizers.optimizer import GradientDescent, Optimizer
 from ..reading import (
     names,
     read_expression,
     read_expressions,
-    read_matrices,
     read_matrix,
     read_point,
     read_symbols,
@@ -24,7 +23,7 @@ from ..reading import (
 )
 from ..symbolic.calculus import Substitution, semidefinite_factor
 from ..symbolic.effort import TooLong
-from ..symbolic.means import Mean, Samples, gathered, joined
+from ..symbolic.means import gathered
 from ..symbolic.unknown_functions import as_losses, loss_names
 from ..symbolic.zero_tests import vanishes_identically
 from .chart import read_chart
@@ -51,7 +50,7 @@ def common_fields(
     parameters = read_symbols("parameters", stated.parameters, may_be_empty=True)
     roles = {"weights": weights, **roles, "noise": noise, "parameters": parameters}
     refuse_overlap(**roles)
-    found: Fields = {**roles, "law": _read_law(stated.law, noise)}
+    found: Fields = {**roles, "law": read_law(stated.law, noise)}
     if stated.constraints is not None:
         found["constraints"] = read_expressions("constraints", stated.constraints)
     if stated.near is not None:
@@ -72,42 +71,10 @@ def problem_fields(stated: Any) -> Fields:
     found["penalty"] = read_expression("penalty", stated.penalty)
     found["optimizer"] = _read_optimizer(stated.optimizer)
     if stated.noisy_loss is not None:
-        noisy = gathered(read_expression("noisy_loss", stated.noisy_loss))
-        found["loss"], found["noisy_loss"] = _over_the_same_samples(found["loss"], noisy)
+        found["noisy_loss"] = gathered(read_expression("noisy_loss", stated.noisy_loss))
     if stated.chart is not None:
         found["chart"] = read_chart(stated.chart, found["weights"], found["parameters"])
-    found = _with_losses(found)
-    return _with_samples(found) if isinstance(found["loss"], Mean) else found
-
-
-def matrix_fields(stated: Any) -> Fields:
-    """The fields of a noise model with matrices for weights."""
-    beyond = ("constraints", "chart", "near", "noise_matrix")
-    given = [name for name in beyond if getattr(stated, name) is not None]
-    given += [name for name in ("parameters", "penalty") if getattr(stated, name)]
-    if given or stated.noisy_loss is None:
-        raise NotCoveredError(
-            f"{', '.join(given) or 'noisy_loss'}: a problem with matrices for weights is "
-            "stated by loss, noisy_loss, weights, noise and law; write others in entries"
-        )
-    weights, noise = read_matrices("weights", stated.weights), read_matrices("noise", stated.noise)
-    refuse_overlap(weights=weights, noise=noise)
-    losses = (gathered(read_expression("loss", x)) for x in (stated.loss, stated.noisy_loss))
-    loss, noisy = _over_the_same_samples(*losses)
-    unsized = [v for v in weights if v.has(sp.Symbol)]
-    if unsized and not isinstance(loss, Mean):
-        raise ProblemError(
-            f"weights: {unsized[0]} has the symbolic shape {unsized[0].shape}, and no data "
-            "fix it; expected numbers of rows and columns, a Mean over data, or to derive for "
-            "any number of them with general_limit"
-        )
-    law = _read_law(stated.law, noise)
-    if not law.has_independent_coordinates or not law.shrinks:
-        raise NotCoveredError(
-            "law: with matrices for weights, noise of one law with independent coordinates that "
-            f"shrinks with σ is covered, got {law}"
-        )
-    return {"loss": loss, "noisy_loss": noisy, "weights": weights, "noise": noise, "law": law}
+    return _with_losses(found)
 
 
 def bound(stated: Any, values: Any, unknowns: Sequence[str] = ()) -> Any:
@@ -186,7 +153,7 @@ def require_rest(loss: sp.Expr, noisy_loss: sp.Expr, noise: Sequence[sp.Symbol])
         )
 
 
-def _read_law(law: Any, noise: tuple[sp.Symbol, ...]) -> Law:
+def read_law(law: Any, noise: tuple[sp.Symbol, ...]) -> Law:
     """The law of the noise, or a `ProblemError` where it is none of these symbols."""
     if not isinstance(law, Law):
         raise ProblemError(f"law: expected a Law such as Gaussian(), got {law!r}")
@@ -222,52 +189,6 @@ def _with_losses(found: Fields) -> Fields:
         return as_losses(item, losses) if isinstance(item, sp.Basic) else item
 
     return {name: known(value) for name, value in found.items()} if losses else found
-
-
-def _over_the_same_samples(loss: sp.Expr, noisy: sp.Expr) -> tuple[sp.Expr, sp.Expr]:
-    """Loss and noisy loss as means over the same data with the same noise, where they are means."""
-    if not isinstance(loss, Mean) and not isinstance(noisy, Mean):
-        return loss, noisy
-    if not isinstance(loss, Mean) or not isinstance(noisy, Mean):
-        other = "noisy_loss" if isinstance(loss, Mean) else "loss"
-        raise ProblemError(f"{other}: expected a Mean over the samples, as the other one is")
-    samples = joined((loss.samples, noisy.samples))
-    return Mean(loss.summand, samples), Mean(noisy.summand, samples)
-
-
-def _with_samples(found: Fields) -> Fields:
-    """The fields of a mean over samples, with the noise of a sample apart from that of all."""
-    samples, noise = found["loss"].samples, found["noise"]
-    for given in ("constraints", "chart"):
-        if given in found:
-            raise NotCoveredError(
-                f"{given}: Γ of a mean over samples is where each sample is fitted; leave it out, "
-                "or write the samples out with problem.written_out()"
-            )
-    refuse_overlap(
-        weights=found["weights"],
-        noise=noise,
-        parameters=found["parameters"],
-        data=samples.symbols,
-    )
-    stray = set(samples.independent) - set(noise)
-    if stray:
-        raise ProblemError(f"independent: {names(stray)} is not among the noise")
-    return found | {"law": _split_law(found["law"], noise, samples)}
-
-
-def _split_law(law: Law, noise: tuple[sp.Symbol, ...], samples: Samples) -> Law:
-    """The law with the noise of a sample apart from the noise that all samples share."""
-    own = tuple(e for e in noise if e in samples.independent)
-    shared = tuple(e for e in noise if e not in own)
-    parts = split(law, own, shared)
-    for symbols, part in parts:
-        if set(symbols) & set(own) and not part.shrinks:
-            raise ProblemError(
-                f"law: {part} keeps its size and is drawn once for all samples; expected a law of "
-                "the noise of one sample, or noise that is not among `independent`"
-            )
-    return law if not own or not shared else Independent(parts)
 
 
 def _hint_of_floats(difference: sp.Expr) -> str:

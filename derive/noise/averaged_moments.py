@@ -11,7 +11,7 @@ import sympy as sp
 
 from ..model.problem import NoisyGradientDescent
 from ..symbolic.means import Samples
-from .moments import NoiseMoments, noise_moments
+from .moments import NoiseMoments
 
 NOTHING = NoiseMoments(sp.Integer(0), partial(sp.ImmutableMatrix, 0, 0, []))
 """Moments of no noise."""
@@ -71,19 +71,6 @@ class AveragedMoments(NoiseMoments):
     @property
     def _mean(self) -> sp.Matrix:
         return sp.Matrix(self.shared.columns.applyfunc(self.samples.of))
-
-
-def averaged_moments(problem: NoisyGradientDescent) -> NoiseMoments:
-    """Reg and Σ of any problem; a mean over samples is not written out.
-
-    Raises
-    ------
-    ProblemError
-        As `noise_moments`, for one sample.
-    """
-    if problem.samples is None:
-        return noise_moments(problem)
-    return averaged(problem, noise_moments)
 
 
 def averaged(problem: NoisyGradientDescent, moments: Any) -> AveragedMoments:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
-from functools import cached_property
+from functools import cached_property, singledispatch
 from typing import Any
 
 import mpmath
@@ -13,6 +13,7 @@ import sympy as sp
 
 from ..errors import DeriveError, UndecidedError
 from ..manifold.manifold import LocalGeometry, Manifold
+from ..model.problem import NoisyGradientDescent
 from ..symbolic.bundles import mapped
 from ..symbolic.calculus import Occurrence, gradient, is_zero
 from ..symbolic.effort import cancelled
@@ -21,7 +22,7 @@ from ..symbolic.zero_tests import Basis, Verdict, proved
 from ..symbols import alpha, sigma
 from ..theory.jets import SquaresJet
 from ..theory.katzenberger import FLOW, Relaxation, tangential_covariance
-from .moments import NoiseMoments
+from .moments import NoiseMoments, noise_moments
 
 AT_A_STEP = Relaxation(mpmath.mpf(37) / 1000)
 """A generic step size: D²Φ_α[Σ] is rational in α."""
@@ -110,8 +111,12 @@ class Classification:
         return replace(self, hessian_multiple=None if multiple is None else multiple.subs(values))
 
 
+@singledispatch
 def classify(
-    manifold: Manifold, moments: NoiseMoments, assume: Outcome | None = None
+    manifold: Manifold,
+    moments: NoiseMoments,
+    assume: Outcome | None = None,
+    find: Callable[[NoisyGradientDescent], NoiseMoments] = noise_moments,
 ) -> Classification:
     """Decide which limit a noise model has.
 
@@ -123,6 +128,8 @@ def classify(
         Reg and Σ.
     assume : Outcome, optional
         Outcome to take where a verdict is undecided; it is recorded in the evidence.
+    find : callable
+        Makes such moments of another problem: where there are many samples, of a few of them.
 
     Raises
     ------

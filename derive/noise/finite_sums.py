@@ -9,7 +9,6 @@ from functools import cached_property
 import sympy as sp
 
 from ..manifold.discovery.finite_sums import SampledManifold
-from ..manifold.manifold import Manifold
 from ..model.problem import NoisyGradientDescent
 from ..symbolic.calculus import gradient
 from ..symbolic.zero_tests import proved
@@ -18,28 +17,13 @@ from .classification import Classification, Evidence, Outcome, Step, classify
 from .moments import NoiseMoments, noise_moments
 
 
-def classify_any(
-    manifold: Manifold,
-    moments: NoiseMoments,
-    find: Callable[[NoisyGradientDescent], NoiseMoments] = noise_moments,
+@classify.register
+def _classified(
+    manifold: SampledManifold,
+    moments: AveragedMoments,
     assume: Outcome | None = None,
+    find: Callable[[NoisyGradientDescent], NoiseMoments] = noise_moments,
 ) -> Classification:
-    """Decide which limit a noise model has.
-
-    Parameters
-    ----------
-    manifold, moments, assume
-        As for `classify`.
-    find : callable
-        Makes the moments of a problem without samples.
-
-    Raises
-    ------
-    UndecidedError
-        As `classify`; for samples, of a few of them.
-    """
-    if not isinstance(manifold, SampledManifold) or not isinstance(moments, AveragedMoments):
-        return classify(manifold, moments, assume)
     found = classify(manifold.few, find(manifold.few.problem), assume)
     sample = _SampleProofs(manifold, moments)
     attempts = {0: sample.flat_regularizer, 1: sample.no_diffusion}

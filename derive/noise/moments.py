@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property, partial, singledispatch
 from typing import Any
 
 import sympy as sp
@@ -13,7 +13,7 @@ from ..errors import ProblemError
 from ..laws.covariance import square_root
 from ..laws.expansions import Jump, LevyPair
 from ..laws.independent import Independent
-from ..model.problem import NoisyGradientDescent
+from ..model.problem import NoisyGradientDescent, Objective
 from ..reading import parts
 from ..symbolic.calculus import (
     INFINITE,
@@ -78,6 +78,11 @@ class NoiseMoments(WithoutCaches):
         )
 
     @property
+    def isotropic(self) -> sp.Expr | None:
+        """b² where Σ = b²I is known without its being written."""
+        return None
+
+    @property
     def is_silent(self) -> bool:
         """Whether there is no gradient noise."""
         return not self.columns.cols
@@ -101,6 +106,18 @@ class NoiseMoments(WithoutCaches):
     def columns(self) -> sp.Matrix:
         """Matrix with the column space of Σ: the factor, or Σ itself."""
         return sp.Matrix(self.given_covariance if self.factor is None else self.factor)
+
+
+@singledispatch
+def moments_of(objective: Objective) -> NoiseMoments:
+    """Reg(w) and Σ(w) of a problem, found as the kind of its objective asks.
+
+    Raises
+    ------
+    ProblemError
+        As `noise_moments`.
+    """
+    raise objective.refused("noise")
 
 
 def noise_moments(problem: NoisyGradientDescent) -> NoiseMoments:
@@ -167,9 +184,11 @@ def enters_linearly(problem: NoisyGradientDescent) -> bool:
     """Whether ∇_wL̂ is seen to be affine in the noise, whose size is then of no account."""
     if problem.noisy_loss is None:
         return bool(problem.noise)
+    if not problem.objective.is_pointwise:
+        return False
     in_noise = Differentiator(problem.noise)
     on_weights = Occurrence(problem.weights)
-    noisy = (problem if problem.samples is None else problem.one_sample).noisy_loss
+    noisy = problem.one_sample.noisy_loss
     seconds = (x for slope in in_noise.gradient(noisy) for x in in_noise.gradient(slope))
     return not any(on_weights(x) and not is_zero(x) for x in seconds)
 

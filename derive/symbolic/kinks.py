@@ -47,3 +47,16 @@ def _places(part: sp.Basic) -> Iterator[sp.Expr]:
 def _unsigned(place: sp.Expr) -> sp.Expr:
     """The same zeros, with one sign for a function and its negative."""
     return -place if place.could_extract_minus_sign() else place
+
+
+ENTIRE = (*(sp.exp, sp.sin, sp.cos, sp.sinh, sp.cosh, sp.tanh, sp.atan, sp.erf),)
+"""Functions that are analytic on the whole real line."""
+
+
+def is_entire(expression: sp.Expr) -> bool:
+    """Whether an expression is seen to be analytic for all real values of its symbols."""
+    functions = expression.atoms(sp.Function)
+    powers = expression.atoms(sp.Pow)
+    return all(isinstance(f, ENTIRE) for f in functions) and all(
+        not p.base.free_symbols or (p.exp.is_Integer and p.exp > 0) for p in powers
+    )

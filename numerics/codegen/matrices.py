@@ -17,10 +17,9 @@ import numpy as np
 import sympy as sp
 from numpy.typing import NDArray
 
-from derive.matrices.entries import shape_of
 from derive.matrices.objective import SampleMean, TraceObjective
 from derive.matrices.polynomials import as_matrix, matrix_polynomial
-from derive.model.problem import NoisyGradientDescent
+from derive.objectives.traces import Traces
 
 from ..errors import CodeGenerationError
 from .cache import load_generated
@@ -161,46 +160,45 @@ class MatrixFunctions:
 
     Attributes
     ----------
-    problem : NoisyGradientDescent
+    objective : Traces
         With matrices for weights.
     """
 
-    problem: NoisyGradientDescent
+    objective: Traces
 
     def __post_init__(self) -> None:
         _ = self.shapes
 
     @property
-    def objective(self) -> TraceObjective:
-        """The loss in words."""
-        assert self.problem.traces is not None
-        return self.problem.traces
+    def words(self) -> TraceObjective:
+        """The loss of one sample in words."""
+        return self.objective.words
 
     @cached_property
     def shapes(self) -> tuple[tuple[int, int], ...]:
         """Shapes of the weight matrices."""
-        return tuple(shape_of(v, self.problem.sizes) for v in self.problem.weights)
+        return self.objective.shapes
 
     @cached_property
     def data(self) -> Array:
         """A_i, shape (n, p, q)."""
-        return self._array(self.objective.data)
+        return self._array(self.words.data)
 
     @cached_property
     def targets(self) -> Array:
         """y_i, shape (n,)."""
-        symbols = sorted(self.objective.target.free_symbols, key=str)
-        value = sp.lambdify(symbols, self.objective.target, "numpy")
+        symbols = sorted(self.words.target.free_symbols, key=str)
+        value = sp.lambdify(symbols, self.words.target, "numpy")
         return np.broadcast_to(value(*map(self._array, symbols)), (self.samples,)).astype(float)
 
     def _array(self, symbol: Any) -> Array:
-        samples: Any = self.problem.samples
+        samples = self.objective.samples
         return np.asarray(samples.arrays[samples.symbols.index(symbol)])
 
     @cached_property
     def module(self) -> ModuleType:
         """The generated functions."""
-        source = matrix_source(self.objective)
+        source = matrix_source(self.words)
         return load_generated("matrix_model", source, lambda: source)
 
     @cached_property

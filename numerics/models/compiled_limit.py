@@ -16,10 +16,7 @@ from derive.analysis.fluctuations import fluctuations_of
 from ..arguments import doubles
 from ..errors import ArgumentError
 from ..geometry.small_matrices import Array
-from .dense import DenseModel
-from .finite_sum import FiniteSumModel
-from .local_model import LocalModel, equation_numbers
-from .matrix_free import MatrixFreeModel
+from .local_model import LocalModel, equation_numbers, local_model
 
 
 @dataclass(frozen=True)
@@ -181,9 +178,7 @@ class CompiledLimit:
     @cached_property
     def model(self) -> LocalModel:
         """What is asked of the model at a point."""
-        if self.limit.problem.traces is not None:
-            return MatrixFreeModel(self.limit)
-        return (DenseModel if self.limit.problem.samples is None else FiniteSumModel)(self.limit)
+        return local_model(self.limit.problem.objective, self.limit)
 
     def _points(self, w: ArrayLike) -> Array:
         points = doubles("w", w)
@@ -229,7 +224,7 @@ def in_entries(limit: Limit) -> Limit:
     NotCoveredError
         If there are too many entries.
     """
-    return limit if limit.problem.traces is None else limit.written_out()
+    return limit if limit.problem.objective.is_pointwise else limit.written_out()
 
 
 @singledispatch
@@ -263,4 +258,4 @@ def compile_limit(limit: Limit) -> CompiledLimit:
             "limit.subs({...}) before compiling"
         )
     equation_numbers(limit)
-    return CompiledLimit(limit if MatrixFreeModel.covers(limit) else in_entries(limit))
+    return CompiledLimit(local_model(limit.problem.objective, limit).limit)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from derive import Limit
+from derive.objectives.expressions import Expressions
 from derive.symbolic.bundles import flattened
 from derive.theory.jets import PlainJet, SquaresJet
 
@@ -20,7 +21,7 @@ from ..codegen.functions import CompiledFunction, compile_function
 from ..geometry import at_points
 from ..geometry.at_points import Layout
 from ..geometry.small_matrices import Array
-from .local_model import KernelModel, indices
+from .local_model import KernelModel, indices, local_model
 
 NATIVE = "void(float64[:, ::1], float64[:, ::1])"
 
@@ -32,6 +33,11 @@ def compiled_now(function: Function) -> Function:
     """The function, compiled already, so that a kernel can take it by address."""
     function.batch.compile(NATIVE)  # type: ignore[attr-defined]
     return function
+
+
+@local_model.register(Expressions)
+def _model(objective: Expressions, limit: Limit) -> DenseModel:
+    return DenseModel(limit)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from derive import Limit
+from derive.objectives.means import Means
 from derive.symbolic.bundles import flattened
 from derive.symbolic.means import Samples
 from derive.theory.jets import Entries, Residual, squares_jet
@@ -22,7 +23,12 @@ from ..codegen.finite_sums import Output, Products, SampledFunction
 from ..geometry.at_points import Layout
 from ..geometry.small_matrices import Array
 from .dense import compiled_now
-from .local_model import KernelModel, indices
+from .local_model import KernelModel, indices, local_model
+
+
+@local_model.register(Means)
+def _model(objective: Means, limit: Limit) -> FiniteSumModel:
+    return FiniteSumModel(limit)
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
+from functools import singledispatch
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from derive import Limit, NotCoveredError
+from derive.model.problem import Objective
 
 from ..codegen.deferred_sigint import compiling_to_the_end
 from ..codegen.finite_sums import SampledFunction
@@ -23,6 +25,18 @@ CHUNK_BYTES = 2**24
 """Bound on the values held at a time for a batch of points."""
 
 Function = CompiledFunction | SampledFunction
+
+
+@singledispatch
+def local_model(objective: Objective, limit: Limit) -> LocalModel:
+    """What is asked of a limit at points, as the kind of its objective asks.
+
+    Raises
+    ------
+    NotCoveredError
+        If no local model is known for that kind.
+    """
+    raise objective.refused("limit at points")
 
 
 class LocalModel(ABC):

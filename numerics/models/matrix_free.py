@@ -24,10 +24,10 @@ import scipy
 from numpy.typing import NDArray
 
 from derive import Limit
-from derive.noise.trace_moments import TraceMoments
+from derive.objectives.traces import TraceMoments, Traces
 
 from ..codegen.matrices import MatrixFunctions
-from .local_model import LocalModel, equation_numbers
+from .local_model import LocalModel, equation_numbers, local_model
 
 Array = NDArray[np.float64]
 
@@ -111,6 +111,15 @@ class GramSolver:
         return self.model.jvp(w, self.model.vjp(w, c))
 
 
+@local_model.register(Traces)
+def _model(objective: Traces, limit: Limit) -> LocalModel:
+    """Matrix by matrix; in entries, if they are few, where the limit has a diffusion."""
+    if objective.noise.power > 0:
+        return MatrixFreeModel(limit)
+    written = limit.written_out()
+    return local_model(written.problem.objective, written)
+
+
 @dataclass(frozen=True)
 class MatrixFreeModel(LocalModel):
     """The local model of a problem with matrices for weights.
@@ -127,12 +136,6 @@ class MatrixFreeModel(LocalModel):
     def __post_init__(self) -> None:
         _ = self.functions.shapes
 
-    @staticmethod
-    def covers(limit: Limit) -> bool:
-        """Whether the limit is of this kind; one with a diffusion is computed in entries."""
-        moments = limit.moments if limit.problem.traces is not None else None
-        return isinstance(moments, TraceMoments) and moments.noise.power > 0
-
     @property
     def moments(self) -> TraceMoments:
         """Reg and Σ."""
@@ -142,7 +145,9 @@ class MatrixFreeModel(LocalModel):
     @cached_property
     def functions(self) -> MatrixFunctions:
         """The model on its data."""
-        return MatrixFunctions(self.limit.problem)
+        objective = self.limit.problem.objective
+        assert isinstance(objective, Traces)
+        return MatrixFunctions(objective)
 
     @property
     def is_noisy(self) -> bool:
@@ -156,7 +161,7 @@ class MatrixFreeModel(LocalModel):
     @property
     def _scale(self) -> float:
         """c/n, with H = (c/n) JᵀJ."""
-        return float(self.functions.objective.weight) / self.functions.samples
+        return float(self.functions.words.weight) / self.functions.samples
 
     def slope(self, w: Array) -> Array:
         """The field −∇V of which the drift is the tangential part, shape (N,)."""
@@ -165,7 +170,7 @@ class MatrixFreeModel(LocalModel):
         if any(not v.is_ZeroMatrix for v in self.limit.slope):
             total -= float(noise.slope) * self.functions.squared_gradient_slope(w)
         if numbers["ito"] != 0 and noise.multiple != 0:
-            weight = -numbers["ito"] * float(self.functions.objective.weight * noise.multiple)
+            weight = -numbers["ito"] * float(self.functions.words.weight * noise.multiple)
             damping = numbers["damping"]
             if damping == 0 and noise.power == 1:
                 return total + weight / 2 * self.functions.squared_gradient_slope(w)

@@ -22,7 +22,8 @@ ORDER = {
         "errors command symbols certify symbolic symbolic.numbers reading theory laws optimizers"
         " matrices model mechanisms manifold manifold.discovery noise equation rules rules.regimes"
         " analysis proofs display deductions documents.articles documents general files"
-        " files.models export limit jump_limit descent_limit cycle_limit rule_limit adaptive_limit"
+        " files.models export objectives limit jump_limit descent_limit cycle_limit rule_limit"
+        " adaptive_limit"
     ),
     "numerics": (
         "errors arguments noise_geometry formats random codegen geometry models simulation"

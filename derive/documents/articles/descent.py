@@ -149,7 +149,7 @@ class _Descent:
         special = limit.special if limit.equation.name == "Theorem B" else None
         by_reg = limit.outcome is Outcome.NON_DEGENERATE and limit.step == 0
         reg = limit.regularizer_on_manifold if by_reg else None
-        if reg is not None and limit.problem.traces is None and not is_too_long(reg):
+        if reg is not None and limit.problem.objective.is_pointwise and not is_too_long(reg):
             yield (Prose(rf"${self._theorem.equation}$,"), Formula((r"\mathrm{Reg} = ", reg)))
         elif special is not None and special.potential is not None:
             noise = " + P S" + r"\,dB" if limit.noise_weight != 0 else ""

@@ -117,7 +117,7 @@ class Setting:
     def _space(self) -> tuple[Part, ...]:
         problem = self._limit.problem
         n = problem.dimension
-        if problem.traces is not None:
+        if problem.coordinates != problem.weights:
             matrices = tuple(interleaved(problem.weights, r",\, "))
             return (
                 Prose("of the matrices" if len(matrices) > 1 else "of the matrix"),
@@ -149,7 +149,8 @@ class Setting:
                 Prose(r"and the noisy loss, with $\hat L(w, 0) = L(w)$,"),
                 Equality(r"\hat L(w, \eta)", problem.noisy_loss),
             ]
-            if problem.traces is None and list(map(Notation().tex, problem.noise)) != [r"\eta"]:
+            is_eta = list(map(Notation().tex, problem.noise)) == [r"\eta"]
+            if problem.objective.is_pointwise and not is_eta:
                 parts += [Prose("with"), _vector(r"\eta", problem.noise, ".")]
         elif problem.noise:
             parts += [Prose("and the noise enters by"), Equality("G", problem.noise_matrix)]

@@ -7,12 +7,13 @@ import math
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import singledispatch
 
 import mpmath
 import sympy as sp
 
 from ...errors import DeriveWarning, ManifoldError
-from ...model.problem import NoisyGradientDescent
+from ...model.problem import NoisyGradientDescent, Objective
 from ...symbolic.numbers.roots import Point, System
 from ..constraints import Square, read_squares
 from ..local_geometry import Probe
@@ -26,6 +27,18 @@ FAR = 0.5
 """Distance from the given point, relative to 1 and its own size, from which on a word is said."""
 
 LOOSE = mpmath.mpf(10) ** -12
+
+
+@singledispatch
+def manifold_of(objective: Objective) -> Manifold:
+    """Γ of a problem, found as the kind of its objective asks.
+
+    Raises
+    ------
+    ManifoldError
+        As `find_manifold`; or if no weights fit all samples.
+    """
+    raise objective.refused("Γ")
 
 
 def find_manifold(problem: NoisyGradientDescent) -> Manifold:

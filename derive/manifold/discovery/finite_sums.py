@@ -151,17 +151,6 @@ class SampledManifold(Manifold):
         return f"on {len(self.rows)} of {len(self.samples)} samples"
 
 
-def manifold_of(problem: NoisyGradientDescent) -> Manifold:
-    """Γ of any problem.
-
-    Raises
-    ------
-    ManifoldError
-        As `find_manifold`; or if no weights fit all samples.
-    """
-    return find_manifold(problem) if problem.samples is None else _sampled_manifold(problem)
-
-
 def one_square(problem: NoisyGradientDescent) -> Square:
     """(c, r) of the loss ½ c r² of one sample.
 
@@ -184,7 +173,14 @@ def one_square(problem: NoisyGradientDescent) -> Square:
     return squares[0]
 
 
-def _sampled_manifold(problem: NoisyGradientDescent) -> SampledManifold:
+def sampled_manifold(problem: NoisyGradientDescent) -> SampledManifold:
+    """Γ of a mean over samples.
+
+    Raises
+    ------
+    ManifoldError
+        As `find_manifold`; or if no weights fit all samples.
+    """
     assert problem.samples is not None
     generic = dict(
         zip(

@@ -11,20 +11,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from derive.model.optimized import BuiltRule, rule_of
-from derive.model.problem import NoisyGradientDescent
-from derive.noise.trace_moments import covered_form
+from derive.model.problem import NoisyGradientDescent, Objective
 from derive.optimizers.adaptive import Adaptive
 from derive.rules.regimes.second_moments import recursion_of
 from derive.symbols import ScaleSymbol, alpha, sigma
 
-from ...codegen.finite_sums import SampledRecursion
 from ...codegen.functions import CompiledFunction, compile_function, content_of
 from ...codegen.recursions import Recursion
 from ...errors import ArgumentError
-from ...random.draws import SCRATCH_ROWS
 from ...random.samplers import NoiseSampler, sampler_for
 from ..runner import one_noiseless_step
-from .matrix_descent import MatrixRecursion
 
 Doubles = NDArray[np.float64]
 
@@ -66,22 +62,9 @@ class CompiledDescent:
         return 1
 
     @cached_property
-    def matrices(self) -> MatrixRecursion | None:
-        """The recursion in matrices, of a problem that has them for weights."""
-        return None if self.problem.traces is None else MatrixRecursion(self.problem)
-
-    @cached_property
     def sampler(self) -> NoiseSampler:
         """Draws of the noise."""
-        if self.matrices is not None:
-            return self.matrices.sampler
-        problem, samples = self.problem, self.problem.samples
-        if samples is None:
-            return sampler_for(problem.law, problem.noise)
-        # The sum over the samples needs the rows before those of the draws.
-        first = SCRATCH_ROWS + problem.dimension + len(problem.noise)
-        own, copies = samples.independent, len(samples)
-        return sampler_for(problem.law, problem.noise, own=own, copies=copies, first_row=first)
+        return sampler_for(self.problem.law, self.problem.noise)
 
     @cached_property
     def gradient(self) -> CompiledFunction:
@@ -103,48 +86,29 @@ class CompiledDescent:
     def _recursion(
         self, state: tuple[Any, ...], constants: tuple[Any, ...], update: Callable[[], list[Any]]
     ) -> Recursion:
-        one, samples = self.problem.one_sample, self.problem.samples
-        given: dict[str, Any] = {
-            "state": state,
-            "noise": one.noise,
-            "constants": constants,
-            "sampler": self.sampler,
-            "recorded": one.dimension,
-            "update": update,
-        }
-        if samples is None:
-            return Recursion(name="descent", content=content_of(one), **given)
-        # The code is the same for other data of as many samples.
-        kind = samples.symbols, samples.independent, len(samples)
-        return SampledRecursion(
-            name="sampled_descent",
-            content=content_of(one, *kind),
-            data=samples.symbols,
-            values=np.array(samples.table, dtype=np.float64),
-            own=samples.independent,
-            sums=self._sums,
-            summand=lambda: one.stochastic_gradient,
-            **given,
+        problem = self.problem
+        return Recursion(
+            name="descent",
+            state=state,
+            noise=problem.noise,
+            constants=constants,
+            sampler=self.sampler,
+            recorded=problem.dimension,
+            update=update,
+            content=content_of(problem),
         )
 
     @property
-    def _sums(self) -> tuple[Any, ...]:
-        """Sums over the samples, as the step calls them."""
-        return tuple(ScaleSymbol(f"sum{i}", real=True) for i in range(self.problem.dimension))
-
     def _slope(self) -> Sequence[Any]:
         """∇_w (L̂ + U) as the step sees it."""
-        samples = self.problem.samples
-        if samples is None:
-            return self.problem.stochastic_gradient
-        return [total / len(samples) for total in self._sums]
+        return self.problem.stochastic_gradient
 
     def _plain_step(self) -> list[Any]:
-        return [w - ALPHA * g for w, g in zip(self.problem.weights, self._slope(), strict=True)]
+        return [w - ALPHA * g for w, g in zip(self.problem.weights, self._slope, strict=True)]
 
     def _heavy_ball_step(self) -> list[Any]:
         # The α in the size of a penalty is the effective step size.
-        slope = [g.xreplace({ALPHA: ALPHA / (1 - BETA)}) for g in self._slope()]
+        slope = [g.xreplace({ALPHA: ALPHA / (1 - BETA)}) for g in self._slope]
         moved = [BETA * v - ALPHA * g for v, g in zip(self._velocities, slope, strict=True)]
         return [w + v for w, v in zip(self.problem.weights, moved, strict=True)] + moved
 
@@ -166,8 +130,6 @@ class CompiledDescent:
 
         NaN where ∇L is NaN.
         """
-        if self.matrices is not None:
-            return self.matrices.sharpness(np.asarray(weights, dtype=np.float64))
         w = np.asarray(weights, dtype=np.float64)
         step = 1e-5 * (1.0 + np.abs(w))
         shifted = np.vstack([w + np.diag(step), w - np.diag(step)])
@@ -181,6 +143,12 @@ class CompiledDescent:
     def __reduce__(self) -> tuple[Any, ...]:
         # Compiled code does not travel between processes; the problem does.
         return compile_descent, (self.problem,)
+
+
+@singledispatch
+def descent_by(objective: Objective) -> CompiledDescent:
+    """The recursion of gradient descent, prepared as the kind of an objective asks."""
+    return CompiledDescent(objective.problem)
 
 
 @singledispatch
@@ -200,7 +168,7 @@ def compile_descent(problem: NoisyGradientDescent) -> CompiledDescent:
     if not isinstance(problem, NoisyGradientDescent):
         raise ArgumentError(f"problem: expected a NoisyGradientDescent, got {problem!r}")
     if problem.optimizer is None:
-        return CompiledDescent(covered_form(problem))
+        return descent_by(problem.objective.covered.objective)
     if isinstance(problem.optimizer, Adaptive):
         return compile_descent(recursion_of(problem))  # type: ignore[arg-type]
     return compile_descent(BuiltRule(rule_of(problem), problem.optimizer))  # type: ignore[arg-type]

@@ -159,6 +159,7 @@ class DescentSettings:
         check_seed(self.seed)
 
 
+@singledispatch
 def run_descent(
     compiled: CompiledDescent,
     points: Doubles,
@@ -186,10 +187,6 @@ def run_descent(
     progress : bool
         Whether a long run may show a progress bar.
     """
-    if compiled.matrices is not None:
-        weights, status, stopped = compiled.matrices.run(points, times, settings, first_path)
-        ends = status.astype(object)
-        return Paths(times.astype(np.float64), weights, "iterations", ends, stopped)
     momentum, scales = settings.momentum, (settings.alpha, float(settings.sigma))
     run = Run(
         recursion=compiled.heavy_ball if momentum else compiled.recursion,

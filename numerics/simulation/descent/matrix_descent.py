@@ -8,13 +8,12 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from tqdm.auto import tqdm
 
 from derive.matrices.entries import entries_of
-from derive.matrices.objective import residual_law
-from derive.model.problem import NoisyGradientDescent
-from derive.noise.trace_moments import ADDED, TraceMoments, trace_moments
+from derive.matrices.objective import ADDED, residual_law
+from derive.objectives.traces import Traces
 from derive.symbolic.means import Samples
 from derive.symbols import ScaleSymbol
 
@@ -24,8 +23,10 @@ from ...codegen.recursions import Recursion
 from ...random.lanes import LANES
 from ...random.samplers import NoiseSampler, sampler_for
 from ...random.streams import Seed, initial_states
-from ..paths import Status
+from ..paths import Paths, Status
 from ..runner import PROGRESS_DELAY
+from .compiled_descent import CompiledDescent, descent_by
+from .descent import DescentSettings, run_descent
 
 Array = NDArray[np.float64]
 
@@ -36,35 +37,37 @@ CHUNK = 256
 """Steps whose noise is drawn at a time."""
 
 
+@descent_by.register(Traces)
+def _descent(objective: Traces) -> MatrixDescent:
+    return MatrixDescent(objective.problem)
+
+
 @dataclass(frozen=True)
-class MatrixRecursion:
-    """The recursion of a problem with matrices for weights.
+class MatrixDescent(CompiledDescent):
+    """The recursion of a problem with matrices for weights, step by step in NumPy."""
 
-    Attributes
-    ----------
-    problem : NoisyGradientDescent
-        What is iterated.
-    """
-
-    problem: NoisyGradientDescent
+    @property
+    def objective(self) -> Traces:
+        """What is iterated."""
+        assert isinstance(self.problem.objective, Traces)
+        return self.problem.objective
 
     @cached_property
     def functions(self) -> MatrixFunctions:
         """The model on its data."""
-        return MatrixFunctions(self.problem)
+        return MatrixFunctions(self.objective)
 
     @property
     def samples(self) -> Samples:
         """The data."""
-        assert self.problem.samples is not None
-        return self.problem.samples
+        return self.objective.samples
 
     @cached_property
     def coordinates(self) -> tuple[Any, ...]:
         """Noise coordinates: scalars, and the entries of noise matrices."""
         found: list[Any] = []
         for e in self.problem.noise:
-            found += entries_of(e, self.problem.sizes) if hasattr(e, "shape") else [e]
+            found += entries_of(e, self.objective.sizes) if hasattr(e, "shape") else [e]
         return tuple(found)
 
     @cached_property
@@ -77,48 +80,37 @@ class MatrixRecursion:
     @cached_property
     def _residual_slope(self) -> Any:
         """∂_r ψ(r, ξ) of points (r, ξ)."""
-        r, law = residual_law(self.samples.one(self.problem.noisy_loss), self.functions.objective)
+        r, law = residual_law(self.samples.one(self.problem.noisy_loss), self.functions.words)
         place = ScaleSymbol("r", real=True)
         slope = law.diff(r).xreplace({r: place})
         return compile_function((place, *self.coordinates), slope, "residual_slope")
 
-    def gradient(self, w: Array, eta: Array) -> Array:
+    def slope(self, w: Array, eta: Array) -> Array:
         """∇L̂(w, η), shape (N,), for the draws η of one step."""
         functions, n = self.functions, self.functions.samples
         if self.samples.independent:
             draws = eta.reshape(n, -1)
             slope = self._residual_slope(np.column_stack([functions.residuals(w), draws]))
             return functions.vjp(w, slope / n)
-        scale = float(functions.objective.weight) / n
-        if self._is_added:
-            return scale * functions.vjp(w, functions.residuals(w)) + self._size * eta
+        scale, noise = float(functions.words.weight) / n, self.objective.noise
+        if noise.power == ADDED:
+            return scale * functions.vjp(w, functions.residuals(w)) + float(noise.size) * eta
         return scale * functions.vjp(w + eta, functions.residuals(w + eta))
 
-    @cached_property
-    def _moments(self) -> TraceMoments:
-        return trace_moments(self.problem)
+    def sharpness(self, weights: ArrayLike) -> float:
+        """Largest eigenvalue of (c/n) JᵀJ at `weights`, that of ∇²L where the residuals vanish."""
+        values = np.linalg.eigvalsh(self.functions.gram(np.asarray(weights, dtype=np.float64)))
+        return float(self.functions.words.weight) / self.functions.samples * float(values[-1])
 
-    @property
-    def _is_added(self) -> bool:
-        return bool(self._moments.noise.power == ADDED)
-
-    @cached_property
-    def _size(self) -> float:
-        return float(self._moments.noise.size)
-
-    def sharpness(self, w: Array) -> float:
-        """Largest eigenvalue of (c/n) JᵀJ at w, that of ∇²L where the residuals vanish."""
-        values = np.linalg.eigvalsh(self.functions.gram(w))
-        return float(self.functions.objective.weight) / self.functions.samples * float(values[-1])
-
-    def run(self, points: Array, times: NDArray[np.int64], settings: Any, first_path: int) -> Any:
-        """Iterate from each row of `points`.
-
-        Returns
-        -------
-        record : ndarray, shape (paths, T, N)
-        status, stopped : ndarray of int, shape (paths,)
-        """
+    def run(
+        self,
+        points: Array,
+        times: NDArray[np.int64],
+        settings: DescentSettings,
+        first_path: int = 0,
+        **_: Any,
+    ) -> Paths:
+        """Iterate from each row of `points`, shape (paths, N), one path after the other."""
         record = np.full((len(points), len(times), points.shape[1]), np.nan)
         status, stopped = np.zeros(len(points), dtype=np.int64), np.full(len(points), -1)
         bar = tqdm(
@@ -131,7 +123,8 @@ class MatrixRecursion:
                 noise = self._noise(settings.sigma, settings.seed, first_path + p)
                 status[p], stopped[p] = self._path(point, noise, settings, places)
                 bar.update(settings.steps)
-        return record, status, stopped
+        ends = status.astype(object)
+        return Paths(times.astype(np.float64), record, "iterations", ends, stopped)
 
     def _path(
         self, w: Array, noise: Iterator[Array], settings: Any, places: dict[int, Array]
@@ -141,7 +134,7 @@ class MatrixRecursion:
         if 0 in places:
             places[0][:] = w
         for k, eta in zip(range(1, settings.steps + 1), noise, strict=False):
-            velocity = settings.momentum * velocity - settings.alpha * self.gradient(w, eta)
+            velocity = settings.momentum * velocity - settings.alpha * self.slope(w, eta)
             w = w + velocity
             if not np.isfinite(w).all():
                 return int(Status.DIVERGED), k
@@ -198,3 +191,6 @@ class MatrixRecursion:
             update=lambda: noise,
             content="the draws",
         )
+
+
+run_descent.register(MatrixDescent, MatrixDescent.run)

@@ -102,8 +102,8 @@ def check_arrival(compiled: CompiledLimit, end: Array, way: str) -> None:
 
 def is_linear(problem: Any) -> bool:
     """Whether noise is seen to enter ∇_wL̂ linearly; of an update rule nothing is seen."""
-    stated = isinstance(problem, NoisyGradientDescent) and problem.traces is None
-    return stated and problem.optimizer is None and enters_linearly(problem)
+    stated = isinstance(problem, NoisyGradientDescent) and problem.optimizer is None
+    return stated and enters_linearly(problem)
 
 
 def expansion_order(limit: Limit) -> int:

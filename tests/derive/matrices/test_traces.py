@@ -82,7 +82,7 @@ def label_noise(value: Any, weights: Any, symbol: Any, data: Any, targets: Any) 
 def compiled(name, n=3, seed=0):
     value, weights, symbol, shape, _ = MODELS[name]
     data = np.random.default_rng(seed).normal(size=(n, *shape))
-    return MatrixFunctions(label_noise(value, weights, symbol, data, np.zeros(n)))
+    return MatrixFunctions(label_noise(value, weights, symbol, data, np.zeros(n)).objective)
 
 
 def sensing_problem(size, n, seed=0):
@@ -324,8 +324,8 @@ def test_limit_in_words():
     assert "∂h/∂U           A*U + A.T*U" in str(limit)
     assert "∇_U ⟨|∂h|²⟩     2*⟨A**2 + A.T**2 + A*A.T + A.T*A⟩*U" in str(limit)
     assert "proof: each column of G is a combination" in str(limit)
-    assert "A @ U + A.mT @ U" in matrix_source(limit.problem.traces)
-    slopes = limit.problem.traces.mean_squared_gradient_slopes
+    assert "A @ U + A.mT @ U" in matrix_source(limit.problem.objective.words)
+    slopes = limit.problem.objective.words.mean_squared_gradient_slopes
     assert [str(slope) for slope in slopes] == ["2*⟨A**2 + A.T**2 + A*A.T + A.T*A⟩*U"]
     assert str(limits("weights")[0].slope[0]) == str(slopes[0])
     assert "Brownian motion" in str(limits("additive")[0])

@@ -29,8 +29,7 @@ from derive import (
     Uniform,
     derive_limit,
 )
-from derive.noise.averaged_moments import averaged_moments
-from derive.noise.moments import noise_moments
+from derive.noise.moments import moments_of, noise_moments
 from numerics import compile_limit, simulate_descent, simulate_limit
 
 x1, x2, y = sp.symbols("x1 x2 y", real=True)
@@ -374,7 +373,7 @@ def test_moments_of_a_mean_are_those_of_the_problem_written_out() -> None:
     at = dict(zip(WEIGHTS, map(sp.Rational, START), strict=True))
     for name in MODELS:
         problem = sampled(name)
-        ours, theirs = averaged_moments(problem), noise_moments(problem.written_out())
+        ours, theirs = moments_of(problem.objective), noise_moments(problem.written_out())
         for ask in ("regularizer", "covariance"):
             found, expected = (sp.Matrix([getattr(m, ask)]).doit().subs(at) for m in (ours, theirs))
             gap = np.abs(np.array(found - expected, dtype=float)).max()
