@@ -95,7 +95,7 @@ class SecondMomentRules(WithoutCaches):
         )
 
     def drifting(self, near: Point) -> UpdateRule:
-        """The second moment a weight: δ as small as the drift along Γ × {v}.
+        """The second moment as a weight: δ as small as the drift along Γ × {v}.
 
         Parameters
         ----------

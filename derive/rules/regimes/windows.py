@@ -164,7 +164,7 @@ class SecondMomentsOnGamma:
         if skew and window in (Window.COMPARABLE, Window.FAST):
             raise NotCoveredError(
                 "law: noise with a third moment and the second moment it makes are correlated, "
-                "which drifts by about ½ασ δ²/(δ + αμ) times its skewness a step, at order σ and "
+                "which drifts by about ½ασ δ²/(δ + αμ) times its skewness per step, at order σ and "
                 "faster than the limit; take symmetric noise, or δ ≪ αμ (window 'constant')"
             )
         return skew

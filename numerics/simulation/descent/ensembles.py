@@ -200,7 +200,7 @@ class DescentJob:
     times : tuple of tuples of int
         Recorded iterations at each grid point.
     threads : int
-        Threads a chunk.
+        Threads per chunk.
     """
 
     compiled: CompiledDescent
