@@ -15,6 +15,7 @@ from derive import (
     NoisyGradientDescent,
     ProblemError,
     Rademacher,
+    Sphere,
     TwoPoint,
     Uniform,
 )
@@ -206,3 +207,14 @@ def test_a_two_point_law_has_the_stated_skewness(skewness):
     first, second = 1 / (1 + value**2), value**2 / (1 + value**2)
     moments = [first * value**k + second * (-1 / value) ** k for k in (1, 2, 3)]
     assert [sp.simplify(m) for m in moments] == [0, 1, skewness]
+
+
+@pytest.mark.parametrize("d", [1, 2, 5])
+def test_moments_on_a_sphere(d: int) -> None:
+    """x₁² is d times a variable of the law Beta(½, (d − 1)/2), and Σ x_j² = d."""
+    sphere = Sphere()
+    for k in range(4):
+        exact = sp.Mul(*(sp.Rational(1 + 2 * i, d + 2 * i) * d for i in range(k)))
+        assert sphere.joint_moment((2 * k, *[0] * (d - 1))) == exact
+    squares = 2 * np.eye(d, dtype=int)
+    assert sum(sphere.joint_moment(tuple(map(int, squares[0] + square))) for square in squares) == d
