@@ -59,25 +59,27 @@ Array = NDArray[np.float64]
 X = np.linspace(-1.0, 1.0, 12)
 NODES, HEIGHTS = [-1.0, -0.4, 0.3, 1.0], [0.6, -0.5, 0.5, 0.1]
 Y = np.interp(X, NODES, HEIGHTS)
+DATA = np.stack([X, Y])
 GRID = np.linspace(-1.0, 1.0, 2001)
 SETTLING = 200_000
 """Steps without noise to Φ(w)."""
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
-def descend(w: Array, steps: int, alpha: float, sigma: float, seed: int) -> int:
+def descend(w: Array, data: Array, steps: int, scales: tuple[float, float], seed: int) -> int:
     """Gradient descent in place on (1/n) Σ (f(x_i) − y_i − ση_i)²; w has rows a, b, c, and (p, q).
 
-    Returns the number of times that a bend crossed a data point.
+    The data are rows x and y, the scales α and σ. Returns the number of times that a bend crossed
+    a data point.
     """
     np.random.seed(seed)  # noqa: NPY002 (the generator of compiled code, no global state of Python)
-    units = w.shape[1] - 1
+    (points, values), (alpha, sigma), units = data, scales, w.shape[1] - 1
     a, b, c, line = w[0], w[1], w[2], w[:, units]
-    before = np.zeros((units, len(X)), dtype=np.bool_)
+    before = np.zeros((units, len(points)), dtype=np.bool_)
     crossings = 0
     for k in range(steps):
         slope = np.zeros_like(w)
-        for i, x in enumerate(X):
+        for i, x in enumerate(points):
             value = line[0] * x + line[1]
             for j in range(units):
                 z = a[j] * x + b[j]
@@ -85,7 +87,7 @@ def descend(w: Array, steps: int, alpha: float, sigma: float, seed: int) -> int:
                     value += c[j] * z
                 crossings += k > 0 and (z > 0) != before[j, i]
                 before[j, i] = z > 0
-            r = 2 * (value - Y[i] - sigma * np.random.normal()) / len(X)  # noqa: NPY002
+            r = 2 * (value - values[i] - sigma * np.random.normal()) / len(points)  # noqa: NPY002
             slope[0, units] += r * x
             slope[1, units] += r
             for j in range(units):
@@ -144,12 +146,12 @@ def train(units: int, iterations: Sequence[int], alpha: float, sigma: float, see
     w, crossings, before = random_weights(units, seed), 0, 0
     losses, lengths = [], []
     for stage, end in enumerate(iterations):
-        crossings += descend(w, end - before, alpha, sigma, 1000 * seed + stage)
+        crossings += descend(w, DATA, end - before, (alpha, sigma), 1000 * seed + stage)
         before = end
         losses.append(np.mean((curve(w, X) - Y) ** 2))
         lengths.append(length(w))
     settled = w.copy()
-    descend(settled, SETTLING, alpha, 0.0, 0)
+    descend(settled, DATA, SETTLING, (alpha, 0.0), 0)
     return Training(
         np.array(iterations), np.array(losses), np.array(lengths), w, settled, crossings
     )
@@ -160,11 +162,11 @@ def residual(w: Array) -> float:
     return float(np.abs(curve(w, X) - Y).max())
 
 
-def reg(w: Array) -> float:
+def reg(w: Array, x: Array = X) -> float:
     """(1/n) Σ_i |∇f(x_i)|²."""
-    z = np.outer(X, w[0, :-1]) + w[1, :-1]
-    squares = np.sum((z > 0) * (z**2 + w[2, :-1] ** 2 * (1 + X[:, None] ** 2)), axis=1)
-    return float(np.mean(squares + 1 + X**2))
+    z = np.outer(x, w[0, :-1]) + w[1, :-1]
+    squares = np.sum((z > 0) * (z**2 + w[2, :-1] ** 2 * (1 + x[:, None] ** 2)), axis=1)
+    return float(np.mean(squares + 1 + x**2))
 
 
 def slope_of_reg(w: Array) -> float:

@@ -12,7 +12,7 @@ def test_descent_is_the_gradient_of_the_loss():
         return np.mean((example.curve(v, example.X) - example.Y) ** 2)
 
     moved, alpha, step = w.copy(), 1e-3, 1e-6
-    example.descend(moved, 1, alpha, 0.0, 0)
+    example.descend(moved, example.DATA, 1, (alpha, 0.0), 0)
     slope = (w - moved) / alpha
     for index in np.ndindex(w.shape):
         shift = np.zeros_like(w)
@@ -27,9 +27,9 @@ def test_noise_of_the_recursion_has_its_scale():
     steps = []
     for seed in range(2000):
         w = np.zeros((3, 2))
-        example.descend(w, 1, 1.0, sigma, seed)
+        example.descend(w, example.DATA, 1, (1.0, sigma), seed)
         quiet = np.zeros((3, 2))
-        example.descend(quiet, 1, 1.0, 0.0, seed)
+        example.descend(quiet, example.DATA, 1, (1.0, 0.0), seed)
         steps.append(w[1, -1] - quiet[1, -1])
     expected = 2 * sigma / np.sqrt(n)
     assert np.std(steps) == pytest.approx(expected, rel=4 / np.sqrt(2 * 2000))
