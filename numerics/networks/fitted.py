@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -18,9 +18,36 @@ from ..arguments import doubles
 from .checks import AGREEMENT
 from .mechanisms import Tree
 from .network import Network
-from .programs import Doubles
+from .programs import Derivative, Doubles, SampleDerivative
 
 Model = Callable[[Tree, Any], Any]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Fitted(Network):
+    """A network whose samples are known to be apart, so that J is made sample by sample.
+
+    Attributes
+    ----------
+    sample : callable
+        The residuals of a sample, an array with the first axis of length 1, at a pytree of
+        parameters and its number.
+    """
+
+    sample: Callable[[Tree, Any], Any] = field(kw_only=True)
+
+    @cached_property
+    def jacobian(self) -> Derivative:
+        """The Jacobian J of the residuals, n × N."""
+        whole = super().jacobian
+        return SampleDerivative(
+            whole.action,
+            whole.rows,
+            whole.columns,
+            whole.precision,
+            lambda w, i: jnp.ravel(self.sample(self._tree(w), i)),
+            self.count // self.samples,
+        )
 
 
 def fitted(model: Model, inputs: Any, targets: ArrayLike, params: Tree, **fields: Any) -> Network:
@@ -46,7 +73,12 @@ def fitted(model: Model, inputs: Any, targets: ArrayLike, params: Tree, **fields
     """
     goal = np.asarray(targets)
     _require_shape("targets", goal, model, inputs, params)
-    network = Network(lambda p: model(p, inputs) - goal, params, **fields)
+
+    def sample(p: Tree, i: Any) -> Any:
+        one = jax.tree.map(lambda x: jax.lax.dynamic_slice_in_dim(x, i, 1), (inputs, goal))
+        return model(p, one[0]) - one[1]
+
+    network = Fitted(lambda p: model(p, inputs) - goal, params, sample=sample, **fields)
     _require_apart(network, model, inputs)
     return network
 

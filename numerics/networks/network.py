@@ -268,6 +268,8 @@ class Network:
         """The Jacobian ∂_η r̂ at η = 0, n × d, as a function of the weights."""
 
         def action(w: Any, t: Any) -> Any:
+            if self.noise is not None and self.noise.on_labels:
+                return -t
             origin = jnp.zeros(self.noise_size, dtype=self.precision)
             return jax.jvp(lambda eta: self.flat_noisy_residuals(w, eta), (origin,), (t,))[1]
 

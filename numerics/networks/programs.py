@@ -191,6 +191,71 @@ class Derivative:
 
 
 @dataclass(frozen=True)
+class SampleDerivative(Derivative):
+    """The derivative of residuals of which each is that of one sample, at the cost of the samples.
+
+    Attributes
+    ----------
+    sample : callable
+        Traced: the residuals of a sample, shape (outputs,), at w and its number.
+    outputs : int
+        m of them for each sample.
+    """
+
+    sample: Callable[[Any, Any], Any]
+    outputs: int
+
+    def blocks(self, w: Doubles) -> Iterator[tuple[slice, Any]]:
+        """Rows of D with their places; as of any derivative, each by a sweep over its sample."""
+        for first in range(0, self.rows, self.block):
+            place = slice(first, min(first + self.block, self.rows))
+            yield place, self._rows(w, np.arange(first, first + self.block) // self.outputs)
+
+    def curved(self, w: Doubles, block: Any, u: Doubles) -> Doubles:
+        """∇_w Σ_k u_kᵀ D(w) t_k, sample by sample: ∇_w Σ_i D_i(w) s_i with s_i = Σ_k u_ki t_k."""
+        filled = np.zeros((len(block), self.rows))
+        filled[: len(u)] = u
+        return self._bent.doubles(w, block, filled)
+
+    @property
+    def block(self) -> int:
+        """Rows in a block, those of whole samples."""
+        return max(super().block // self.outputs, 1) * self.outputs
+
+    @cached_property
+    def _rows(self) -> Compiled:
+        def rows(w: Any, numbers: Any) -> Any:
+            first = numbers[:: self.outputs]
+            inside = (first < self.rows // self.outputs)[:, None, None]
+            found = jax.vmap(lambda i: jax.jacrev(self.sample)(w, i))(first)
+            return jnp.reshape(jnp.where(inside, found, 0.0), (len(numbers), self.columns))
+
+        return Compiled(rows, self.precision)
+
+    @cached_property
+    def _bent(self) -> Compiled:
+        def one(w: Any, i: Any, s: Any) -> Any:
+            along = jax.vmap(lambda t: jax.jvp(lambda x: self.sample(x, i), (w,), (t,))[1])(s)
+            return jnp.trace(along)
+
+        def total(w: Any, block: Any, u: Any) -> Any:
+            def part(w: Any, first: Any) -> Any:
+                numbers = first + jnp.arange(size)
+                mixed = jax.lax.dynamic_slice_in_dim(filled, first * m, size * m, 1).T @ block
+                mixed = jnp.reshape(mixed, (size, m, self.columns))
+                along = jax.vmap(one, (None, 0, 0))
+                return jax.grad(lambda x: jnp.sum(along(x, numbers, mixed)))(w)
+
+            m, size = self.outputs, self.block // self.outputs
+            count = -(-self.rows // (size * m))
+            filled = jnp.pad(u, ((0, 0), (0, count * size * m - self.rows)))
+            firsts = size * jnp.arange(count)
+            return jax.lax.scan(lambda s, i: (s + part(w, i), None), jnp.zeros_like(w), firsts)[0]
+
+        return Compiled(total, self.precision)
+
+
+@dataclass(frozen=True)
 class Metric:
     """A symmetric positive Ω(w), known by its action (w, g) ↦ Ω(w) g; the identity if none.
 

@@ -16,7 +16,15 @@ jnp = jax.numpy
 
 from derive import Independent, Outcome, ProblemError, Scaled, derive_limit, mechanisms  # noqa: E402
 from numerics import compile_limit  # noqa: E402
-from numerics.networks import CrossEntropy, Network, classified, fitted, label_noise, train  # noqa: E402
+from numerics.networks import (  # noqa: E402
+    CrossEntropy,
+    Network,
+    classified,
+    fitted,
+    label_noise,
+    programs,
+    train,
+)
 
 RNG = np.random.default_rng(2)
 INPUTS, TARGETS = RNG.normal(size=(4, 3)), RNG.normal(size=4)
@@ -51,6 +59,27 @@ def test_batch_normalisation_is_refused_and_layer_normalisation_is_not() -> None
 def test_targets_of_another_shape_are_refused() -> None:
     with pytest.raises(ProblemError, match=r"expected the outputs' shape \(4,\), got \(4, 1\)"):
         fitted(model, INPUTS, TARGETS[:, None], PARAMS)
+
+
+def test_derivatives_sample_by_sample_are_those_of_the_whole(monkeypatch) -> None:
+    """Five samples of two outputs in blocks of two samples, the last one filled up with zeros."""
+    inputs, targets = RNG.normal(size=(5, 3)), RNG.normal(size=(5, 2))
+    params = {"in": RNG.normal(size=(3, 5)), "out": RNG.normal(size=(5, 2))}
+    network = fitted(model, inputs, targets, params)
+    whole, w = Network(network.residuals, params).jacobian, network.start
+    monkeypatch.setattr(programs, "SMALLEST_BYTES", 5 * 8 * network.dimension)
+    assert network.jacobian.block == 4
+    expected = np.concatenate([np.asarray(block) for _, block in whole.blocks(w)])
+    found = list(network.jacobian.blocks(w))
+    assert [rows for rows, _ in found] == [slice(0, 4), slice(4, 8), slice(8, 10)]
+    np.testing.assert_allclose(
+        np.concatenate([x for _, x in found])[:10], expected[:10], rtol=1e-12
+    )
+    assert not np.asarray(found[-1][1])[2:].any()
+    t, u = found[1][1], RNG.normal(size=(3, 10))
+    np.testing.assert_allclose(
+        network.jacobian.curved(w, t, u), whole.curved(w, t, u), rtol=1e-10, atol=1e-12
+    )
 
 
 # Cross-entropies ----------------------------------------------------------------------------------
