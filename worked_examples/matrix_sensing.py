@@ -246,11 +246,19 @@ def resumed(
     return follow(sensing, iterations, np.array(weights), seconds, every=8)
 
 
-def limit(sensing: Sensing, start: Array, times: Array, alpha: float, finite: bool) -> Curve:
+def limit(
+    sensing: Sensing,
+    start: Array,
+    times: Array,
+    alpha: float,
+    *,
+    finite: bool,
+    tolerance: float = 3e-4,
+) -> Curve:
     """The limit from the point of Γ beside `start`, over the iterations that it stands for."""
     begin = time.perf_counter()
     at_step = alpha if finite else None
-    run = {"time": times[-1], "record": times, "paths": 1, "seed": 0}
+    run = {"time": times[-1], "record": times, "paths": 1, "seed": 0, "tolerance": tolerance}
     paths = simulate_limit(sensing.limit, start, alpha=at_step, **run)
     seconds = time.perf_counter() - begin
     return follow(sensing, times / (alpha**2 * VARIANCE), paths.weights[0], seconds)
@@ -309,12 +317,20 @@ def real(folder: Path) -> Figure:
     folder.mkdir(exist_ok=True)
     quiet = resumed(sensing, short[short < 2000], alpha, 0.0, folder)
     noisy = resumed(sensing, iterations, alpha, VARIANCE, folder)
-    times = np.concatenate([[0.0], np.geomspace(0.01, alpha**2 * VARIANCE * iterations[-1], 24)])
-    slow = limit(sensing, quiet.last, times, alpha, finite=True)
-    for row in zip(slow.iterations, slow.test, slow.smallest, strict=True):
-        print("limit, {:.2e}: test error {:.2e}, smallest curvature {:.2e}".format(*row))
-    for row in zip(noisy.iterations[7::8], noisy.test[7::8], noisy.training[7::8], strict=True):
-        print("recursion, {:.2e}: test error {:.2e}, training error {:.2e}".format(*row))
+    beside = np.flatnonzero((iterations >= 1000) & (iterations <= 160_000))[::3]
+    times = alpha**2 * VARIANCE * np.concatenate([[0], iterations[beside]])
+    slow = limit(sensing, quiet.last, times, alpha, finite=True, tolerance=1e-3)
+    print(f"no label noise: test error {quiet.test[-1]:.1f}, training {quiet.training[-1]:.0e}")
+    print("iterations, slow time; test error of the recursion, of the limit; its curvature")
+    for k, i in enumerate(beside, 1):
+        errors = f"{noisy.test[i]:.2e} {slow.test[k]:.2e}; {slow.smallest[k]:.1e}"
+        print(f"{iterations[i]:6d} {times[k]:5.2f}; {errors}")
+    for k in (-20, -10, -1):
+        print(
+            f"{iterations[k]:6d}: recursion {noisy.test[k]:.2e}, training {noisy.training[k]:.0e}"
+        )
+    bound = alpha * VARIANCE * sensing.shrinkage
+    print(f"the limit describes the iterates while its curvature is far above {bound:.1e}")
     print(f"limit {slow.seconds:.0f} s, recursion {noisy.seconds:.0f} s")
     return draw(sensing, alpha, {"no label noise": quiet, "label noise": noisy}, slow)
 

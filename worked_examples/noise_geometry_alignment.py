@@ -106,6 +106,8 @@ def draw_sizes(d_eff: int = 50, runs: int = 20) -> Figure:
     for model, activation in MODELS.items():
         for data, spectrum in spectra.items():
             found = alignment_of_networks(activation, WIDTHS, spectrum, n, runs=runs)
+            low, high, spread = found.mean.min(), found.mean.max(), found.deviation.max()
+            print(f"{model}, {data} data: mean μ {low:.2f} to {high:.2f}, deviation ≤ {spread:.2f}")
             axes.errorbar(
                 found.weights, found.mean, found.deviation, fmt="o-", capsize=3,
                 label=f"{model}, {data} data",
@@ -130,7 +132,9 @@ def draw_directions(d: int = 10_000) -> Figure:
             axes.plot(k, found.energies, ".", markersize=4, label="noise energy α_k")
             axes.plot(k, found.curvatures, "-", label="curvature λ_k")
             low, high = np.percentile(found.alignments, (5, 95))
-            axes.set_title(f"{data}, {name} = {n}\n90 % of α_k/λ_k in {low:.2f}–{high:.2f}")
+            title = f"{data}, {name} = {n}", f"90 % of α_k/λ_k in {low:.2f}–{high:.2f}"
+            print(*title, sep=": ")
+            axes.set_title("\n".join(title))
             axes.set(xlabel="k", yscale="log")
     figure.legend(handles=axes.lines, loc="outside lower center", ncols=2)
     return figure

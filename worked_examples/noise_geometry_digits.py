@@ -130,10 +130,10 @@ def draw(measurements: Sequence[Measurement]) -> Figure:
         k = np.arange(1, len(found.directions.curvatures) + 1)
         axes.loglog(k, found.directions.energies, ".", markersize=3, label="noise energy α_k")
         axes.loglog(k, found.directions.curvatures, "-", label="curvature λ_k")
-        middle = np.median(found.directions.alignments)
-        axes.set_title(
-            f"{name}: loss {found.loss:.2g}, μ = {found.mu:.2f}, median α_k/λ_k = {middle:.2f}"
-        )
+        low, middle, high = np.percentile(found.directions.alignments, (0, 50, 100))
+        title = f"{name}: loss {found.loss:.2g}, μ = {found.mu:.2f}, median α_k/λ_k = {middle:.2f}"
+        print(f"{title}, from {low:.2g} to {high:.2g}")
+        axes.set_title(title)
         axes.set(xlabel="k")
         axes.legend()
     return figure

@@ -7,7 +7,8 @@ x(λ) = a λᵏ/(2λ − τλ²) of H for the stationary covariance, the drift i
 
 and ∇ tr Ξ(K) is the gradient of (c/n) Σ_ij M_ij ⟨∂h_i, ∂h_j⟩ at M = x(K) held fixed. P is applied
 by solving J Jᵀ λ = J v with conjugate gradients on Jacobian-vector products, preconditioned by a
-Cholesky factor of J Jᵀ (n × n) at an earlier point, renewed when it no longer serves.
+Cholesky factor of J Jᵀ (n × n) at an earlier point, renewed when it no longer serves, or when J Jᵀ
+is at hand.
 
 References
 ----------
@@ -76,15 +77,15 @@ class GramSolver:
         x = np.zeros_like(right) if guess is None else guess
         goal = SOLVE_TOLERANCE * float(np.linalg.norm(right))
         if self._factor is None:
-            self._renew(w)
+            self.renew(self.model.gram(w))
         x, missing = self._iterate(w, right, x, goal)
         if missing > goal:
-            self._renew(w)
+            self.renew(self.model.gram(w))
             x, missing = self._iterate(w, right, x, goal)
         return x
 
-    def _renew(self, w: Array) -> None:
-        gram = self.model.gram(w)
+    def renew(self, gram: Array) -> None:
+        """Factorize J Jᵀ of the point at hand, shape (n, n), which is overwritten."""
         gram[np.diag_indices_from(gram)] += RIDGE * np.trace(gram)
         self._factor = scipy.linalg.cho_factor(
             gram, lower=True, overwrite_a=True, check_finite=False
@@ -163,23 +164,34 @@ class MatrixFreeModel(LocalModel):
         """c/n, with H = (c/n) JᵀJ."""
         return float(self.functions.words.weight) / self.functions.samples
 
-    def slope(self, w: Array) -> Array:
-        """The field −∇V of which the drift is the tangential part, shape (N,)."""
+    def slope(self, w: Array, gram: Array | None = None) -> Array:
+        """The field −∇V of which the drift is the tangential part, shape (N,).
+
+        Parameters
+        ----------
+        w : ndarray, shape (N,)
+        gram : ndarray, shape (n, n), optional
+            J Jᵀ there, computed where it is needed if not given.
+        """
         noise, numbers = self.moments.noise, self._numbers
         total = np.zeros(len(w))
         if any(not v.is_ZeroMatrix for v in self.limit.slope):
             total -= float(noise.slope) * self.functions.squared_gradient_slope(w)
         if numbers["ito"] != 0 and noise.multiple != 0:
             weight = -numbers["ito"] * float(self.functions.words.weight * noise.multiple)
-            damping = numbers["damping"]
-            if damping == 0 and noise.power == 1:
+            if not self._mixes_samples:
                 return total + weight / 2 * self.functions.squared_gradient_slope(w)
-            k = self._scale * self.functions.gram(w)
-            mixing = np.linalg.inv(2.0 * np.eye(len(k)) - damping * k)
+            k = self._scale * (self.functions.gram(w) if gram is None else gram)
+            mixing = np.linalg.inv(2.0 * np.eye(len(k)) - numbers["damping"] * k)
             for _ in range(noise.power - 1):
                 mixing = k @ mixing
             total += weight * self.functions.squared_gradient_slope(w, (mixing + mixing.T) / 2)
         return total
+
+    @property
+    def _mixes_samples(self) -> bool:
+        """Whether x(K) is a matrix other than ½."""
+        return self._numbers["damping"] != 0 or self.moments.noise.power != 1
 
     def drift(
         self, solver: GramSolver, w: Array, guess: Array | None = None
@@ -195,7 +207,10 @@ class MatrixFreeModel(LocalModel):
         guess : ndarray, shape (n,), optional
             Multipliers at a point close by.
         """
-        slope = self.slope(w)
+        gram = self.functions.gram(w) if self._mixes_samples else None
+        slope = self.slope(w, gram)
+        if gram is not None:
+            solver.renew(gram)
         found = solver.solve(w, self.functions.jvp(w, slope), guess)
         return slope - self.functions.vjp(w, found), found
 

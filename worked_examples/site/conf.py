@@ -19,7 +19,7 @@ from sphinx_gallery.scrapers import figure_rst
 HERE = Path(__file__).parent
 EXAMPLES = HERE.parent
 COPIES = HERE / "copies"
-PARTS = HERE / "parts"
+PARTS = HERE / "parts" / EXAMPLES.name
 SHARED = {"pictures.py", "two_layer.py"}
 """What the examples import; they are no examples."""
 
@@ -53,7 +53,7 @@ def written_pictures(block: Any, variables: dict[str, Any], configuration: dict[
 def copy_examples() -> None:
     """Copy the examples and what they share, with docstrings that the gallery can read."""
     for folder in (COPIES, PARTS):
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
     for path in EXAMPLES.glob("*.py"):
         text = path.read_text(encoding="utf-8")
         if path.name in SHARED:

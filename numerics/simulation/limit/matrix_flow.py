@@ -1,8 +1,9 @@
-"""The limit of a matrix model: Heun steps of adapted length, each retracted to Γ."""
+"""The limit of a matrix model: Runge–Kutta steps of adapted length, each retracted to Γ."""
 
 from __future__ import annotations
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
@@ -12,13 +13,14 @@ from ..runner import PROGRESS_DELAY
 
 Array = NDArray[np.float64]
 
-TOLERANCE = 1e-3
+TOLERANCE = 3e-4
 """Error of a step, relative to the norm of the weights, where none that can be kept is asked."""
 
 FINEST = 1e-6
 """Least such error: below, the projection is not solved to that accuracy."""
 
-SAFETY = 0.9
+NO_RELATIVE_ERROR = 1e-13
+"""Of single weights: what counts is the error of all, in the norm."""
 
 
 def follow(
@@ -33,7 +35,8 @@ def follow(
     point : ndarray, shape (N,)
         Where it begins; NaN of a run that does not lead to Γ.
     times : ndarray, shape (T,)
-        Times to record, increasing.
+        Times to record, increasing. The steps do not depend on them: between their ends the
+        solution is interpolated, and retracted.
     tolerance : float
         Error of a step, relative to the norm of the weights; `TOLERANCE` if below `FINEST`.
     weights : ndarray, shape (T, N)
@@ -46,30 +49,37 @@ def follow(
     """
     if not np.isfinite(point).all():
         return int(Status.DIVERGED), 0
-    solver = GramSolver(model.functions)
-    w = model.retract(solver, point)
-    size = (tolerance if tolerance >= FINEST else TOLERANCE) * float(np.linalg.norm(w))
-    slope, found = model.drift(solver, w)
-    step, t, steps = size / max(float(np.linalg.norm(slope)), 1e-300), 0.0, 0
-    bar = tqdm(total=float(times[-1]), unit="time", delay=PROGRESS_DELAY, disable=None, leave=False)
+    gram, found = GramSolver(model.functions), None
+
+    def drift(_: float, w: Array) -> Array:
+        nonlocal found
+        slope, found = model.drift(gram, w, found)
+        return slope
+
+    start, end = model.retract(gram, point), times[-1]
+    size = (tolerance if tolerance >= FINEST else TOLERANCE) * np.linalg.norm(start)
+    accuracy = {"rtol": NO_RELATIVE_ERROR, "atol": size / np.sqrt(len(start))}
+    solver = scipy.integrate.RK23(drift, 0.0, start, end, **accuracy)
+    weights[times == 0] = start
+    steps = 0
+    bar = tqdm(total=float(end), unit="time", delay=PROGRESS_DELAY, disable=None, leave=False)
     with bar:
-        for row, end in enumerate(times):
-            while end - t > 1e-12 * end:
-                h = min(step, end - t)
-                ahead, there = model.drift(solver, w + h * slope, found)
-                error = h / 2 * float(np.linalg.norm(ahead - slope))
-                factor = SAFETY * np.sqrt(size / max(error, 1e-30))
-                accurate = error <= size
-                moved = model.retract(solver, w + h / 2 * (slope + ahead)) if accurate else w
-                if accurate and model.is_on_manifold(moved):
-                    w, t, steps = moved, t + h, steps + 1
-                    slope, found = model.drift(solver, w, there)
-                    bar.update(h)
-                else:
-                    factor = min(factor, 0.5)
-                if h == step or factor < 1:  # a step cut short by a recorded time says no more
-                    step = h * float(np.clip(factor, 0.2, 2.0))
-                if step < 1e-10 * times[-1]:
-                    return int(Status.LEFT_NEIGHBOURHOOD), steps
-            weights[row] = w
+        while solver.status == "running":
+            before, slope = solver.y, solver.f
+            solver.step()
+            passed = (times > solver.t_old) & (times <= solver.t)
+            between = solver.dense_output()(times[passed]).T
+            landed = np.array([model.retract(gram, w) for w in (*between, solver.y)])
+            h = solver.t - solver.t_old
+            if all(map(model.is_on_manifold, landed)):
+                weights[passed], solver.y = landed[:-1], landed[-1]
+                steps += 1
+                bar.update(h)
+            elif h < 1e-10 * end:
+                return int(Status.LEFT_NEIGHBOURHOOD), steps
+            else:
+                solver = scipy.integrate.RK23(
+                    drift, solver.t_old, before, end, first_step=h / 2, **accuracy
+                )
+                solver.f = slope
     return 0, -1

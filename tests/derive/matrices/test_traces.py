@@ -254,6 +254,17 @@ def test_gradient_of_the_squared_gradient_with_mixed_samples():
     assert found == pytest.approx(difference, rel=1e-7)
 
 
+def test_means_over_many_samples_are_those_of_all_at_once():
+    """700 matrices of 20 × 20 are more than one block."""
+    data = np.random.default_rng(5).normal(size=(700, 20, 20))
+    model = MatrixFunctions(label_noise(SENSING, U, A, data, np.zeros(700)))
+    u = np.random.default_rng(6).normal(size=(20, 20))
+    symmetric = data + data.mT
+    expected = 2 * np.einsum("iab,ibc->ac", symmetric, symmetric) @ u / 700
+    slope = model.squared_gradient_slope(u.ravel()).reshape(20, 20)
+    np.testing.assert_allclose(slope, expected, rtol=1e-12, atol=1e-12 * np.abs(expected).max())
+
+
 def test_solves_agree_with_dense_ones_and_projection_is_orthogonal():
     fast, w = sensing(4, 5)
     model = fast.model.functions
@@ -304,6 +315,28 @@ def test_flow_agrees_with_an_ordinary_solver_and_descends_on_the_manifold():
     assert np.all(np.diff(values) < 0)
     residuals = [np.linalg.norm(model.residuals(u)) for u in paths.weights[0]]
     assert max(residuals) < 1e-7 * np.linalg.norm(model.targets)
+
+
+def test_steps_along_the_manifold_do_not_depend_on_what_is_recorded():
+    fast, w = sensing(4, 5)
+    at_step = fast.limit.at_step(0.005)
+    run = {"time": 1.0, "paths": 1, "seed": 0, "tolerance": 1e-2}
+    few, many = (simulate_limit(at_step, w, record=count, **run) for count in (3, 101))
+    np.testing.assert_allclose(many.weights[0, ::50], few.weights[0], atol=1e-6)
+    model = fast.model.functions
+    residuals = [np.linalg.norm(model.residuals(u)) for u in many.weights[0]]
+    assert max(residuals) < 1e-7 * np.linalg.norm(model.targets)
+
+
+def test_steps_that_leave_the_manifold_are_halved():
+    """With no bound on its error a step is as long as it finds back to Γ."""
+    fast, w = sensing(4, 5)
+    run = simulate_limit(fast, w, time=5.0, paths=1, seed=0, record=2, tolerance=1e3)
+    assert run.status[0] is Status.OK
+    model = fast.model.functions
+    assert np.linalg.norm(model.residuals(run.weights[0, -1])) < 1e-7 * np.linalg.norm(
+        model.targets
+    )
 
 
 def test_limit_commutes_with_rotations_of_the_factor():
