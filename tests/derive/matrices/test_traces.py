@@ -257,7 +257,7 @@ def test_gradient_of_the_squared_gradient_with_mixed_samples():
 def test_means_over_many_samples_are_those_of_all_at_once():
     """700 matrices of 20 × 20 are more than one block."""
     data = np.random.default_rng(5).normal(size=(700, 20, 20))
-    model = MatrixFunctions(label_noise(SENSING, U, A, data, np.zeros(700)))
+    model = MatrixFunctions(label_noise(SENSING, U, A, data, np.zeros(700)).objective)
     u = np.random.default_rng(6).normal(size=(20, 20))
     symmetric = data + data.mT
     expected = 2 * np.einsum("iab,ibc->ac", symmetric, symmetric) @ u / 700
