@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import os
 import shutil
 import signal
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,10 +26,12 @@ ROOT = Path(__file__).parent.parent
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Give the run a cache of compiled code that is named by the sources.
+    """Give the run a cache of compiled code that is named by the sources, and a processor each.
 
-    So no test runs code of other sources, even if how the package names what it keeps is broken.
+    So no test runs code of other sources, even if how the package names what it keeps is broken;
+    and BLAS, in workers and in what they start, does not set many threads on each processor.
     """
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
     # A shell that runs the tests in the background lets them ignore Ctrl-C, which some send.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -38,6 +41,15 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["SINGULAR_LIMIT_CACHE"] = str(folder)
     for older in set(folder.parent.glob("compiled-*")) - {folder}:
         shutil.rmtree(older, ignore_errors=True)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_collection() -> Generator[None, None, None]:
+    """Collect tests without looking for garbage among half a million objects that all stay."""
+    gc.disable()
+    yield
+    gc.freeze()
+    gc.enable()
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ from derive import Outcome
 from numerics import compile_limit, simulate_limit
 from numerics.models.compiled_limit import CompiledLimit
 
+pytestmark = pytest.mark.slow  # a minimum above zero is tested in test_minimisers
+
 BATCH = 2
 
 

@@ -57,6 +57,16 @@ def test_it_is_written_term_by_term(given: tuple[sp.Expr, Relaxation, int]) -> N
     assert drift_form(form).text == WRITTEN[given]
 
 
+def test_two_logarithms_are_one_potential() -> None:
+    """¼ log ΔL − ¼ log(1 − α/2 ΔL) for Σ = I, with ΔL = 2(2 + x) on the ring."""
+    b, ring = sp.symbols("b", real=True), (x**2 + y**2 - 1) ** 2 * (2 + x) / 4
+    limit = derive_limit(NoisyGradientDescent(ring, ring + a * x + b * y, (x, y), (a, b)))
+    found = limit.at_step(sp.Rational(1, 10)).special.potential.diff(x)
+    eigenvalue = 2 * (2 + x)
+    right = (sp.log(eigenvalue) - sp.log(1 - eigenvalue / 20)).diff(x) / 4
+    assert sp.simplify(found - right) == 0
+
+
 @pytest.mark.slow
 def test_the_potential_at_a_step_has_the_slope_of_the_drift() -> None:
     """Two logarithms in codimension two, with the drift from the theorem's general formula."""

@@ -113,8 +113,8 @@ def limits(name: str) -> tuple[Limit, Limit]:
 @pytest.mark.parametrize(
     ("name", "momentum"),
     [
-        ("label noise", 0.0),
         ("signs on the weights", 0.0),
+        pytest.param("label noise", 0.0, marks=pytest.mark.slow),
         pytest.param("shared Bernoulli dropout", 0.0, marks=pytest.mark.slow),
         pytest.param("shared dropout of noisy labels", 0.5, marks=pytest.mark.slow),
     ],
@@ -133,10 +133,10 @@ def test_recursion_is_that_of_the_expanded_problem(name: str, momentum: float) -
     ("name", "next_order"),
     [
         ("label noise", False),
-        ("two label noises", False),
-        ("shared Bernoulli dropout", False),
         ("shared dropout of noisy labels", True),
-        ("shared additive noise of noisy labels", False),
+        pytest.param("two label noises", False, marks=pytest.mark.slow),
+        pytest.param("shared Bernoulli dropout", False, marks=pytest.mark.slow),
+        pytest.param("shared additive noise of noisy labels", False, marks=pytest.mark.slow),
     ],
 )
 def test_limit_is_that_of_the_expanded_problem(name: str, next_order: bool) -> None:
@@ -351,7 +351,15 @@ def test_refusals_name_the_argument(name: str) -> None:
         attempt()
 
 
-@pytest.mark.parametrize("law", [Uniform(), Rademacher(), Bernoulli(), Gaussian(sp.Matrix([[4]]))])
+@pytest.mark.parametrize(
+    "law",
+    [
+        Bernoulli(),
+        Gaussian(sp.Matrix([[4]])),
+        pytest.param(Uniform(), marks=pytest.mark.slow),
+        pytest.param(Rademacher(), marks=pytest.mark.slow),
+    ],
+)
 def test_every_sample_has_its_own_noise(law: Any) -> None:
     """From w = 0 one step of L̂ = (1/n) Σ ½ (w·x_i − η_i)² leads to (α/n) Σ η_i x_i."""
     n, sigma, paths = 40, 0.5, 4000

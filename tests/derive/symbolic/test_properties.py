@@ -333,7 +333,7 @@ BRIEF = st.one_of(
 )
 
 
-@drawn(few=25, many=1_500)
+@drawn(few=12, many=1_500)
 @example(simulate_descent, {"start": (0.6, 0.8)}, "threads", 1)
 @example(simulate_descent, {"start": (1e200, 1e200)}, "\t", None)
 @example(validate, {"start": None}, "", np.array(1.0))

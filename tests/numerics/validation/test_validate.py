@@ -200,7 +200,7 @@ MODELS = {
 }
 
 
-QUICK_UNITS = {("deterministic", "noise"), ("deterministic", "loss"), ("diffusive", "loss")}
+QUICK_UNITS = {("deterministic", "noise"), ("deterministic", "loss")}
 
 
 @cache

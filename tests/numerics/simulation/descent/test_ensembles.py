@@ -191,6 +191,12 @@ def test_of_two_that_start_at_once_one_is_refused(resume: bool, tmp_path, monkey
         simulate_grid(RING, START, tmp_path, **(SETTINGS | {"seed": 1}), resume=resume)
 
 
+def test_chunks_say_which_paths_they_hold(finished) -> None:
+    paths = ("00000000-00000020", "00000020-00000040", "00000040-00000050")
+    expected = {f"point000{point}-paths{held}.npz" for point in (0, 1) for held in paths}
+    assert {chunk.name for chunk in finished.glob("*.npz")} == expected
+
+
 CHUNK = "point0001-paths00000020-00000040.npz"
 
 
