@@ -7,17 +7,17 @@ way.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
 import sympy as sp
 from sympy.printing.codeprinter import PrintMethodNotImplementedError
-from sympy.printing.numpy import NumPyPrinter
+from sympy.printing.numpy import NumPyPrinter, SciPyPrinter
 
 from ..errors import NotCoveredError
-from .names import shared_parts, usable_names
+from .assignments import Assignments, usable_names
 from .program import Function, Program
 
 HEADER = '''"""dW = b(W) dt + s(W) dB on Γ: the limit of a noisy gradient descent, in {title}.
@@ -193,43 +193,50 @@ class _Writer:
         """The text of one function."""
         shape = "".join(f", {size}" for size in f.shape)
         tail = f"({shape[2:]}{',' if len(f.shape) == 1 else ''})"
-        shared, texts = self._code([value for _, value in f.entries])
+        places = [", ".join(("...", *map(str, place))) for place, _ in f.entries]
+        names = dict(zip(self.weights, self.names, strict=True))
+        code = Assignments.of(places, [value for _, value in f.entries], names)
+        printer = ArrayPrinter(code.names)
         unpacked = ", ".join(self.names) + ("," if len(self.names) == 1 else "")
         body = [
             f"{unpacked} = np.moveaxis(np.asarray(w, dtype=float), -1, 0)",
-            *shared,
+            *(f"{name} = {printer.doprint(value)}" for name, value in code.shared),
             f"out = np.zeros({self.names[0]}.shape + {tail})",
             *(
-                self.dialect.setting.format(place=", ".join(("...", *map(str, place))), value=text)
-                for (place, _), text in zip(f.entries, texts, strict=True)
+                self.dialect.setting.format(place=place, value=printer.doprint(value))
+                for place, value in code.results
             ),
             "return out",
         ]
         lines = "\n".join(f"    {line}" for line in body)
         return f'\n\ndef {f.name}(w):\n    """{f.meaning}, shape (...{shape})."""\n{lines}\n'
 
-    def _code(self, values: list[sp.Expr]) -> tuple[list[str], list[str]]:
-        """Statements for common subexpressions, and the code of the values."""
-        shared, reduced = shared_parts(values, self.names)
-        names = dict(zip(self.weights, self.names, strict=True))
-        printer = _Printer(names | {s: str(s) for s, _ in shared})
-        statements = [f"{s} = {printer.doprint(value)}" for s, value in shared]
-        return statements, [printer.doprint(value) for value in reduced]
 
+class ArrayPrinter(SciPyPrinter):
+    """NumPy code with `np.` in front, for arrays that broadcast.
 
-class _Printer(NumPyPrinter):
-    """NumPy code with `np.` in front, for arrays that broadcast."""
+    Parameters
+    ----------
+    names : mapping of Symbol to str
+        What symbols are called.
+    scipy : bool
+        Whether functions of `scipy.special` may be called.
+    """
 
-    def __init__(self, names: dict[sp.Symbol, str]) -> None:
+    _kc = SciPyPrinter._kc | NumPyPrinter._kc
+
+    def __init__(self, names: Mapping[sp.Symbol, str], *, scipy: bool = False) -> None:
         super().__init__({"fully_qualified_modules": True})
         self.names = names
+        self._libraries = {"numpy", "scipy.special"} if scipy else {"numpy"}
 
     def doprint(self, expr: Any, assign_to: Any = None) -> str:
+        """Code of an expression, or `NotCoveredError` if it holds a function without any."""
         try:
             text = str(super().doprint(expr, assign_to))
         except PrintMethodNotImplementedError:
             text = ""
-        if not text or set(self.module_imports) - {"numpy"}:
+        if not text or set(self.module_imports) - self._libraries:
             raise NotCoveredError(
                 f"{sp.sstr(expr)}: it holds a function that NumPy lacks; export the limit to "
                 "another language, or compile it with numerics.compile_limit"

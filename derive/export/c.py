@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import reduce
 from operator import mul
 
@@ -11,7 +11,7 @@ from sympy.printing.c import C99CodePrinter
 from sympy.printing.codeprinter import PrintMethodNotImplementedError
 
 from ..errors import NotCoveredError
-from .names import shared_parts
+from .assignments import Assignments
 from .program import Function, Program
 
 HEADER = """/* dW = b(W) dt + s(W) dB on Γ: the limit of a noisy gradient descent.
@@ -324,20 +324,19 @@ def _linear_algebra(program: Program) -> list[str]:
 
 def _function(f: Function, weights: Sequence[sp.Symbol]) -> str:
     """A function that fills an array; a number it returns."""
-    shared, values = shared_parts([x for _, x in f.entries], ())
-    names = {w: f"w[{i}]" for i, w in enumerate(weights)} | {s: str(s) for s, _ in shared}
-    printer = _Printer(names)
-    body = [f"const double {s} = {printer.doprint(x)};" for s, x in shared]
-    size, private = reduce(mul, f.shape, 1), f.name.startswith("_")
+    places = [str(_flat(place, f.shape)) for place, _ in f.entries]
+    weight_names = {w: f"w[{i}]" for i, w in enumerate(weights)}
+    code = Assignments.of(places, [x for _, x in f.entries], weight_names)
+    printer = _Printer(code.names)
+    body = [f"const double {s} = {printer.doprint(x)};" for s, x in code.shared]
+    private = f.name.startswith("_")
     name = f"model{f.name}" if private else f.name  # C keeps a leading underscore for itself
     if f.shape:
-        texts = ["0.0"] * size
-        for (place, _), value in zip(f.entries, values, strict=True):
-            texts[_flat(place, f.shape)] = printer.doprint(value)
-        body += [f"out[{i}] = {text};" for i, text in enumerate(texts)]
+        texts = {place: printer.doprint(x) for place, x in code.results}
+        body += [f"out[{i}] = {texts.get(str(i), '0.0')};" for i in range(reduce(mul, f.shape))]
         signature = f"void {name}(const double *w, double *out)"
     else:
-        body.append(f"return {printer.doprint(values[0])};")
+        body.append(f"return {printer.doprint(code.results[0][1])};")
         signature = f"double {name}(const double *w)"
     lines = "\n".join(f"    {line}" for line in ["(void)w;", *body])
     shape = f", shape {f.shape}" if f.shape else ""
@@ -352,7 +351,7 @@ def _flat(place: tuple[int, ...], shape: tuple[int, ...]) -> int:
 class _Printer(C99CodePrinter):
     """C for doubles, with the weights as entries of `w`."""
 
-    def __init__(self, names: dict[sp.Symbol, str]) -> None:
+    def __init__(self, names: Mapping[sp.Symbol, str]) -> None:
         super().__init__({"strict": True, "math_macros": {}})  # C99 has no M_PI
         self.names = names
 

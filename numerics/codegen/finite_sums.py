@@ -12,11 +12,11 @@ from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from ..random.draws import SCRATCH_ROWS
-from ..random.statements import For, Lanes, Statement, in_python
+from ..random.statements import For, Lanes, Statement
 from .cache import load_generated
 from .functions import content_of, module_header
 from .kernels import FAST
-from .printing import assignments, readable_names
+from .printing import assignments, in_numba, readable_names
 from .recursions import Names, Recursion, row_of, watch_lines
 
 Doubles = NDArray[np.float64]
@@ -97,7 +97,7 @@ class SampledRecursion(Recursion):
         targets = [f"E[{row}, b]" for row in sums]
         loads = [f"{name} = W[{i}, b]" for i, name in enumerate(state)]
         loads += [f"{name} = E[{row}, b]" for name, row in zip(noise, here, strict=True)]
-        body = assignments(
+        code = assignments(
             (*self.state, *self.noise, *self.data, *self.sums),
             (*state, *noise, *data, *targets),
             [total + g for total, g in zip(self.sums, self.summand(), strict=True)],
@@ -105,18 +105,19 @@ class SampledRecursion(Recursion):
         )
         return [
             *(f"{name} = data[sample, {i}]" for i, name in enumerate(data)),
-            Lanes(*loads, *body),
+            Lanes(*loads, code),
         ]
 
-    def _update(self, names: Names) -> list[str]:
+    def _update(self, names: Names) -> list[Statement]:
         state, _, constants = names
         loads = [f"{name} = W[{i}, b]" for i, name in enumerate(state)]
-        return loads + assignments(
+        code = assignments(
             (*self.state, *self.constants, *self.sums),
             (*state, *constants, *(f"E[{row}, b]" for row in self._rows[0])),
             self.update(),
             [f"W[{i}, b]" for i in range(len(state))],
         )
+        return [*loads, code]
 
 
 class Output(NamedTuple):
@@ -205,11 +206,32 @@ class SampledFunction:
     @property
     def source(self) -> str:
         """Text of the generated module."""
+        order = ", ".join(map(str, self.weights))
+        lines = module_header(f"{self.name}: {self.width} values at points ({order}).")
+        lines += [
+            "",
+            "@compiled",
+            f"def {self.name}(data, points, values):",
+            '    """Fill the rows of `values`.',
+            "",
+            "    Parameters",
+            "    ----------",
+            f"    data : float64 array, shape (n, {len(self.data)})",
+            f"        A sample a row: {', '.join(map(str, self.data))}.",
+            f"    points : float64 array, shape (P, {len(self.weights)})",
+            f"    values : float64 array, shape (P, {self.width})",
+            '    """',
+            *in_numba(self.statements, depth=1),
+        ]
+        return "\n".join(lines) + "\n"
+
+    @property
+    def statements(self) -> list[Statement]:
+        """Code that fills the rows of `values`."""
         own = {"data", "points", "values", "row", "p", "sample", "a", "b", "m", "S", "T"}
         own |= {self.name}
         weights = readable_names(self.weights, "w", own)
         data = readable_names(self.data, "x_", {*own, *weights})
-        order = ", ".join(map(str, self.weights))
         points = For(
             "p",
             "points.shape[0]",
@@ -224,25 +246,11 @@ class SampledFunction:
                 *self._adding_up(),
             ),
         )
-        lines = module_header(f"{self.name}: {self.width} values at points ({order}).")
-        lines += [
-            "",
-            "@compiled",
-            f"def {self.name}(data, points, values):",
-            '    """Fill the rows of `values`.',
-            "",
-            "    Parameters",
-            "    ----------",
-            f"    data : float64 array, shape (n, {len(self.data)})",
-            f"        A sample a row: {', '.join(map(str, self.data))}.",
-            f"    points : float64 array, shape (P, {len(weights)})",
-            f"    values : float64 array, shape (P, {self.width})",
-            '    """',
-            *([f"    T = np.zeros({len(self._sums)})"] if self._sums else []),
-            *([f"    S = np.empty({self._shape})"] if self.products else []),
-            *in_python([points], depth=1),
+        return [
+            *([f"T = np.zeros({len(self._sums)})"] if self._sums else []),
+            *([f"S = np.empty({self._shape})"] if self.products else []),
+            points,
         ]
-        return "\n".join(lines) + "\n"
 
     @property
     def _sums(self) -> range:
@@ -255,7 +263,7 @@ class SampledFunction:
         assert self.products is not None
         return len(self.products.factor), len(self.products.factor[0])
 
-    def _assignments(self, weights: list[str], data: list[str]) -> list[str]:
+    def _assignments(self, weights: list[str], data: list[str]) -> list[Statement]:
         expressions = [o.expression for o in self.outputs]
         targets = [f"add{i}" for i in range(len(expressions))]
         # Many sums written out take minutes to compile: they are left to a loop over `T`.
@@ -270,7 +278,7 @@ class SampledFunction:
             expressions += row
             targets += [f"S[{a}, {m}]" for m in range(len(row))]
         inputs = (*self.weights, *self.data)
-        return [*assignments(inputs, (*weights, *data), expressions, targets), *adds]
+        return [assignments(inputs, (*weights, *data), expressions, targets), *adds]
 
     def _adding_up(self) -> Iterator[Statement]:
         """The sums of a sample, and its products, into the row of the point."""

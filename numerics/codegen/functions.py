@@ -19,10 +19,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..arguments import doubles
 from ..errors import ArgumentError, CodeGenerationError
-from ..random.statements import For, in_python
+from ..random.statements import Each, Statement
 from .cache import load_generated
 from .deferred_sigint import compiling_to_the_end
-from .printing import assignments, check_expressions, readable_names
+from .plain import plain_function
+from .printing import assignments, check_expressions, in_numba, readable_names
 
 
 def content_of(*parts: Any) -> str:
@@ -115,8 +116,7 @@ class CompiledFunction:
         """Values by plain NumPy: short, slower, and what the compiled code is held to."""
         x, flat = self._flattened(points)
         values = np.empty((len(flat), len(self.outputs)))
-        for column, value in zip(values.T, self._lambdified(*flat.T), strict=True):
-            column[:] = value
+        plain_function(self.name, ("points", "values"), self.statements)(flat, values)
         return values.reshape(x.shape[:-1] + self.shape)
 
     @cached_property
@@ -131,10 +131,14 @@ class CompiledFunction:
         module = load_generated(self.name, content, lambda: self.source)
         return getattr(module, self.name)
 
-    @cached_property
-    def _lambdified(self) -> Callable[..., list[Any]]:
-        check_expressions(self.inputs, self.outputs)
-        return sp.lambdify(self.inputs, list(self.outputs), modules=["scipy", "numpy"], cse=True)
+    @property
+    def statements(self) -> list[Statement]:
+        """Code that fills the rows of `values`."""
+        names = readable_names(self.inputs, "w", {"points", "values", "p", self.name})
+        targets = [f"values[p, {i}]" for i in range(len(self.outputs))]
+        loads = [f"{name} = points[p, {i}]" for i, name in enumerate(names)]
+        code = assignments(self.inputs, names, self.outputs, targets)
+        return [Each("p", "points.shape[0]", *loads, code)]
 
     def _flattened(self, points: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         x = doubles(self.name, points)
@@ -184,10 +188,6 @@ def compile_function(inputs: Sequence[sp.Symbol], outputs: Any, name: str) -> Co
 
 
 def _function_source(function: CompiledFunction) -> str:
-    names = readable_names(function.inputs, "w", {"points", "values", "p", function.name})
-    targets = [f"values[p, {i}]" for i in range(len(function.outputs))]
-    body = assignments(function.inputs, names, function.outputs, targets)
-    loads = [f"{name} = points[p, {i}]" for i, name in enumerate(names)]
     order = ", ".join(str(s) for s in function.inputs)
     lines = module_header(f"{function.name}: values of shape {function.shape} at points ({order}).")
     lines += [
@@ -198,10 +198,10 @@ def _function_source(function: CompiledFunction) -> str:
         "",
         "    Parameters",
         "    ----------",
-        f"    points : float64 array, shape (P, {len(names)})",
+        f"    points : float64 array, shape (P, {len(function.inputs)})",
         f"        Columns {order}.",
-        f"    values : float64 array, shape (P, {len(targets)})",
+        f"    values : float64 array, shape (P, {len(function.outputs)})",
         '    """',
-        *in_python([For("p", "points.shape[0]", *loads, *body)], depth=1),
+        *in_numba(function.statements, depth=1),
     ]
     return "\n".join(lines) + "\n"

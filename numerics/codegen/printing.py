@@ -1,15 +1,16 @@
-"""Scalar expressions as statements that numba compiles."""
+"""Statements as the text that numba compiles."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import sympy as sp
 from sympy.printing.pycode import PythonCodePrinter
 
-from derive.export.names import shared_parts, usable_names
+from derive.export.assignments import Assignments, usable_names
 
 from ..errors import CodeGenerationError
+from ..random.statements import For, If, Statement
 
 VECTOR_FUNCTIONS = ("exp", "log", "sin", "cos", "tan", "sinh", "cosh", "tanh")
 SCALAR_FUNCTIONS = {
@@ -27,7 +28,7 @@ SCALAR_FUNCTIONS = {
     "floor": "math.floor",
     "ceiling": "math.ceil",
 }
-RESERVED = ("abs", "lanes", "math", "max", "min", "np", "range", "streams", "vm")
+RESERVED = ("abs", "lanes", "math", "max", "min", "np", "range", "scipy", "streams", "vm")
 """Names that generated code uses itself."""
 
 UNROLLED_POWER = 64
@@ -37,7 +38,7 @@ UNROLLED_POWER = 64
 class _Printer(PythonCodePrinter):
     """Python text for scalars that numba compiles without a call into the C library if it can."""
 
-    def __init__(self, names: dict[sp.Symbol, str]) -> None:
+    def __init__(self, names: Mapping[sp.Symbol, str]) -> None:
         super().__init__({"fully_qualified_modules": False, "allow_unknown_functions": True})
         self.names = names
 
@@ -121,12 +122,36 @@ for _name in VECTOR_FUNCTIONS + tuple(SCALAR_FUNCTIONS):
     setattr(_Printer, f"_print_{_name}", _Printer._print_Function)
 
 
+def in_numba(statements: Sequence[Statement], depth: int = 0) -> list[str]:
+    """Lines of Python, for numba to compile."""
+    lines = []
+    for statement in statements:
+        head, body = _head(statement)
+        lines += ["    " * depth + line for line in head]
+        lines += in_numba(body, depth + 1)
+    return lines
+
+
+def _head(statement: Statement) -> tuple[list[str], tuple[Statement, ...]]:
+    """The first lines of a statement, and what is indented below them."""
+    match statement:
+        case Assignments():
+            printer = _Printer(statement.names)
+            pairs = (*statement.shared, *statement.results)
+            return [f"{target} = {printer.doprint(value)}" for target, value in pairs], ()
+        case For():
+            return [f"for {statement.index} in range({statement.over}):"], statement.body
+        case If():
+            return [f"if {statement.condition}:"], statement.body
+    return [statement], ()
+
+
 def assignments(
     inputs: Sequence[sp.Symbol],
     names: Sequence[str],
     outputs: Sequence[sp.Expr],
     targets: Sequence[str],
-) -> list[str]:
+) -> Assignments:
     """Statements that compute `outputs` from scalars, common subexpressions first.
 
     Parameters
@@ -140,11 +165,6 @@ def assignments(
     targets : sequence of str
         What is assigned to, one per output.
 
-    Returns
-    -------
-    list of str
-        One statement per line, without indentation; new names are x0, x1, …
-
     Raises
     ------
     CodeGenerationError
@@ -154,13 +174,7 @@ def assignments(
     # Compound bases of powers are written more than once in a product: share them too.
     powers = {p.base for o in outputs for p in o.atoms(sp.Pow) if not p.base.is_Atom}
     bases = sorted(powers, key=sp.default_sort_key)
-    shared, reduced = shared_parts([*outputs, *bases], names)
-    printer = _Printer(dict(zip(inputs, names, strict=True)) | {s: str(s) for s, _ in shared})
-    lines = [f"{symbol} = {printer.doprint(value)}" for symbol, value in shared]
-    return lines + [
-        f"{target} = {printer.doprint(value)}"
-        for target, value in zip(targets, reduced, strict=False)
-    ]
+    return Assignments.of(targets, outputs, dict(zip(inputs, names, strict=True)), bases)
 
 
 def check_expressions(inputs: Sequence[sp.Symbol], outputs: Iterable[sp.Expr]) -> None:

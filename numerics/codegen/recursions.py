@@ -10,11 +10,18 @@ from typing import Any, ClassVar
 
 from ..random.lanes import LANES
 from ..random.samplers import NoiseSampler
-from ..random.statements import For, If, Lanes, Statement, in_python
+from ..random.statements import For, If, Lanes, Statement
 from ..random.streams import Doubles
 from .cache import load_generated
 from .functions import content_of, module_header
-from .printing import assignments, readable_names
+from .plain import plain_function
+from .printing import assignments, in_numba, readable_names
+
+ARGUMENTS = (
+    "states", "bits", "noise", "home", "far", "constants", "tables", "noisy",
+    "first", "lengths", "slots", "record",
+)  # fmt: skip
+"""Arguments of the loop."""
 
 Names = tuple[list[str], list[str], list[str]]
 """What state, noise and constants are called in the code."""
@@ -62,6 +69,13 @@ class Recursion:
         """The compiled loop that also follows the largest distance from `home`."""
         return self._load(watched=True)
 
+    @cached_property
+    def plain(self) -> Callable[..., None]:
+        """The loop of `advance` in NumPy, block by block, which also watches."""
+        count = _rows(self)
+        statements = [f"rows = np.empty(({count}, {LANES}))", *_tree(self, watched=True)]
+        return plain_function("advance", ARGUMENTS, statements)
+
     def tables(self, sigma: float) -> tuple[Doubles, ...]:
         """Numbers that the loop needs at noise scale σ: those of the draws first."""
         return self.sampler.tables(sigma)
@@ -101,43 +115,61 @@ class JoinedRecursion(Recursion):
         inputs = (*self.state, *self.constants), (*state, *constants)
         for first, every, update in self.joins:
             loads = (f"{name} = {row}" for name, row in zip(state, rows, strict=True))
-            after = Lanes(*loads, *assignments(*inputs, update, rows))
+            after = Lanes(*loads, assignments(*inputs, update, rows))
             found.append(If(f"(k + 1) % {every} == {first % every}", after))
         return found
 
 
 def _function(recursion: Recursion, watched: bool) -> list[str]:
-    own = {*recursion.reserved, *re.findall(r"\w+", "\n".join(in_python(_loop(recursion, [], []))))}
-    state = readable_names(recursion.state, "w", own)
-    noise = readable_names(recursion.noise, "eta", {*own, *state})
-    constants = readable_names(recursion.constants, "c", {*own, *state, *noise})
-    step = recursion.statements((state, noise, constants), watched)
-    loop = _loop(recursion, constants, step)
     return [
         "",
         "@compiled",
         "def advance(",
-        "    states, bits, noise, home, far, constants, tables, noisy,",
-        "    first, lengths, slots, record,",
+        f"    {', '.join(ARGUMENTS[:8])},",
+        f"    {', '.join(ARGUMENTS[8:])},",
         "):",
-        *in_python([*_docstring(recursion), *loop], depth=1),
+        *in_numba(
+            [*_docstring(recursion), *_memory(recursion), *_tree(recursion, watched)], depth=1
+        ),
+    ]
+
+
+def _tree(recursion: Recursion, watched: bool) -> list[Statement]:
+    """Body of the loop, in names that it does not use otherwise."""
+    text = "\n".join(in_numba([*_memory(recursion), *_loop(recursion, [], [])]))
+    own = {*recursion.reserved, *re.findall(r"\w+", text)}
+    state = readable_names(recursion.state, "w", own)
+    noise = readable_names(recursion.noise, "eta", {*own, *state})
+    constants = readable_names(recursion.constants, "c", {*own, *state, *noise})
+    step = recursion.statements((state, noise, constants), watched)
+    return _loop(recursion, constants, step)
+
+
+def _rows(recursion: Recursion) -> int:
+    """Rows of numbers that a block needs."""
+    return len(recursion.state) + recursion.sampler.rows + 4
+
+
+def _memory(recursion: Recursion) -> list[str]:
+    """Rows for numba."""
+    return [
+        "lanes.wide_vectors()",
+        # One array for all: compilers then see that they do not overlap.
+        f"rows = lanes.rows({_rows(recursion)})",
     ]
 
 
 def _loop(
     recursion: Recursion, constants: Sequence[str], step: Sequence[Statement]
 ) -> list[Statement]:
-    """Body of the compiled function, around the statements of one step of a block."""
+    """Body of the loop, around the statements of one step of a block."""
     n, sampler = len(recursion.state), recursion.sampler
     return [
-        "lanes.wide_vectors()",
-        # One array for all: compilers then see that they do not overlap.
-        f"rows = lanes.rows({n + sampler.rows + 4})",
         f"W = rows[:{n}]",
         f"E = rows[{n}:{n + sampler.rows}]",
         f"S = rows[{n + sampler.rows}:].view(np.uint64)",
         *(f"{name} = constants[{i}]" for i, name in enumerate(constants)),
-        *(f"table{i} = tables[{i}]" for i in range(len(sampler.draws))),
+        *sampler.loads,
         For(
             "block",
             "len(states)",
@@ -158,7 +190,7 @@ def _segment(recursion: Recursion, step: Sequence[Statement]) -> list[Statement]
     slot = f"record[{LANES} * block + b, slots[segment], i] = W[i, b]"
     paths = f"min({LANES}, len(record) - {LANES} * block)"
     return [
-        For("k", "begin, begin + lengths[segment]", *_draws(recursion.sampler), *step),
+        For("k", "begin, begin + lengths[segment]", *recursion.sampler.statements, *step),
         "begin += lengths[segment]",
         If("slots[segment] >= 0", For("b", paths, For("i", recursion.recorded, slot))),
     ]
@@ -168,26 +200,18 @@ def _copy(rows: int, target: str, source: str) -> Statement:
     return For("i", rows, Lanes(f"{target} = {source}"))
 
 
-def _draws(sampler: NoiseSampler) -> list[Statement]:
-    found: list[Statement] = []
-    for i, draw in enumerate(sampler.draws):
-        due = "noisy" if draw.period == 1 else f"noisy and k % {draw.period} == 0"
-        found.append(If(due, *draw.code(f"table{i}")))
-    return found
-
-
-def _step(recursion: Recursion, names: Names, watched: bool) -> list[str]:
+def _step(recursion: Recursion, names: Names, watched: bool) -> list[Statement]:
     state, noise, constants = names
-    lines = [f"{name} = W[{i}, b]" for i, name in enumerate(state)]
+    lines: list[Statement] = [f"{name} = W[{i}, b]" for i, name in enumerate(state)]
     for name, position in zip(noise, recursion.sampler.positions, strict=True):
         lines.append(f"{name} = E[{row_of(position)}, b]")
-    lines += assignments(
+    code = assignments(
         (*recursion.state, *recursion.noise, *recursion.constants),
         (*state, *noise, *constants),
         recursion.update(),
         [f"W[{i}, b]" for i in range(len(state))],
     )
-    return [*lines, *watch_lines(recursion.recorded)] if watched else lines
+    return [*lines, code, *(watch_lines(recursion.recorded) if watched else [])]
 
 
 def row_of(position: tuple[int, int, int]) -> str:

@@ -1,9 +1,8 @@
-"""Draws of noise coordinates, each in two forms.
+"""Draws of noise coordinates, as statements.
 
-`code` gives statements of the fused kernel: row i of the buffer `E` holds a noise coordinate,
-column b belongs to path b of a block, `S` holds the generators, and loops over the paths of a
-block become vector code. `reference` spends the same random numbers with NumPy. Normals come in
-pairs, so an odd number of them is drawn for two steps at a time (`period` 2).
+Row i of the buffer `E` holds a noise coordinate, column b belongs to path b of a block, and `S`
+holds the generators. Normals come in pairs, so an odd number of them is drawn for two steps at a
+time (`period` 2).
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import numpy as np
 import scipy
 
 from .statements import For, Lanes, Statement
-from .streams import SIGN, Doubles, PathStreams
+from .streams import Doubles
 
 SCRATCH_ROWS = 2
 """Rows at the start of the buffer that any draw may use."""
@@ -84,10 +83,6 @@ class Draw(ABC):
             What the draw's table is called there.
         """
 
-    @abstractmethod
-    def reference(self, streams: PathStreams, rows: Doubles, table: Doubles) -> None:
-        """Fill `rows`, shape (width·period, paths), with NumPy."""
-
 
 class Normal(Draw):
     """σ times independent standard normals."""
@@ -99,11 +94,6 @@ class Normal(Draw):
     def code(self, table: str) -> list[Statement]:
         """Normals in pairs."""
         return [_normals_into(self.row, self.width * self.period, f"{table}[0, 0]")]
-
-    def reference(self, streams: PathStreams, rows: Doubles, table: Doubles) -> None:
-        """Fill with normals, two rows at a time."""
-        for i in range(0, len(rows), 2):
-            rows[i : i + 2] = table[0, 0] * streams.normal_pair()
 
 
 @dataclass(frozen=True)
@@ -128,13 +118,6 @@ class Correlated(Draw):
         normals = _normals_into(self.row, self.width * self.period, "1.0")
         return [normals, For("row", self.starts, mix)]
 
-    def reference(self, streams: PathStreams, rows: Doubles, table: Doubles) -> None:
-        """Fill with normals and mix them."""
-        for i in range(0, len(rows), 2):
-            rows[i : i + 2] = streams.normal_pair()
-        for step in np.split(rows, self.copies * self.period):
-            step[:] = table @ step
-
 
 class OnSphere(Draw):
     """σ√d times normals over their length, for d coordinates."""
@@ -156,13 +139,6 @@ class OnSphere(Draw):
         )
         return [_normals_into(self.row, self.width * self.period, "1.0"), scaled]
 
-    def reference(self, streams: PathStreams, rows: Doubles, table: Doubles) -> None:
-        """Fill with normals and divide them by their length."""
-        for i in range(0, len(rows), 2):
-            rows[i : i + 2] = streams.normal_pair()
-        for step in np.split(rows, self.copies * self.period):
-            step[:] *= table[0, 0] / np.linalg.norm(step, axis=0)
-
 
 class Signs(Draw):
     """±σ with probability ½ each; one output of the generator serves 32 coordinates."""
@@ -183,13 +159,6 @@ class Signs(Draw):
             ]
         return found
 
-    def reference(self, streams: PathStreams, rows: Doubles, table: Doubles) -> None:
-        """Fill with signs, from the highest bit downwards."""
-        words = [streams.bits() for _ in range(0, len(rows), 32)]
-        for i, row in enumerate(rows):
-            negative = (words[i // 32] << np.uint64(i % 32)) & SIGN
-            row[:] = np.where(negative, -table[0, 0], table[0, 0])
-
 
 class Flat(Draw):
     """Uniform on [−√3 σ, √3 σ)."""
@@ -203,11 +172,6 @@ class Flat(Draw):
         scaled = f"E[row, b] = {table}[0, 0] * (2.0 * E[row, b] - 1.0)"
         return [For("row", self.rows, _uniform_into("E[row, b]"), Lanes(scaled))]
 
-    def reference(self, streams: PathStreams, rows: Doubles, table: Doubles) -> None:
-        """Fill with scaled uniforms."""
-        for row in rows:
-            row[:] = table[0, 0] * (2.0 * streams.uniform() - 1.0)
-
 
 class Dropout(Draw):
     """−1 with probability p = σ²/(1 + σ²), else p/(1 − p) = σ²."""
@@ -220,11 +184,6 @@ class Dropout(Draw):
         """Uniforms compared with p."""
         chosen = f"E[row, b] = -1.0 if E[row, b] < {table}[0, 0] else {table}[0, 1]"
         return [For("row", self.rows, _uniform_into("E[row, b]"), Lanes(chosen))]
-
-    def reference(self, streams: PathStreams, rows: Doubles, table: Doubles) -> None:
-        """Fill by comparing uniforms with p."""
-        for row in rows:
-            row[:] = np.where(streams.uniform() < table[0, 0], -1.0, table[0, 1])
 
 
 @dataclass(frozen=True)
@@ -243,11 +202,6 @@ class TwoValues(Draw):
         """Uniforms compared with the probability."""
         chosen = f"E[row, b] = {table}[0, 1] if E[row, b] < {table}[0, 0] else {table}[0, 2]"
         return [For("row", self.rows, _uniform_into("E[row, b]"), Lanes(chosen))]
-
-    def reference(self, streams: PathStreams, rows: Doubles, table: Doubles) -> None:
-        """Fill by comparing uniforms with the probability."""
-        for row in rows:
-            row[:] = np.where(streams.uniform() < table[0, 0], table[0, 1], table[0, 2])
 
 
 @dataclass(frozen=True)
@@ -274,12 +228,6 @@ class Chosen(Draw):
         )
         return [For("row", self.starts, _uniform_into("E[0, b]"), pick)]
 
-    def reference(self, streams: PathStreams, rows: Doubles, table: Doubles) -> None:
-        """Fill by comparing a uniform for each copy with the probabilities."""
-        for step in np.split(rows, self.copies * self.period):
-            which = (streams.uniform()[:, None] >= table[:, 0]).sum(axis=1) - 1
-            step[:] = table[which, 1:].T
-
 
 @dataclass(frozen=True)
 class Subset(Draw):
@@ -302,14 +250,6 @@ class Subset(Draw):
         wanted = Lanes(f"E[0, b] = {table}[0, 0]")
         return [wanted, For("row", self.rows, _uniform_into("E[row, b]"), take)]
 
-    def reference(self, streams: PathStreams, rows: Doubles, table: Doubles) -> None:
-        """Fill by selection sampling."""
-        wanted = np.full(rows.shape[1], float(self.batch))
-        for i, row in enumerate([streams.uniform() for _ in rows]):
-            taken = row * (self.size - i) < wanted
-            wanted -= taken
-            rows[i] = taken * (self.size / self.batch) - 1.0
-
 
 class Multiset(Subset):
     """Weights − 1 of a batch with replacement."""
@@ -321,13 +261,6 @@ class Multiset(Subset):
             For("row", self.rows, Lanes("E[row, b] = -1.0")),
             For("draw", f"int({table}[0, 0])", _uniform_into("E[0, b]"), Lanes(count)),
         ]
-
-    def reference(self, streams: PathStreams, rows: Doubles, table: Doubles) -> None:
-        """Fill by counting draws."""
-        rows[:] = -1.0
-        for _ in range(self.batch):
-            drawn = (streams.uniform() * self.size).astype(int)
-            rows[drawn, np.arange(rows.shape[1])] += self.size / self.batch
 
 
 class Rescaled(Draw):
@@ -341,10 +274,6 @@ class Rescaled(Draw):
         """A factor for each row."""
         return [For("row", self.rows, Lanes(f"E[row, b] *= {table}[0, 0]"))]
 
-    def reference(self, streams: PathStreams, rows: Doubles, table: Doubles) -> None:
-        """A factor for each row."""
-        rows *= table[0, 0]
-
 
 class Clear(Draw):
     """Zeros, for jumps to be added to."""
@@ -356,10 +285,6 @@ class Clear(Draw):
     def code(self, table: str) -> list[Statement]:
         """Zeros."""
         return [For("row", self.rows, Lanes("E[row, b] = 0.0"))]
-
-    def reference(self, streams: PathStreams, rows: Doubles, table: Doubles) -> None:
-        """Fill with zeros."""
-        rows[:] = 0.0
 
 
 @dataclass(frozen=True)
@@ -389,11 +314,3 @@ class Jumps(Draw):
             For("i", self.size, Lanes(f"E[row + i, b] += {table}[m, 1 + i] * E[1, b]")),
         )
         return [For("row", self.starts, jumps)]
-
-    def reference(self, streams: PathStreams, rows: Doubles, table: Doubles) -> None:
-        """Add the jumps of each step."""
-        for step in np.split(rows, self.copies * self.period):
-            for mean, *rest in table:
-                z, distribution = np.array(rest[: self.size]), np.array(rest[self.size :])
-                number = (streams.uniform()[:, None] >= distribution).sum(axis=1)
-                step[:] += z[:, None] * (number - mean)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import singledispatch
 from typing import Any
@@ -35,7 +35,8 @@ from .draws import (
     Subset,
     TwoValues,
 )
-from .streams import Doubles, PathStreams, Seed
+from .statements import If, Statement
+from .streams import Doubles
 
 
 @dataclass(frozen=True)
@@ -63,32 +64,19 @@ class NoiseSampler:
         """Numbers each draw needs at noise scale σ."""
         return tuple(np.ascontiguousarray(d.table(sigma), dtype=np.float64) for d in self.draws)
 
-    def reference(self, sigma: float, paths: int, seed: Seed, first: int = 0) -> Iterator[Doubles]:
-        """Noise of step 0, 1, … of each path by plain NumPy, shape (paths, d).
+    @property
+    def loads(self) -> list[str]:
+        """Code that names the tables of the draws."""
+        return [f"table{i} = tables[{i}]" for i in range(len(self.draws))]
 
-        Parameters
-        ----------
-        sigma : float
-            Noise scale.
-        paths : int
-            Number of paths.
-        seed : int or sequence of int
-            Seed of the run.
-        first : int
-            Index of the first path.
-        """
-        streams = PathStreams(seed, paths, first)
-        buffer = np.zeros((self.rows, paths))
-        tables = self.tables(sigma)
-        step = 0
-        while True:
-            for draw, table in zip(self.draws, tables, strict=True):
-                if step % draw.period == 0:
-                    rows = buffer[draw.row : draw.row + draw.width * draw.period]
-                    draw.reference(streams, rows, table)
-            index = [row + stride * (step % period) for row, stride, period in self.positions]
-            yield buffer[index].T
-            step += 1
+    @property
+    def statements(self) -> list[Statement]:
+        """Code of the draws of step k, if the run is noisy at all."""
+        found: list[Statement] = []
+        for i, draw in enumerate(self.draws):
+            due = "noisy" if draw.period == 1 else f"noisy and k % {draw.period} == 0"
+            found.append(If(due, *draw.code(f"table{i}")))
+        return found
 
 
 def sampler_for(

@@ -1,13 +1,15 @@
 """Statements of generated code as a tree, between the mathematics and the text of a language.
 
-The leaves are assignments of scalars, as text. A language is a function of the tree, as `in_python`
-is for numba: another one says how it writes the three nodes.
+Leaves are assignments: of expressions, or, where sympy has no words for it, of what indexes a table
+or draws a random number, as Python whose tree `ast` gives. `numerics.codegen` writes the tree for
+numba and for NumPy.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+
+from derive.export.assignments import Assignments
 
 from .lanes import LANES
 
@@ -34,14 +36,15 @@ class For:
         object.__setattr__(self, "body", body)
 
 
-@dataclass(frozen=True, init=False)
-class Lanes:
-    """Statements repeated for each path b of a block, which compilers turn into vector code."""
+class Each(For):
+    """Assignments repeated for an index, independent of each other: arrays hold all of them."""
 
-    body: tuple[Statement, ...]
+
+class Lanes(Each):
+    """Assignments repeated for each path b of a block, which compilers turn into vector code."""
 
     def __init__(self, *body: Statement) -> None:
-        object.__setattr__(self, "body", body)
+        super().__init__("b", LANES, *body)
 
 
 @dataclass(frozen=True, init=False)
@@ -56,25 +59,4 @@ class If:
         object.__setattr__(self, "body", body)
 
 
-Statement = str | For | Lanes | If
-
-
-def in_python(statements: Sequence[Statement], depth: int = 0) -> list[str]:
-    """Lines of Python, for numba to compile."""
-    lines = []
-    for statement in statements:
-        head, body = _head(statement)
-        lines += ["    " * depth + head, *in_python(body, depth + 1)]
-    return lines
-
-
-def _head(statement: Statement) -> tuple[str, tuple[Statement, ...]]:
-    """The first line of a statement, and what is indented below it."""
-    match statement:
-        case For():
-            return f"for {statement.index} in range({statement.over}):", statement.body
-        case Lanes():
-            return f"for b in range({LANES}):", statement.body
-        case If():
-            return f"if {statement.condition}:", statement.body
-    return statement, ()
+Statement = str | Assignments | For | If

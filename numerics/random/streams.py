@@ -4,8 +4,7 @@ Every path owns a xoshiro256+ generator, so its noise does not depend on what ru
 each 64-bit output only high bits are used, the low ones of this generator being weak. Blocks of
 `LANES` paths advance together: entry [·, b] of an array belongs to path b of the block.
 
-The compiled functions fill rows of a block; `PathStreams` draws the same numbers with NumPy, for
-reading and for tests.
+`plain_streams` draws the same numbers with NumPy.
 
 Sources: Blackman, Vigna, "Scrambled linear pseudorandom number generators" (2021); Box, Muller
 (1958).
@@ -186,44 +185,3 @@ def raw(s0: Word, s1: Word, s2: Word, s3: Word) -> tuple[float, Word, Word, Word
 def signed(magnitude: float, bits: float, index: int) -> float:
     """±`magnitude`, the sign being bit 63 − `index` of a word kept as a double."""
     return from_bits(to_bits(magnitude) ^ ((to_bits(bits) << np.uint64(index)) & SIGN))
-
-
-class PathStreams:
-    """The generators of some paths, drawn from with plain NumPy.
-
-    Parameters
-    ----------
-    seed : int or sequence of int
-        Seed of the run.
-    paths : int
-        Number of paths.
-    first : int
-        Index of the first one.
-    """
-
-    def __init__(self, seed: Seed, paths: int, first: int = 0) -> None:
-        self._state = list(initial_states(seed, first, paths))
-
-    def bits(self) -> Bits:
-        """Next 64 bits of every path, shape (paths,)."""
-        s0, s1, s2, s3 = self._state
-        bits = s0 + s3
-        t = s1 << U17
-        s2 = s2 ^ s0
-        s3 = s3 ^ s1
-        self._state = [s0 ^ s3, s1 ^ s2, s2 ^ t, (s3 << U45) | (s3 >> U19)]
-        return bits
-
-    def uniform(self) -> Doubles:
-        """Uniform in [0, 1), shape (paths,)."""
-        return np.asarray((self.bits() >> U12) * 2.0**-52, dtype=np.float64)
-
-    def normal_pair(self) -> Doubles:
-        """Two independent standard normals a path, shape (2, paths)."""
-        radius = np.sqrt(-2.0 * np.log(1.0 - self.uniform()))
-        bits = self.bits()
-        angle = (((bits << U3) >> U12) * 2.0**-52 - 0.5) * (0.5 * np.pi)
-        point = np.stack([np.cos(angle), np.sin(angle)])
-        point = np.where(bits & SIGN, point[::-1], point)
-        signs = 1.0 - 2.0 * np.stack([(bits >> np.uint64(62)) & U1, (bits >> np.uint64(61)) & U1])
-        return np.asarray(radius * signs * point)

@@ -15,9 +15,9 @@ from derive.laws.shrinking import ShrinkingLaw
 from numerics import simulate_descent
 from numerics.errors import NoiseError
 from numerics.random.draws import Draw
-from numerics.random.lanes import LANES
 from numerics.random.samplers import draws_of
-from numerics.random.streams import Doubles, PathStreams
+from numerics.random.statements import For, Lanes, Statement
+from numerics.random.streams import Doubles
 
 w1, w2, eta = sp.symbols("w1 w2 eta", real=True)
 LOSS = (w1 * w2 - 1) ** 2 / 2
@@ -45,21 +45,14 @@ class Spikes(Draw):
     def table(self, sigma: float) -> Doubles:
         return np.array([[self.share, sigma / np.sqrt(self.share)]])
 
-    def code(self, table: str) -> list[str]:
-        return [
-            f"for row in range({self.rows}):",
-            f"    for b in range({LANES}):",
-            "        u, S[0, b], S[1, b], S[2, b], S[3, b] = streams.uniform("
-            "S[0, b], S[1, b], S[2, b], S[3, b])",
-            f"        size = {table}[0, 1] if u < {table}[0, 0] else 0.0",
-            f"        E[row, b] = -size if u < 0.5 * {table}[0, 0] else size",
-        ]
-
-    def reference(self, streams: PathStreams, rows: Doubles, table: Doubles) -> None:
-        for row in rows:
-            u = streams.uniform()
-            size = np.where(u < table[0, 0], table[0, 1], 0.0)
-            row[:] = np.where(u < 0.5 * table[0, 0], -size, size)
+    def code(self, table: str) -> list[Statement]:
+        state = "S[0, b], S[1, b], S[2, b], S[3, b]"
+        drawn = Lanes(
+            f"u, {state} = streams.uniform({state})",
+            f"size = {table}[0, 1] if u < {table}[0, 0] else 0.0",
+            f"E[row, b] = -size if u < 0.5 * {table}[0, 0] else size",
+        )
+        return [For("row", self.rows, drawn)]
 
 
 @draws_of.register

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from derive import NoisyGradientDescent
 from numerics import CompiledDescent, compile_descent
 from numerics.arguments import starting_points
+from numerics.codegen.plain import plain_noise
 from numerics.random.streams import Seed
 
 Doubles = NDArray[np.float64]
@@ -40,7 +41,7 @@ def reference_descent(
     compiled = problem if isinstance(problem, CompiledDescent) else compile_descent(problem)
     weights = starting_points(start, compiled.problem.weights, paths)
     velocity = np.zeros_like(weights)
-    noise = compiled.sampler.reference(sigma, paths, seed, first_path)
+    noise = plain_noise(compiled.sampler, sigma, paths, seed, first_path)
     scales = np.broadcast_to([alpha / (1.0 - momentum), sigma], (paths, 2))
     iterates = [weights]
     for _, eta in zip(range(steps), noise, strict=False):

@@ -22,6 +22,7 @@ from derive.cycle_limit import CycleLimit
 from derive.model.optimized import rule_of
 from derive.optimizers import GradientDescent, LocalSteps, LookAhead, Optimizer, WeightAverage
 from derive.rule_limit import RuleLimit
+from numerics.codegen.plain import plain_noise
 from numerics.random.samplers import sampler_for
 
 from .entry import Course
@@ -239,7 +240,7 @@ class Recursion:
         update = sp.lambdify(inputs, list(rule.update), modules="numpy", cse=True)
         noise: Iterator[Array]
         if rule.noise:
-            noise = sampler_for(rule.law, rule.noise).reference(self.sigma, paths, (17, key))
+            noise = plain_noise(sampler_for(rule.law, rule.noise), self.sigma, paths, (17, key))
         else:
             noise = itertools.repeat(np.empty((paths, 0)))
 

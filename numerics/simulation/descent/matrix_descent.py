@@ -19,6 +19,7 @@ from derive.symbols import ScaleSymbol
 
 from ...codegen.functions import compile_function
 from ...codegen.matrices import MatrixFunctions
+from ...codegen.plain import plain_noise
 from ...codegen.recursions import Recursion
 from ...random.lanes import LANES
 from ...random.samplers import NoiseSampler, sampler_for
@@ -153,7 +154,7 @@ class MatrixDescent(CompiledDescent):
             while True:
                 yield still
         if count > COMPILED_COORDINATES:
-            yield from (draw[0] for draw in self.sampler.reference(sigma, 1, seed, path))
+            yield from (draw[0] for draw in plain_noise(self.sampler, sigma, 1, seed, path))
         for chunk in self._chunks(sigma, seed, path):
             yield from chunk
 

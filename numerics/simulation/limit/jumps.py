@@ -19,7 +19,8 @@ from ...codegen.functions import CompiledFunction, compile_function
 from ...errors import ArgumentError
 from ...geometry.small_matrices import Array
 from ...models.compiled_limit import CompiledLimit, compile_limit
-from ...random.streams import PathStreams, Seed
+from ...random.plain_streams import PathStreams
+from ...random.streams import Seed
 from ..paths import Paths, Status
 from ..runner import PROGRESS_DELAY
 from .integrate import recorded_times, simulate_limit

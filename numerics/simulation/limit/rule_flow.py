@@ -8,7 +8,7 @@ from tqdm.auto import tqdm
 
 from ...geometry.small_matrices import Array
 from ...models.rule_limit import CompiledRuleLimit
-from ...random.streams import PathStreams
+from ...random.plain_streams import PathStreams
 from ..runner import PROGRESS_DELAY
 from .sde import COLLAPSE, DIVERGED, LEFT, Execution, Schedule, diffuse
 

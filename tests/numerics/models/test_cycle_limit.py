@@ -10,6 +10,7 @@ from derive import sigma as SIGMA
 from derive.model.optimized import rule_of
 from derive.optimizers import NormalizedSharpnessAware
 from numerics import ArgumentError, Status, compile_limit, simulate_descent, simulate_limit
+from numerics.codegen.plain import plain_noise
 from numerics.models.cycle_limit import CompiledCycleLimit
 from numerics.models.fast_chain import FastChain
 from numerics.random.samplers import sampler_for
@@ -145,7 +146,7 @@ def speed(problem: NoisyGradientDescent, start, *, alpha: float) -> tuple[np.nda
     """Motion of the recursion along Γ per unit of slow time, with its standard error."""
     rule, rng = rule_of(problem), np.random.default_rng(0)
     update = sp.lambdify((*rule.state, *rule.noise, ALPHA, SIGMA), list(rule.update), cse=True)
-    draws = sampler_for(rule.law, rule.noise).reference(1.0, paths := 4000, 1)
+    draws = plain_noise(sampler_for(rule.law, rule.noise), 1.0, paths := 4000, 1)
     small, wait, steps = 1e-3, 150, 300
     place = start + small * alpha * rng.normal(size=(paths, len(start)))
     for k in range(wait + steps):

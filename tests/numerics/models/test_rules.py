@@ -26,6 +26,7 @@ from derive.optimizers import (
     WeightAverage,
 )
 from numerics import Status, compile_descent, compile_limit, simulate_descent, simulate_limit
+from numerics.codegen.plain import plain_noise
 from tests.derive.rules.test_update_rules import each
 
 w1, w2, m1, m2, e, q1, q2 = sp.symbols("w1 w2 m1 m2 e q1 q2", real=True)
@@ -274,7 +275,7 @@ def test_built_optimizers_are_run_step_by_step(optimizer, point) -> None:
     ends = simulate_descent(
         compiled, point, alpha=STEP, sigma=sigma, steps=steps, paths=2, seed=7, record=2
     ).weights[:, -1]
-    draws = compiled.sampler.reference(sigma, 2, 7, 0)
+    draws = plain_noise(compiled.sampler, sigma, 2, 7, 0)
     noise = np.array([next(draws) for _ in range(steps * compiled.period)])
     for path in range(2):
         expected = by_hand(optimizer, noise[:, path].ravel(), point)

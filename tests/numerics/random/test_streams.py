@@ -11,7 +11,8 @@ from scipy.special import ndtr
 
 from derive import NoisyGradientDescent
 from numerics import compile_descent, simulate_descent
-from numerics.random.streams import PathStreams, circle_point, gaussian_radius, initial_states
+from numerics.random.plain_streams import PathStreams
+from numerics.random.streams import circle_point, gaussian_radius, initial_states
 
 MASK = 2**64 - 1
 

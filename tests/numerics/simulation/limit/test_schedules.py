@@ -11,6 +11,7 @@ from derive import NoisyGradientDescent, NotCoveredError, alpha, derive_limit, m
 from derive.model.optimized import rule_of
 from derive.optimizers import HeavyBall, LocalSteps, NormalizedSharpnessAware
 from numerics import ArgumentError, StepSchedule, follow_schedule
+from numerics.codegen.plain import plain_noise
 from numerics.random.samplers import sampler_for
 
 u1, u2, u3, e1, e2, w1, w2 = sp.symbols("u1 u2 u3 e1 e2 w1 w2", real=True)
@@ -39,7 +40,7 @@ def run(problem, start, schedule, *, scale: float, paths: int, times) -> np.ndar
     rule = rule_of(problem)
     inputs = (*rule.state, *rule.noise, alpha, sigma)
     update = sp.lambdify(inputs, list(rule.update), cse=True)
-    noise = sampler_for(rule.law, rule.noise).reference(scale, paths, 3) if rule.noise else None
+    noise = plain_noise(sampler_for(rule.law, rule.noise), scale, paths, 3) if rule.noise else None
     place, found = np.tile(start, (paths, 1)), []
     for k in range(len(schedule) + 1):
         if k in times:
