@@ -7,16 +7,21 @@ A law is a product of independent parts, and for each of them
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations, combinations_with_replacement
 
 import sympy as sp
 
-from ..symbolic.calculus import gradient
+from ..errors import ProblemError
+from ..symbolic.calculus import gradient, semidefinite_factor
 
 Operator = Callable[[sp.Expr], sp.Expr]
 Direction = Mapping[sp.Symbol, sp.Expr]
 """Coefficients F_i of the derivative D = Σ F_i ∂_{η_i}."""
+
+Moment = Callable[[Sequence[int]], sp.Expr]
+"""E Π_i ζ_i^n_i, given an exponent n_i for each coordinate."""
 
 
 @dataclass(frozen=True)
@@ -60,19 +65,79 @@ class LevyPair:
     jumps: tuple[Jump, ...] = ()
 
 
-def coordinate_part(symbol: sp.Symbol, kurtosis: sp.Expr, skewness: sp.Expr) -> Part:
-    """One coordinate σζ with E ζ² = 1, E ζ³ and E ζ⁴."""
+@dataclass(frozen=True)
+class Products:
+    """Products ζ_iζ_j of the coordinates of η = σ Σ ζ_iD_i, which make up its second chaos.
 
-    def power(f: sp.Expr, order: int) -> sp.Expr:
-        for _ in range(order):
-            f = along({symbol: sp.S.One}, f)
-        return f
+    Attributes
+    ----------
+    directions : tuple of Direction
+        D_i.
+    columns : tuple of mapping of (i, j) to Expr
+        With i ≤ j: ½ Σ ζ_iζ_j D_iD_j f has the covariance Σ_c (Σ c_ij D_iD_j f)(Σ c_ij D_iD_j f)ᵀ.
+    """
 
-    return Part(
-        lambda f: power(f, 2) / 2,
-        lambda f: skewness * power(f, 3) / 6 if skewness != 0 else sp.Integer(0),
-        lambda f: kurtosis * power(f, 4) / 24,
-    )
+    directions: tuple[Direction, ...]
+    columns: tuple[Mapping[tuple[int, int], sp.Expr], ...]
+
+    @classmethod
+    def of_independent(cls, directions: Iterable[Direction], kurtosis: sp.Expr) -> Products:
+        """Of independent ζ_i of unit variance, all with the same E ζ⁴."""
+        given = tuple(directions)
+        mixed = ({pair: sp.Integer(1)} for pair in combinations(range(len(given)), 2))
+        squares = ({(i, i): sp.sqrt(kurtosis - 1) / 2} for i in range(len(given)))
+        return cls(given, (*mixed, *squares))
+
+    @classmethod
+    def of_dependent(cls, symbols: Sequence[sp.Symbol], moment: Moment) -> Products:
+        """Of the noise coordinates themselves, from their moments up to the fourth."""
+        pairs = list(combinations_with_replacement(range(len(symbols)), 2))
+        means = [moment(exponents(pair, len(symbols))) for pair in pairs]
+        covariance = sp.Matrix(
+            len(pairs),
+            len(pairs),
+            lambda p, q: moment(exponents(pairs[p] + pairs[q], len(symbols))) - means[p] * means[q],
+        )
+        factor = semidefinite_factor(covariance)
+        if factor is None:
+            raise ProblemError("law: its fourth moments are not those of any law")
+        columns = (
+            {
+                (i, j): factor[p, c] / (2 if i == j else 1)
+                for p, (i, j) in enumerate(pairs)
+                if factor[p, c] != 0
+            }
+            for c in range(factor.cols)
+        )
+        return cls(tuple({s: sp.Integer(1)} for s in symbols), tuple(columns))
+
+
+def exponents(factors: Sequence[int], dimension: int) -> tuple[int, ...]:
+    """Exponents of a monomial, a product of coordinates of these numbers."""
+    return tuple(factors.count(i) for i in range(dimension))
+
+
+def moment_part(symbols: Sequence[sp.Symbol], moment: Moment) -> Part:
+    """Coordinates σζ_i with known moments E Π ζ_i^n_i."""
+
+    def term(order: int) -> Operator:
+        """Σ E[ζ^n] ∂^n f/n! over the monomials of an order."""
+
+        def of(f: sp.Expr) -> sp.Expr:
+            total = sp.Integer(0)
+            for factors in combinations_with_replacement(range(len(symbols)), order):
+                powers = exponents(factors, len(symbols))
+                weight = moment(powers) / sp.Mul(*map(sp.factorial, powers))
+                if weight != 0:
+                    slope = f
+                    for i in factors:
+                        slope = along({symbols[i]: sp.S.One}, slope)
+                    total += weight * slope
+            return total
+
+        return of
+
+    return Part(term(2), term(3), term(4))
 
 
 def infinitely_divisible_part(symbols: Sequence[sp.Symbol], pair: LevyPair) -> Part:

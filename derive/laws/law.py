@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Self
 import sympy as sp
 
 from ..errors import NotCoveredError, ProblemError
-from .expansions import Direction, LevyPair, Part
+from .expansions import LevyPair, Part, Products
 
 Quantity = tuple[str, str, Any]
 """A letter of a description as text and as LaTeX, and its value."""
@@ -39,9 +39,13 @@ class Law(ABC):
         """Expansions of the independent parts of the law, for the scales beyond the theorems."""
         raise NotCoveredError(self._unknown)
 
-    def directions(self, symbols: Sequence[sp.Symbol]) -> Iterator[tuple[Direction, sp.Expr]]:
-        """Directions of the noise with the kurtosis of the independent coordinate along each."""
+    def products(self, symbols: Sequence[sp.Symbol]) -> Products:
+        """Covariance of products of two coordinates, for the scales beyond the theorems."""
         raise NotCoveredError(self._unknown)
+
+    def largest_third_moment(self, dimension: int) -> sp.Expr | None:
+        """Largest |E ζ_iζ_jζ_k| for a law η = σζ; None if the law is another, or it is unknown."""
+        return None
 
     @property
     def description(self) -> str:

@@ -11,7 +11,14 @@ import sympy as sp
 from ..errors import NotCoveredError, ProblemError
 from ..reading import read_expression, sequence
 from .covariance import columns, read_covariance
-from .expansions import Direction, Jump, LevyPair, Part, dropout_part, infinitely_divisible_part
+from .expansions import (
+    Jump,
+    LevyPair,
+    Part,
+    Products,
+    dropout_part,
+    infinitely_divisible_part,
+)
 from .law import Law, Quantity, check_dimension
 
 
@@ -69,12 +76,12 @@ class CustomLaw(Law):
         """The law as a whole."""
         yield infinitely_divisible_part(symbols, self.levy_pair(len(symbols)))
 
-    def directions(self, symbols: Sequence[sp.Symbol]) -> Iterator[tuple[Direction, sp.Expr]]:
-        """Columns of F with C = F Fᵀ, where there are no jumps."""
+    def products(self, symbols: Sequence[sp.Symbol]) -> Products:
+        """Of a Gaussian, where there are no jumps."""
         if self.jumps:
             raise NotCoveredError(self._unknown)
         covariance = self.levy_pair(len(symbols)).covariance
-        return ((direction, sp.Integer(3)) for direction in columns(covariance, symbols))
+        return Products.of_independent(columns(covariance, symbols), sp.Integer(3))
 
     @property
     def description(self) -> str:

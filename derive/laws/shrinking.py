@@ -5,29 +5,57 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations_with_replacement
 
 import sympy as sp
 
 from ..errors import NotCoveredError, ProblemError
 from ..reading import read_expression
 from .covariance import columns, read_covariance
-from .expansions import Direction, LevyPair, Part, coordinate_part, infinitely_divisible_part
+from .expansions import (
+    LevyPair,
+    Part,
+    Products,
+    exponents,
+    infinitely_divisible_part,
+    moment_part,
+)
 from .law import Law, Quantity, check_dimension
 
 
 class UnitLaw(Law):
-    """η = σ F ζ with F Fᵀ = C and centred, uncorrelated coordinates ζ_j of unit variance."""
+    """η = σ F ζ with F Fᵀ = C and centred, uncorrelated coordinates ζ_j of unit variance.
 
-    skewness: sp.Expr = sp.Integer(0)
-    """E ζ_j³ of one coordinate."""
+    A law of dependent coordinates states their moments, and no more.
+    """
 
-    def levy_pair(self, dimension: int) -> LevyPair:
-        """No jumps, and the identity as covariance."""
-        return LevyPair(sp.ImmutableMatrix(sp.eye(dimension)))
+    covariance: sp.ImmutableMatrix | None = None
+    """C, the identity if None."""
 
     @abstractmethod
     def joint_moment(self, exponents: Sequence[int]) -> sp.Expr:
         """E Π_j ζ_j^n_j, with an exponent for each coordinate."""
+
+    def levy_pair(self, dimension: int) -> LevyPair:
+        """No jumps, and the covariance C."""
+        if self.covariance is None:
+            return LevyPair(sp.ImmutableMatrix(sp.eye(dimension)))
+        check_dimension(self, self.covariance.rows, dimension)
+        return LevyPair(self.covariance)
+
+    def parts(self, symbols: Sequence[sp.Symbol]) -> Iterator[Part]:
+        """All coordinates as one."""
+        yield moment_part(symbols, self.joint_moment)
+
+    def products(self, symbols: Sequence[sp.Symbol]) -> Products:
+        """From the fourth moments."""
+        return Products.of_dependent(symbols, self.joint_moment)
+
+    def largest_third_moment(self, dimension: int) -> sp.Expr:
+        """Over all products of three coordinates."""
+        triples = combinations_with_replacement(range(dimension), 3)
+        moments = (abs(self.joint_moment(exponents(t, dimension))) for t in triples)
+        return sp.Max(0, *moments)
 
 
 class ShrinkingLaw(UnitLaw):
@@ -38,6 +66,9 @@ class ShrinkingLaw(UnitLaw):
 
     kurtosis: sp.Expr
     """E ζ_j⁴ of one coordinate."""
+
+    skewness: sp.Expr = sp.Integer(0)
+    """E ζ_j³ of one coordinate."""
 
     has_independent_coordinates = True
 
@@ -54,12 +85,16 @@ class ShrinkingLaw(UnitLaw):
 
     def parts(self, symbols: Sequence[sp.Symbol]) -> Iterator[Part]:
         """The coordinates."""
-        return (coordinate_part(s, self.kurtosis, self.skewness) for s in symbols)
+        return (moment_part((s,), self.joint_moment) for s in symbols)
 
-    def directions(self, symbols: Sequence[sp.Symbol]) -> Iterator[tuple[Direction, sp.Expr]]:
-        """Columns of F with C = F Fᵀ."""
+    def products(self, symbols: Sequence[sp.Symbol]) -> Products:
+        """Along the columns of F with C = F Fᵀ."""
         covariance = self.levy_pair(len(symbols)).covariance
-        return ((direction, self.kurtosis) for direction in columns(covariance, symbols))
+        return Products.of_independent(columns(covariance, symbols), self.kurtosis)
+
+    def largest_third_moment(self, dimension: int) -> sp.Expr:
+        """That of a coordinate."""
+        return abs(self.skewness)
 
 
 @dataclass(frozen=True)
@@ -88,13 +123,6 @@ class Gaussian(ShrinkingLaw):
     def __post_init__(self) -> None:
         if self.covariance is not None:
             object.__setattr__(self, "covariance", read_covariance(self.covariance))
-
-    def levy_pair(self, dimension: int) -> LevyPair:
-        """No jumps, and the given covariance."""
-        if self.covariance is None:
-            return super().levy_pair(dimension)
-        check_dimension(self, self.covariance.rows, dimension)
-        return LevyPair(self.covariance)
 
     def parts(self, symbols: Sequence[sp.Symbol]) -> Iterator[Part]:
         """The law as a whole."""
@@ -174,7 +202,9 @@ class TwoPoint(ShrinkingLaw):
         return (self.skewness + sp.sqrt(self.skewness**2 + 4)) / 2
 
     def moment(self, order: int) -> sp.Expr:
-        """(aⁿ + a²(−1/a)ⁿ)/(1 + a²)."""
+        """(aⁿ + a²(−1/a)ⁿ)/(1 + a²), which up to the fourth is stated without the root."""
+        if order <= 4:
+            return super().moment(order)
         a = self.value
         return (a**order + a**2 * (-1 / a) ** order) / (1 + a**2)
 

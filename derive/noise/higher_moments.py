@@ -6,14 +6,14 @@ Reg = Σ A_i L̂, Reg₃ = Σ B_i L̂ and Reg₂ = Σ C_i L̂ + Σ_{i<j} A_i A_j
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
-from itertools import combinations
+from itertools import product
 
 import sympy as sp
 
 from ..errors import NotCoveredError
-from ..laws.expansions import Part, along
+from ..laws.expansions import Direction, Part, Products, along
 from ..laws.independent import Groups, groups_of
 from ..model.problem import NoisyGradientDescent
 from ..symbolic.calculus import gradient
@@ -57,8 +57,9 @@ def second_chaos(problem: NoisyGradientDescent) -> NoiseMoments:
     """Factor of Σ₂, the covariance of the gradient noise ½ ηᵀ(∂²_η∇_wL̂)η in units of σ⁴.
 
     Σ₂,kl = ½ tr(A_k C A_l C) with A_k = ∂²_η∂_kL̂ for a Gaussian. With directions D_i of the
-    noise, C = Σ D_iD_iᵀ, and the kurtosis K_i of its coordinates the columns are D_iD_j∇_wL̂ for
-    i < j and ½ √(K_i − 1) D_i²∇_wL̂.
+    noise, C = Σ D_iD_iᵀ, and the kurtosis K_i of independent coordinates the columns are
+    D_iD_j∇_wL̂ for i < j and ½ √(K_i − 1) D_i²∇_wL̂; those of dependent ones are combined by a
+    factor of their fourth moments.
 
     Raises
     ------
@@ -75,23 +76,35 @@ def second_chaos(problem: NoisyGradientDescent) -> NoiseMoments:
         return averaged(problem, second_chaos)
     columns = []
     if problem.noisy_loss is not None:
-        spread = [d for symbols, law in _groups(problem) for d in law.directions(symbols)]
-        slopes = [along(d, problem.noisy_loss) for d, _ in spread]
-        pairs = [(along(spread[j][0], slopes[i]), 1) for i, j in _pairs(len(spread))]
-        pairs += [
-            (along(direction, slope), sp.sqrt(kurtosis - 1) / 2)
-            for (direction, kurtosis), slope in zip(spread, slopes, strict=True)
-        ]
-        for mixed, weight in pairs:
-            column = [weight * x for x in gradient(_silent(mixed, problem), problem.weights)]
+        products = _products(problem)
+        slopes = [along(d, problem.noisy_loss) for d in products.directions]
+        for weights in products.columns:
+            column = sp.zeros(problem.dimension, 1)
+            for (i, j), weight in weights.items():
+                mixed = _silent(along(products.directions[j], slopes[i]), problem)
+                column += weight * sp.Matrix(gradient(mixed, problem.weights))
             if any(column):
-                columns.append(sp.Matrix(column))
+                columns.append(column)
     factor = sp.Matrix.hstack(*columns) if columns else sp.zeros(problem.dimension, 0)
     return NoiseMoments(sp.Integer(0), partial(sp.ImmutableMatrix, factor))
 
 
 def _parts(problem: NoisyGradientDescent) -> Iterator[Part]:
     return (part for symbols, law in _groups(problem) for part in law.parts(symbols))
+
+
+def _products(problem: NoisyGradientDescent) -> Products:
+    """Products of two coordinates of all noise; those of independent groups are uncorrelated."""
+    directions: list[Direction] = []
+    columns: list[Mapping[tuple[int, int], sp.Expr]] = []
+    for symbols, law in _groups(problem):
+        found, start = law.products(symbols), len(directions)
+        fresh = range(start, start + len(found.directions))
+        columns += ({pair: sp.Integer(1)} for pair in product(range(start), fresh))
+        for column in found.columns:
+            columns.append({(start + i, start + j): x for (i, j), x in column.items()})
+        directions += found.directions
+    return Products(tuple(directions), tuple(columns))
 
 
 def _groups(problem: NoisyGradientDescent) -> Groups:
@@ -105,7 +118,3 @@ def _groups(problem: NoisyGradientDescent) -> Groups:
 
 def _silent(expression: sp.Expr, problem: NoisyGradientDescent) -> sp.Expr:
     return sp.sympify(expression).xreplace(dict.fromkeys(problem.noise, sp.S.Zero))
-
-
-def _pairs(count: int) -> Iterator[tuple[int, int]]:
-    return combinations(range(count), 2)

@@ -19,7 +19,7 @@ import sympy as sp
 from ..errors import ProblemError
 from ..laws.choice import Choice
 from ..laws.law import Law
-from ..laws.shrinking import Gaussian, Rademacher, Sphere
+from ..laws.shrinking import Gaussian, UnitLaw
 from ..reading import read_expression, read_matrix
 from ..symbols import alpha, sigma
 from ..theory.map_jets import MapJet
@@ -244,16 +244,17 @@ class ZerothOrder(Optimizer):
     Parameters
     ----------
     directions : Law
-        Law of ξ, `Gaussian()`, `Rademacher()` or `Sphere()`, all with E ξξᵀ = I.
+        Law of ξ with E ξξᵀ = I: `Gaussian()`, `Rademacher()`, `Sphere()` or another whose moments
+        are known.
     """
 
     directions: Law = field(default_factory=Gaussian)
 
     def __post_init__(self) -> None:
-        if self.directions not in (Gaussian(), Rademacher(), Sphere()):
+        if not isinstance(self.directions, UnitLaw) or self.directions.covariance is not None:
             raise ProblemError(
-                "directions: expected Gaussian(), Rademacher() or Sphere(), got "
-                f"{self.directions!r}"
+                "directions: expected a law of uncorrelated coordinates of variance σ² with known "
+                f"moments, such as Gaussian(), Rademacher() or Sphere(), got {self.directions!r}"
             )
 
     def randomness(self, weights: Vector) -> tuple[tuple[tuple[sp.Symbol, ...], Law], ...]:

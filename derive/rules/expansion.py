@@ -14,10 +14,9 @@ import sympy as sp
 
 from ..errors import NotCoveredError
 from ..laws.choice import Choice
-from ..laws.independent import Independent
+from ..laws.independent import Groups, groups_of
 from ..laws.law import Law
 from ..laws.minibatch import Minibatch
-from ..laws.rare_jumps import Bernoulli, CustomLaw
 from ..laws.shrinking import UnitLaw
 from ..model.update_rule import UpdateRule
 from ..noise.moments import square_root
@@ -228,19 +227,14 @@ def _series(entry: sp.Expr) -> tuple[sp.Expr, sp.Expr, sp.Expr]:
     return constant, linear, quadratic
 
 
-def groups(rule: UpdateRule) -> tuple[tuple[tuple[sp.Symbol, ...], Law], ...]:
+def groups(rule: UpdateRule) -> Groups:
     """Noise symbols that are drawn together, with their laws."""
-    if isinstance(rule.law, Independent):
-        return rule.law.groups
-    return ((rule.noise, rule.law),) if rule.noise else ()
+    return groups_of(rule.law, rule.noise) if rule.noise else ()
 
 
 def has_rare_jumps(rule: UpdateRule) -> bool:
     """Whether some noise jumps rarely by a fixed amount."""
-    return any(
-        isinstance(law, Bernoulli) or (isinstance(law, CustomLaw) and law.jumps)
-        for _, law in groups(rule)
-    )
+    return any(law.shrinks and law.levy_pair(len(s)).jumps for s, law in groups(rule))
 
 
 def _fixed_group(symbols: tuple[sp.Symbol, ...], law: Law) -> Group:

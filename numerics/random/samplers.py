@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from derive.laws.choice import Choice
-from derive.laws.independent import Independent
+from derive.laws.independent import groups_of
 from derive.laws.law import Law
 from derive.laws.minibatch import Minibatch
 from derive.laws.rare_jumps import Bernoulli, CustomLaw
@@ -107,11 +107,10 @@ def sampler_for(
     NoiseError
         If the law has a symbol without a value, or no sampler.
     """
-    groups = law.groups if isinstance(law, Independent) else ((tuple(noise), law),)
     draws: list[Draw] = []
     where: dict[tuple[int, Any], tuple[int, int, int]] = {}
     row = first_row
-    for symbols, part in groups:
+    for symbols, part in groups_of(law, tuple(noise)):
         count = copies if symbols and symbols[0] in own else 1  # a limit may have no noise left
         made = draws_of(part, row, len(symbols), count)
         size, width, period = made[0].size, made[0].width, made[0].period

@@ -43,8 +43,7 @@ SCHEMA = (
     Key("mechanism", "name or table", "in place of noisy_loss: a noise of the catalogue"),
     Key("mechanism.name", "name", "its name; its arguments stand beside it in the table"),
     Key("law", "name or table", "law of the noise, Gaussian if not given"),
-    Key("law.name", "name", "Gaussian, Rademacher, Sphere, Uniform, TwoPoint, Bernoulli, "
-        "Minibatch, CustomLaw or Independent"),
+    Key("law.name", "name", "its class, such as Gaussian, Rademacher, Bernoulli or Minibatch"),
     Key("law.covariance", "list of rows", "C of Gaussian and CustomLaw, in units of σ²"),
     Key("law.skewness", "number", "E ζ³ of a coordinate of TwoPoint"),
     Key("law.samples", "integer", "number of samples of Minibatch"),

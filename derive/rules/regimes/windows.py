@@ -11,7 +11,7 @@ import mpmath
 import sympy as sp
 
 from ...errors import NotCoveredError
-from ...laws.shrinking import UnitLaw
+from ...laws.law import Law
 from ...manifold.manifold import LocalGeometry, Manifold
 from ...manifold.points import show_point
 from ...optimizers.adaptive import Window
@@ -160,7 +160,7 @@ class SecondMomentsOnGamma:
         NotCoveredError
             Where δ is not small beside αμ and the noise is skewed, or not known not to be.
         """
-        skew = max((_skewness(law) for _, law in groups(self.rules.recursion)), default=0.0)
+        skew = max((_skewness(law, len(s)) for s, law in groups(self.rules.recursion)), default=0.0)
         if skew and window in (Window.COMPARABLE, Window.FAST):
             raise NotCoveredError(
                 "law: noise with a third moment and the second moment it makes are correlated, "
@@ -221,8 +221,9 @@ def delta_of_run(delta: sp.Expr, step: float, scale: float) -> float:
     return float(delta.subs({alpha: step, sigma: scale}))
 
 
-def _skewness(law: Any) -> float:
-    """|E ζ³| of a law that shrinks; one where it is not known."""
+def _skewness(law: Law, dimension: int) -> float:
+    """Largest |E ζ_iζ_jζ_k| of a law that shrinks; one where it is not known."""
     if not law.shrinks:
         return 0.0
-    return float(abs(law.skewness)) if isinstance(law, UnitLaw) else 1.0
+    found = law.largest_third_moment(dimension)
+    return 1.0 if found is None else float(found)

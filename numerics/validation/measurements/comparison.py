@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from derive import Independent, Limit, NoisyGradientDescent
+from derive import Limit, NoisyGradientDescent
 from derive import alpha as ALPHA
 from derive import sigma as SIGMA
 from derive.adaptive_limit import AdaptiveLimit
+from derive.laws.independent import groups_of
 from derive.laws.scaled import Scaled
-from derive.laws.shrinking import ShrinkingLaw
 from derive.noise.moments import enters_linearly
 from derive.optimizers import Window
 
@@ -113,13 +113,12 @@ def expansion_order(limit: Limit) -> int:
     """
     if isinstance(limit, AdaptiveLimit) and limit.window is Window.CONSTANT:
         return 1
-    law = limit.problem.law
-    parts = [part for _, part in law.groups] if isinstance(law, Independent) else [law]
+    problem = limit.problem
     skew = any(
-        (isinstance(p, ShrinkingLaw) and p.skewness != 0)
+        law.largest_third_moment(len(symbols)) not in {None, 0}
         # Where it enters linearly, skewness counts by ασ, less than what is of order σ².
-        or (isinstance(p, Scaled) and not p.is_symmetric and not is_linear(limit.problem))
-        for p in parts
+        or (isinstance(law, Scaled) and not law.is_symmetric and not is_linear(problem))
+        for symbols, law in groups_of(problem.law, problem.noise)
     )
     return 1 if skew else 2
 

@@ -24,6 +24,7 @@ from derive import (
     NoisyGradientDescent,
     Outcome,
     Rademacher,
+    Sphere,
     TwoPoint,
     Uniform,
     alpha,
@@ -85,6 +86,15 @@ NORMAL_CHANNEL = channel((R1 * (1 + w2) + R2 * (1 - w1 / 2)) * E1**2 / 2)
 def outcomes(law: Law, d: int) -> Iterator[tuple[sp.Expr, list[sp.Expr]]]:
     """Probabilities and values of a law, exact in all moments that σ⁴ sees, by its definition."""
     match law:
+        case Independent(groups=((_, first), (_, second))):
+            for (p, x), (q, y) in itertools.product(outcomes(first, 1), outcomes(second, 1)):
+                yield p * q, [*x, *y]
+            return
+        case Sphere() if d == 2:
+            for k in range(8):  # equal to the mean over the circle up to the seventh degree
+                angle = k * sp.pi / 4
+                yield sp.Rational(1, 8), [sp.sqrt(2) * S * f(angle) for f in (sp.cos, sp.sin)]
+            return
         case Rademacher():
             one = [(sp.Rational(1, 2), S), (sp.Rational(1, 2), -S)]
         case TwoPoint(value=a):
@@ -142,6 +152,7 @@ LAWS = [
     Gaussian(),
     Gaussian(CORRELATED),
     Rademacher(),
+    Sphere(),
     Uniform(),
     TwoPoint(sp.Rational(3, 2)),
     Bernoulli(),
@@ -168,7 +179,16 @@ def test_independent_groups_are_expanded_together():
 
 
 @pytest.mark.parametrize(
-    "law", [Gaussian(), Gaussian(CORRELATED), Rademacher(), Uniform(), TwoPoint(sp.Rational(3, 2))]
+    "law",
+    [
+        Gaussian(),
+        Gaussian(CORRELATED),
+        Rademacher(),
+        Sphere(),
+        Uniform(),
+        TwoPoint(sp.Rational(3, 2)),
+        Independent({E1: TwoPoint(sp.Rational(3, 2)), E2: Uniform()}),
+    ],
 )
 def test_covariance_of_the_second_chaos(law):
     quadratic = w1 * w2 * E1**2 / 2 + w1**3 * E1 * E2 + (w2**2 + w1) * E2**2
