@@ -168,7 +168,7 @@ class SampledFunction:
     outputs : tuple of Output
         What to compute.
     width : int
-        Numbers a point.
+        Numbers per point.
     products : Products, optional
         Products to add up.
     """
@@ -217,7 +217,7 @@ class SampledFunction:
             "    Parameters",
             "    ----------",
             f"    data : float64 array, shape (n, {len(self.data)})",
-            f"        A sample a row: {', '.join(map(str, self.data))}.",
+            f"        One sample per row: {', '.join(map(str, self.data))}.",
             f"    points : float64 array, shape (P, {len(self.weights)})",
             f"    values : float64 array, shape (P, {self.width})",
             '    """',

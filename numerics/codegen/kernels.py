@@ -70,7 +70,7 @@ class _KernelFiles:
         self._name = name
 
     def load(self, key: Any) -> Any:
-        """What was saved under a key; None if there is no whole file."""
+        """What was saved under a key; None if there is no intact file."""
         sealed = read_own(private_directory() / self._file_name(key)) or b""
         content = sealed[DIGEST_BYTES:]
         if hashlib.sha256(content).digest() != sealed[:DIGEST_BYTES]:
