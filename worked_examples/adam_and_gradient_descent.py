@@ -1,8 +1,12 @@
 """Label noise on the net x·(u ⊙ u), two samples: Adam and gradient descent go to different ends.
 
-β = u ⊙ u ≥ 0 fits both samples on a polygon with four corners. Gradient descent lowers tr H, linear
-in β; Adam, its second moment constant while the weights relax, lowers Σ√H_ii (less a logarithm for
-ε). From the same start, recursion and limit of each go to the corner that is best in its own sense:
+What the paper shows (Blanc et al., COLT 2020, Theorem 1): with label noise gradient descent lowers
+tr H on Γ. The limit of Adam, the net and its data are this project's. β = u ⊙ u ≥ 0 fits both
+samples on a polygon with four corners, and tr H is linear in β; Adam, its second moment constant
+while the weights relax, lowers Σ√H_ii (less a logarithm for ε).
+
+What came out (printed by the run): from the same start, recursion and limit of each go to the
+corner that is best in its own sense:
 
     gradient descent  β = (0.000, 1.258, 0.505, 0.000), limit (0.000, 1.250, 0.500, 0.000)
     Adam              β = (0.167, 0.000, 0.000, 1.337), limit (0.167, 0.000, 0.000, 1.333)

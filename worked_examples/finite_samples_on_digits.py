@@ -9,8 +9,9 @@ classification says what moves, and finite samples. Network, data and sizes are 
 
 Few samples, n < N: training ends on Γ, at a loss of round-off. Label noise moves the weights along
 it in 1/(α²σ²) iterations, dropout of units (Gaussian, shared by all samples) in 1/(ασ²), and
-minibatches come to rest, their loss falling to nothing, as derived. Displacements of the projected
-iterate, measured over predicted by the limit at the step, ± one standard error over 8 paths:
+minibatches come to rest, their loss falling to nothing, as derived. What came out (printed by the
+run): displacements of the projected iterate, measured over predicted by the limit at the step,
+± one standard error over 8 paths:
 
     n =                        16                32                64
     label noise, σ = 0.02      0.9989 ± 0.0008   1.0002 ± 0.0009   0.9996 ± 0.0005

@@ -253,7 +253,7 @@ def limit(
     alpha: float,
     *,
     finite: bool,
-    tolerance: float = 3e-4,
+    tolerance: float = 1e-4,
 ) -> Curve:
     """The limit from the point of Γ beside `start`, over the iterations that it stands for."""
     begin = time.perf_counter()

@@ -1,12 +1,16 @@
 """Minibatch noise aligns with the landscape at every model size (Wang and Wu, Figures 1 and 2a).
 
-Figure 1: the loss alignment μ(θ) at random θ is near 1 for linear and two-layer networks of any
-width, with only n = 5 log d_eff samples. Equal residuals on orthogonal gradients would give
-1 − 1/n, which is 0.95 at n = 20.
+What the paper shows, in Figure 1: the loss alignment μ(θ) at random θ is near 1 for linear and
+two-layer networks of any width, with only n = 5 log d_eff samples. Equal residuals on orthogonal
+gradients would give 1 − 1/n, which is 0.95 at n = 20. In Figure 2a: for a linear model in d = 10⁴
+dimensions, the noise energies α_k along the eigenvectors of 𝒢 follow the curvatures λ_k, with
+n = d/8 and with n = 8 log d samples. The paper does not say which spectrum its Gaussian data have;
+both of Figure 1 are drawn here.
 
-Figure 2a: for a linear model in d = 10⁴ dimensions, the noise energies α_k along the eigenvectors
-of 𝒢 follow the curvatures λ_k, with n = d/8 and with n = 8 log d samples. The paper does not
-say which spectrum its Gaussian data have; both of Figure 1 are drawn here.
+What came out (printed by the run): over widths from 10 to 3000 the mean of μ over 20 runs is 0.94
+to 1.02 for linear networks and 0.95 to 1.17 for ReLU networks, with standard deviations up to 0.17
+and 0.40. Of the ratios α_k/λ_k 90 % are in 0.92–1.09 at n = d/8 and in 0.68–1.38 at n = 8 log d for
+isotropic data, in 0.91–1.09 and 0.64–1.44 for λ_k(S) = k^(-1/2).
 
     python worked_examples/noise_geometry_alignment.py
 

@@ -1,11 +1,14 @@
 """Noise energies follow curvatures in a trained network (for Wang and Wu, Figures 2b and 5).
 
-The paper's image networks and data are too large to be had here. This is the same measurement on
-a 4-layer tanh network of about 5 000 weights that tells even from odd handwritten digits, on the
-1 797 images of 8 × 8 pixels that scikit-learn ships (`pip install .[examples]`), under squared
-loss, before training and after it. Over seven decades of curvature the median of α_k/λ_k is
-0.98 at random weights and 0.78 after training to a loss of 2·10⁻⁴, where single directions range
-from 0.2 to 4: aligned, though less evenly than the linear models of Figure 2a.
+What the paper shows: noise energies α_k follow the curvatures λ_k in trained image networks, whose
+data are too large to be had here. This is the same measurement on a 4-layer tanh network of about
+5 000 weights that tells even from odd handwritten digits, on the 1 797 images of 8 × 8 pixels that
+scikit-learn ships (`pip install .[examples]`), under squared loss, before training and after it.
+
+What came out (printed by the run): over seven decades of curvature the median of α_k/λ_k is 0.98 at
+random weights, where μ = 0.85 and single directions range from 0.71 to 1.5; after training to a
+loss of 2.4·10⁻⁴ it is 0.78, with μ = 0.68 and a range from 0.17 to 3.4: aligned, though less evenly
+than the linear models of Figure 2a.
 
     python worked_examples/noise_geometry_digits.py
 

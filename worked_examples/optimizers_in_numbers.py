@@ -1,6 +1,7 @@
 """Three limits of optimizers of practice, in numbers: local steps, random directions, a cosine.
 
-All recursions are written out in NumPy here, and run on a ring-shaped Γ, or on a diagonal net.
+All recursions are written out in NumPy here, and run on a ring-shaped Γ, or on a diagonal net, this
+project's choice; the tables are printed by the run.
 
 Local SGD with label noise: four workers meet after H = 1/(2α) steps each. Gu, Lyu, Huang and Arora
 (arXiv 2303.01215) give the drift as α → 0, which `LocalRounds` has to all digits; `LocalSteps` has

@@ -1,7 +1,9 @@
 """Which optimizer goes where: one noise model under six optimizers.
 
-Label noise on L = ½(w₁w₂ − 1)²; all begin at (2.5, 0.4), on the hyperbola Γ, with α = 0.05 and
-σ = 0.1, and are followed for 200 000 iterations. With H = ∇²L, whose trace is w₁² + w₂² on Γ:
+What the paper shows (Blanc et al., COLT 2020, Theorem 1): with label noise gradient descent lowers
+tr H on Γ. The other rules and the model, L = ½(w₁w₂ − 1)², are this project's choice. All begin at
+(2.5, 0.4), on the hyperbola Γ, with α = 0.05 and σ = 0.1, and are followed for 200 000 iterations.
+With H = ∇²L, whose trace is w₁² + w₂² on Γ:
 
     optimizer         step of the recursion                             lowers on Γ      time scale
     gradient descent  w' = w − αg                                       tr H             1/(α²σ²)
@@ -11,9 +13,10 @@ Label noise on L = ½(w₁w₂ − 1)²; all begin at (2.5, 0.4), on the hyperbo
     preconditioned    w' = w − αΩg, Ω = diag(1, ¼)                      tr ΩH            1/(α²σ²)
     one coordinate    w' = w − αDg, D = diag(1, 0) or diag(0, 1)        tr H, diffusing  1/(α²σ²)
 
-w₁ in the end, by the limit at that step size and by the recursion (256 paths, standard errors):
+What came out (printed by the run): w₁ in the end, by the limit at that step size and by the
+recursion (256 paths, standard errors):
 
-    gradient descent                 1.007              1.006 ± 0.001
+    gradient descent                 1.007              1.007 ± 0.001
     heavy ball, β = 0.9              1.000              1.000 ± 0.002
     sharpness-aware, ρ = 0.1         1.000              0.999 ± 0.001
     five local steps, four workers   1.000              0.999 ± 0.000
