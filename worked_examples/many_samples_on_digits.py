@@ -3,32 +3,37 @@
 The paper leaves open what finite samples do. As in `finite_samples_on_digits.py`, but with more of
 them: does the limit predict noisy training where n is large and N larger? A tanh network of
 64–64–32–1 units, N = 6273 weights, tells even digits from odd ones, targets ±1 under squared loss,
-by the first n of scikit-learn's 1797 images (`pip install .[networks,examples]`); heavy ball and
-L-BFGS take it to Γ. Then label noise, σ = 0.2, in batches of 64, at αλ₁ = 0.5, moves it along Γ for
-4000 iterations. Compared with the limit is the fall of tr H at the points of Γ next to the
-iterates, over 8 paths, after the first quarter. Network, sizes, α and σ are this project's choice,
-and so is the quarter, after a first run that disagreed: at αλ₁ = 0.1, over the whole of 2000
-iterations, training fell by 1.069 ± 0.011 of what was predicted (n = 200), mostly at its beginning.
-A likely reason, not tested, is that fluctuations that start from a point of Γ have to grow before
-they are stationary. Over the whole stretch of the runs below the ratios are 1.006, 1.007 and 1.017.
+by the first n of scikit-learn's 1797 images (`pip install .[networks,examples]`); `train` takes it
+to Γ. Then label noise, σ = 0.2, in batches of 64, at αλ₁ = 0.5, moves it along Γ for 4000
+iterations. Compared with the limit is the fall of tr H at the points of Γ next to the iterates,
+over 8 paths, after the first quarter. Network, sizes, α and σ are this project's choice, and so is
+the quarter, fixed for n up to 400, after a first run that disagreed: from other points of Γ, at
+αλ₁ = 0.1 and over the whole of 2000 iterations, training fell by 1.069 ± 0.011 of what was
+predicted (n = 200), mostly at its beginning.
 
 What came out, measured by predicted, with one standard error; within 5.4 of them is agreement at
 level 10⁻³ by Student's t:
 
-    n      curvatures        tr H, from   training          at step    fall by that     by α → 0
-    100    0.016 to 86.1     179.78       177.718 ± 0.008   177.730    1.0003 ± 0.0057   1.1845
-    200    0.0013 to 65.2    138.48       136.289 ± 0.012   136.305    1.0019 ± 0.0042   1.1808
-    400    0.00024 to 44     94.57        92.840 ± 0.008    92.872     1.0102 ± 0.0059   1.1800
+    n      curvatures         tr H, from   training          at step    fall by that     by α → 0
+    100    0.019 to 89.3      167.10       165.956 ± 0.003   165.960    0.9979 ± 0.0044  1.2007
+    200    0.0034 to 83.8     167.19       166.113 ± 0.004   166.119    1.0003 ± 0.0033  1.1843
+    400    0.00099 to 84.2    176.36       175.818 ± 0.002   175.827    1.0064 ± 0.0049  1.1925
+    800    0.00013 to 43.8    106.47       106.181 ± 0.001   106.192    1.0242 ± 0.0061  1.1787
 
-All agree at the step, and the limit α → 0 is 26 to 36 standard errors off. No figures are given for
-all of the images, which take matrices of 1797 × 1797 for each point of Γ.
+All agree at the step at that level, and the limit α → 0 is far off. But the measured excess grows
+with n: at 800 it is four standard errors, which level 10⁻² would not have let pass. A likely
+reason, not tested: the point of Γ next to an iterate is not Φ_α of it. They differ at second order
+in the distance, by a constant once fluctuations are stationary, and across Γ there are directions
+of so little curvature λ, more of them the larger n, that αλk ≪ 1 for all 4000 iterations, along
+which fluctuations keep growing. All 1797 images are left to the argument: the rank of J is clear
+there too, with curvatures of 7.4e-06 to 36.5, but the run to the end has not been made.
 
 The picture: tr H over the iterations, relative to the start, dots with bars of three standard
 errors for training, lines for the limit.
 
     python worked_examples/many_samples_on_digits.py [n ...]
 
-takes 5 minutes of the processor, 1 GB.
+takes 4 minutes of the processor for n = 100, 200, 400 and 800, 1 GB.
 
 References
 ----------
@@ -43,18 +48,16 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 from pictures import save
-from scipy.optimize import minimize
 from scipy.stats import t as student
 from sklearn.datasets import load_digits
 
 from derive import derive_limit
 from numerics import simulate_descent, simulate_limit
-from numerics.networks import Network, NetworkLimit, fitted, label_noise
+from numerics.networks import NetworkLimit, fitted, label_noise, train
 from numerics.plots import styled
 from numerics.validation import Estimate, mean
 
@@ -62,7 +65,7 @@ IMAGES, LABELS = load_digits(return_X_y=True)
 ORDER = np.random.default_rng(0).permutation(len(IMAGES))
 INPUTS, TARGETS = (IMAGES[ORDER] - 8.0) / 8.0, 1.0 - 2.0 * (LABELS[ORDER] % 2)
 UNITS = (64, 64, 32, 1)
-SIZES = (100, 200, 400)
+SIZES = (100, 200, 400, 800)
 LEVEL = 1e-3
 """Probability that a right limit is contradicted, for each size."""
 
@@ -81,31 +84,6 @@ def random_weights(seed: int) -> list[dict[str, np.ndarray]]:
     return [
         {"w": rng.normal(size=(a, b)) / np.sqrt(a), "b": np.zeros(b)} for a, b in pairwise(UNITS)
     ]
-
-
-def trained(network: Network) -> np.ndarray:
-    """Weights close to Γ by heavy ball, then L-BFGS, which alone saturates the units."""
-
-    def loss(w: Any) -> Any:
-        return jnp.mean(network.flat_residuals(w) ** 2)
-
-    def step(state: Any, _: Any) -> Any:
-        w, velocity = state
-        velocity = 0.95 * velocity - 0.004 * jax.grad(loss)(w)
-        return (w + velocity, velocity), None
-
-    with network.in_precision():
-        start = jnp.asarray(network.start)
-        roll = jax.jit(lambda w: jax.lax.scan(step, (w, 0.0 * w), length=2000)[0][0])
-        slope = jax.jit(jax.value_and_grad(loss))
-
-        def both(w: np.ndarray) -> tuple[float, np.ndarray]:
-            value, gradient = slope(w)
-            return float(value), np.asarray(gradient)
-
-        options = {"maxiter": 10_000, "maxfun": 20_000, "ftol": 0.0, "gtol": 1e-9, "maxcor": 30}
-        end = minimize(both, np.asarray(roll(start)), jac=True, method="L-BFGS-B", options=options)
-    return np.asarray(end.x)
 
 
 @dataclass(frozen=True)
@@ -143,7 +121,7 @@ class Study:
 
     @cached_property
     def limit(self) -> NetworkLimit:
-        """The limit at the end of training; the derivation takes the last step to Γ."""
+        """The limit where training without noise ends."""
         n = self.samples
         network = fitted(
             perceptron,
@@ -153,7 +131,7 @@ class Study:
             mechanism=label_noise(),
             batch_size=self.batch,
         )
-        return derive_limit(network.at(trained(network)))
+        return derive_limit(train(network))
 
     def follow(self) -> Course:
         """Noisy training beside the limit."""
