@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from .equation.coefficients import leading_equation
 from .equation.descent import DescentEquation
-from .errors import ProblemError
+from .errors import ProblemError, SavedFileError
 from .jump_limit import JumpLimit
 from .limit import Limit, derive_limit, restore_limit
 from .manifold.discovery.find_manifold import manifold_of
@@ -53,7 +53,10 @@ class DescentLimit(DescentEquation, Limit):
 
 @restore_limit.register
 def _restored(problem: NoisyGradientDescent, parts: Mapping[str, Any]) -> DescentLimit:
-    limit = DescentLimit(**{name: part for name, part in parts.items() if name != "results"})
+    kinds = {kind.__name__: kind for kind in (DescentLimit, *DescentLimit.__subclasses__())}
+    if parts["kind"] not in kinds:
+        raise SavedFileError(f"{parts['kind']}: no kind of limit of descent; update singular-limit")
+    limit = kinds[parts["kind"]](**{f.name: parts[f.name] for f in fields(DescentLimit)})
     vars(limit).update(parts["results"])
     return limit
 

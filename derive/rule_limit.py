@@ -32,7 +32,7 @@ from .model.update_rule import UpdateRule
 from .noise.classification import Classification, Outcome
 from .noise.moments import NoiseMoments, persistent_noise
 from .optimizers.adaptive import Adaptive
-from .optimizers.local_rounds import LocalRounds
+from .optimizers.local_rounds import NOT_AT_A_STEP, LocalRounds
 from .optimizers.optimizer import GradientDescent, HeavyBall, Optimizer
 from .optimizers.sharpness import CyclingOptimizer
 from .proofs.findings import Certificate
@@ -46,11 +46,6 @@ from .rules.motion import RuleMotion
 from .rules.regimes.cycles import derive_cycles
 from .rules.regimes.local_rounds import RoundsMotion, effective_problem, motion_of
 from .symbols import GENERIC, alpha
-
-ROUNDS_AT_A_STEP = (
-    "step: LocalRounds says what happens as α → 0; at a step size take "
-    "LocalSteps(n, workers) with n = T/α"
-)
 
 
 @dataclass(frozen=True)
@@ -161,7 +156,7 @@ class RuleLimit(Limit):
         if size == 0:
             return replace(self, equation=RuleEquation(self.equation.power))
         if isinstance(self.motion, RoundsMotion):
-            raise NotCoveredError(ROUNDS_AT_A_STEP)
+            raise NotCoveredError(NOT_AT_A_STEP)
         known = RuleDerivation(self.motion, self.classification, self.equation)
         found = at_fixed_step(known, size)
         return replace(self, classification=found.classification, equation=found.equation)
@@ -306,7 +301,7 @@ class RoundsLimit(DescentLimit):
     ) -> Limit:
         """Refused at a positive step size, where descent with other noise is another recursion."""
         if read_expression("step", step) != 0:
-            raise NotCoveredError(ROUNDS_AT_A_STEP)
+            raise NotCoveredError(NOT_AT_A_STEP)
         return self
 
 

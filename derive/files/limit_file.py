@@ -123,6 +123,7 @@ def _content(limit: LimitingEquation) -> dict[str, Any]:
     """The parts of the limit of a noise model."""
     m = limit.manifold
     return {
+        "kind": type(limit).__name__,
         "squares": m.probe.squares,
         "constraints": m.few.constraints,
         "base": m.base,
@@ -147,6 +148,7 @@ def from_json(document: Mapping[str, Any]) -> dict[str, Any]:
     manifold, moments = restored_of(problem.objective, given)
     vars(manifold)["projector"] = _mutable(given["projector"])
     return {
+        "kind": given.get("kind", "DescentLimit"),
         "problem": problem,
         "manifold": manifold,
         "moments": moments,

@@ -11,6 +11,11 @@ from ..reading import read_expression
 from .assembly import Assembly
 from .optimizer import Draw, GradientDescent, Optimizer, Vector
 
+NOT_AT_A_STEP = (
+    "optimizer: LocalRounds says what happens as α → 0; at a step size take "
+    "LocalSteps(n, workers) with n = T/α"
+)
+
 
 @dataclass(frozen=True)
 class LocalRounds(Optimizer):
@@ -49,7 +54,4 @@ class LocalRounds(Optimizer):
 
     def assembled(self, steps: Assembly) -> Assembly:
         """Refused: how many steps a round has depends on the step size."""
-        raise NotCoveredError(
-            "optimizer: LocalRounds says what happens as α → 0; at a step size take "
-            "LocalSteps(n, workers) with n = T/α"
-        )
+        raise NotCoveredError(NOT_AT_A_STEP)

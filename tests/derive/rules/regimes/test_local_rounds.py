@@ -1,6 +1,7 @@
 """Local steps whose number grows as α falls, against a fixed number of them at small steps."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import mpmath
 import numpy as np
@@ -116,10 +117,14 @@ def test_several_eigenvalues(tmp_path) -> None:
     assert np.linalg.norm(found - flow) < 0.01 * np.linalg.norm(found)
 
 
-def test_a_step_size_is_refused_in_codimension_one_too() -> None:
+def test_a_step_size_is_refused_in_codimension_one_too(tmp_path: Path) -> None:
     limit = derive_limit(replace(LABELS, optimizer=LocalRounds(HALF, 2)))
-    with pytest.raises(NotCoveredError, match="at a step size take LocalSteps"):
-        limit.at_step(HALF)
+    limit.save(tmp_path / "limit.json")
+    again = Limit.load(tmp_path / "limit.json")
+    assert again == limit
+    for one in (limit, again):
+        with pytest.raises(NotCoveredError, match="at a step size take LocalSteps"):
+            one.at_step(HALF)
 
 
 def test_workers_alone_and_noise_that_moves_at_once() -> None:
