@@ -213,9 +213,8 @@ class _Writer:
         certificate = self._article.certificate
         if certificate is None:
             yield (
-                "No certificate is made for a limit of this kind: the verdicts rest on the"
-                " evidence that is stated beside them, and nothing else was proved by a separate"
-                " program."
+                "No certificate is made for a limit of this kind: the verdicts rest on the evidence"
+                " that is stated beside them, and nothing else was proved by a separate program."
             )
             return
         yield PROOFS

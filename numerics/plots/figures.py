@@ -260,8 +260,7 @@ def overview(
     for panel, (name, observable) in zip(panels, shown, strict=True):
         draw_band(panel, comparison, name, observable)
     figure.suptitle(
-        rf"{title}, $\alpha = {comparison.alpha:g}$, "
-        rf"$\sigma = {comparison.sigmas[-1]:.3g}$",
+        rf"{title}, $\alpha = {comparison.alpha:g}$, $\sigma = {comparison.sigmas[-1]:.3g}$",
         fontsize=9,
     )
     legend_below(figure, *axes[0])

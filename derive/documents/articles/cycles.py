@@ -99,12 +99,10 @@ def _theorem(limit: Any) -> Iterator[Paragraph]:
         slope = r"-\tfrac12 P\,E_\pi\bigl[D^3L_k(W)[x x^\top]\bigr]"
     parts: list[Part] = [
         Prose(
-            r"Assume the hypotheses above. Let $K \subset \Gamma$ be compact, and let $W$ solve,"
-            r" up to"
-            r" the time $\tau_K$ at which it leaves the interior of $K$,"
-            rf" \[ \frac{{dW}}{{dt}} = {slope}, \] from the point $W(0)$ of $\Gamma$"
-            r" that"
-            r" the recursion reaches in its fast phase. Then,"
+            r"Assume the hypotheses above. Let $K \subset \Gamma$ be compact, and let $W$ solve, up"
+            rf" to the time $\tau_K$ at which it leaves the interior of $K$, \[ \frac{{dW}}{{dt}} ="
+            rf" {slope}, \] from the point $W(0)$ of $\Gamma$ that the recursion reaches in its"
+            r" fast phase. Then,"
         ),
         Prose(
             rf"{regime}, for all $0 < \delta < T < \tau_K$, \[ \sup_{{\delta \le t \le T}} \bigl|"

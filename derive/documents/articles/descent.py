@@ -80,9 +80,8 @@ class _Descent:
     def _finite_step(self) -> Paragraph:
         if persistent_noise(self._limit.problem):
             return prose(
-                r"At a fixed step size $\alpha$ the noise that keeps its size makes $H$"
-                r" fluctuate at"
-                r" order one; the limit $\sigma \to 0$ is then that of the recursion as a random"
+                r"At a fixed step size $\alpha$ the noise that keeps its size makes $H$ fluctuate"
+                r" at order one; the limit $\sigma \to 0$ is then that of the recursion as a random"
                 r" map."
             )
         if self._limit.problem.levy_pair.jumps:
@@ -94,17 +93,14 @@ class _Descent:
             return prose(
                 r"At a fixed step size $\alpha$, and in time $t = k\alpha\sigma^2$, the limit"
                 r" $\sigma \to 0$ is $dW = [-P\nabla\mathrm{Reg} + \tfrac{\alpha}{2}"
-                r" D^2\Phi_\alpha[\Sigma]]\,dt + \sqrt{\alpha}\, P S\,dB$, where $\Phi_\alpha$"
-                r" has the"
-                r" second derivative of $\Phi$ with $H X + X H - \alpha H X H = Q\Sigma Q$ in"
-                r" place of"
-                r" $H X + X H = Q\Sigma Q$."
+                r" D^2\Phi_\alpha[\Sigma]]\,dt + \sqrt{\alpha}\, P S\,dB$, where $\Phi_\alpha$ has"
+                r" the second derivative of $\Phi$ with $H X + X H - \alpha H X H = Q\Sigma Q$ in"
+                r" place of $H X + X H = Q\Sigma Q$."
             )
         return prose(
-            r"At a fixed step size $\alpha$ with $\alpha\lambda < 2$ the same holds as"
-            r" $\sigma \to 0$, with $\Phi_\alpha$ in place of $\Phi$: its second derivative has"
-            r" $H X + X H - \alpha H X H = Q\Sigma Q$ in place of $H X + X H = Q\Sigma Q$. The"
-            r" relative"
+            r"At a fixed step size $\alpha$ with $\alpha\lambda < 2$ the same holds as $\sigma \to"
+            r" 0$, with $\Phi_\alpha$ in place of $\Phi$: its second derivative has $H X + X H -"
+            r" \alpha H X H = Q\Sigma Q$ in place of $H X + X H = Q\Sigma Q$. The relative"
             r" difference is of the order $\alpha\lambda/2$."
         )
 

@@ -33,8 +33,7 @@ OF_GRADIENT_NOISE = {
     ): r"$\mathrm{Reg}_2$ is zero, or the part of the penalty that is of size $\sigma^4$",
     ("Sigma",): (
         r"$\Sigma$ is the covariance of the gradient noise per $\sigma^2$, where it is given by"
-        r" $G$:"
-        r" $\Sigma = G C G^\top + \int G z z^\top G^\top\,\nu(dz)$"
+        r" $G$: $\Sigma = G C G^\top + \int G z z^\top G^\top\,\nu(dz)$"
     ),
 }
 """Definitions for models that are stated by their gradient noise."""
@@ -71,9 +70,8 @@ class Setting:
                 Prose("Of this noise"),
                 _vector("", lasting),
                 Prose(
-                    r"keeps its size as $\sigma \to 0$; what follows is stated for the rest of"
-                    r" it, and"
-                    r" $\mathrm{Reg}$ and $\Sigma$ are means over this part."
+                    r"keeps its size as $\sigma \to 0$; what follows is stated for the rest of it,"
+                    r" and $\mathrm{Reg}$ and $\Sigma$ are means over this part."
                 ),
             )
         yield tuple(self._gamma())

@@ -63,10 +63,8 @@ class Theorem:
         if limit.outcome is Outcome.FROZEN:
             yield prose(
                 r"On $\Gamma$ one has $\nabla_w \hat L(w, \eta) = 0$ for every $\eta$. So a step"
-                r" leaves"
-                r" every point of $\Gamma$ where it is: if $w_0 \in \Gamma$, then $w_k = w_0$"
-                r" for all"
-                r" $k$, whatever the noise, the step size and the time scale."
+                r" leaves every point of $\Gamma$ where it is: if $w_0 \in \Gamma$, then $w_k ="
+                r" w_0$ for all $k$, whatever the noise, the step size and the time scale."
             )
             return
         if limit.time_scale is None:
@@ -77,10 +75,8 @@ class Theorem:
             verdict = verdict.replace(r"\Phi", r"\Phi_\alpha")
         start = rf"Assume the hypotheses above; in particular {verdict}. " if verdict else ""
         start += (
-            r"Let $K \subset \Gamma$ be compact, with "
-            rf"${self._phi}(w_0)$ in its interior, and let $W$ solve, up to the time $\tau_K$ at"
-            rf" which"
-            r" it leaves the interior of $K$,"
+            rf"Let $K \subset \Gamma$ be compact, with ${self._phi}(w_0)$ in its interior, and let "
+            r"$W$ solve, up to the time $\tau_K$ at which it leaves the interior of $K$,"
         )
         yield (Prose(start), Prose(rf"\[ {self.equation}, \qquad W(0) = {self._phi}(w_0). \]"))
         yield self._convergence()
@@ -146,10 +142,9 @@ class Theorem:
             return (
                 r"Then $\Phi_\alpha(w_k)$, $k = "
                 + index
-                + r"$, has the law of $W(t)$ up to errors of"
-                r" the order $(\alpha + \sigma^2)^2$ (for laws with third moments"
-                r" $(\alpha + \sigma^2)^{3/2}$), as long as $t \le T \wedge \tau_K$, for every"
-                r" $T > 0$."
+                + r"$, has the law of $W(t)$ up to errors of the order $(\alpha + \sigma^2)^2$ (for"
+                r" laws with third moments $(\alpha + \sigma^2)^{3/2}$), as long as $t \le T \wedge"
+                r" \tau_K$, for every $T > 0$."
             )
         if self._limit.step != 0:
             return (
@@ -158,20 +153,18 @@ class Theorem:
                 r" order in $\alpha$; the exact limit at a fixed step size is a jump process."
             )
         return (
-            rf"Then $w_{{{index}}}$ has the law of $W(t)$ in the limit $\alpha \to 0$, $\sigma"
-            rf" \to 0$,"
-            r" as long as no faster scale acts."
+            rf"Then $w_{{{index}}}$ has the law of $W(t)$ in the limit $\alpha \to 0$, $\sigma \to"
+            r" 0$, as long as no faster scale acts."
         )
 
     def _at_rest(self) -> Iterator[Paragraph]:
         yield prose(
             rf"Assume the hypotheses above; in particular {VERDICTS[Outcome.TRIVIAL]}. Then, as"
-            r" $\alpha \to 0$ and $\sigma^2/\alpha \to 0$, for all $0 < \delta < T$,"
-            r" \[ \sup_{\delta \le t \le T} \bigl| w_{\lfloor t/(\alpha^2\sigma^2) \rfloor} -"
-            r" \Phi(w_0)"
-            r" \bigr| \longrightarrow 0 \quad\text{in probability:} \]"
-            r" nothing moves along $\Gamma$ in $1/(\alpha\sigma^2)$ or $1/(\alpha^2\sigma^2)$"
-            r" iterations. On a slower scale something may move."
+            r" $\alpha \to 0$ and $\sigma^2/\alpha \to 0$, for all $0 < \delta < T$, \["
+            r" \sup_{\delta \le t \le T} \bigl| w_{\lfloor t/(\alpha^2\sigma^2) \rfloor} -"
+            r" \Phi(w_0) \bigr| \longrightarrow 0 \quad\text{in probability:} \] nothing moves"
+            r" along $\Gamma$ in $1/(\alpha\sigma^2)$ or $1/(\alpha^2\sigma^2)$ iterations. On a"
+            r" slower scale something may move."
         )
 
     def _coefficients(self) -> Iterator[Paragraph]:
@@ -214,21 +207,18 @@ class Theorem:
             return
         if self.kind == FORMAL:
             yield prose(
-                rf"This is an expansion of the mean and the covariance of a step of"
-                rf" ${self._phi}(w_k)$,"
-                r" not a theorem of the works cited. "
+                r"This is an expansion of the mean and the covariance of a step of"
+                rf" ${self._phi}(w_k)$, not a theorem of the works cited. "
                 + (rf"In it {self._correction}" if limit.ito_weight != 0 else "")
                 + " The computation follows."
             )
         elif limit.equation.momentum != 0:
             yield prose(
                 r"The last two iterates are the state of a random map that rests where both are"
-                r" equal"
-                r" to one point of $\Gamma$. Let $\Phi_\alpha$ be constant along the recursion"
-                r" without"
-                r" noise. Differentiating this twice gives $D\Phi_\alpha = P$, but for the factor"
-                r" $1/(1-\beta)$ that is part of the time scale, where $\beta$ is the factor of"
-                r" $w_k - w_{k-1}$, and, in the same units,"
+                r" equal to one point of $\Gamma$. Let $\Phi_\alpha$ be constant along the"
+                r" recursion without noise. Differentiating this twice gives $D\Phi_\alpha = P$,"
+                r" but for the factor $1/(1-\beta)$ that is part of the time scale, where $\beta$"
+                r" is the factor of $w_k - w_{k-1}$, and, in the same units,"
                 + self._correction
                 + r" The convergence is that of \cite{Katzenberger1991}. It remains to compute."
             )
@@ -245,19 +235,15 @@ class Theorem:
         elif limit.outcome is Outcome.NON_DEGENERATE:
             yield prose(
                 r"This is the non-degenerate case of \cite{ShalovaSchlichtingPeletier2024}: on"
-                r" $\Gamma$"
-                r" one has $D\Phi = P$, and the mean step of $\Phi(w_k)$ is"
-                r" $-\alpha\sigma^2 P\nabla\mathrm{Reg}$, up to terms of higher order. It"
-                r" remains to"
-                r" compute."
+                r" $\Gamma$ one has $D\Phi = P$, and the mean step of $\Phi(w_k)$ is"
+                r" $-\alpha\sigma^2 P\nabla\mathrm{Reg}$, up to terms of higher order. It remains"
+                r" to compute."
             )
         else:
             yield prose(
-                r"This is the degenerate case of \cite{ShalovaSchlichtingPeletier2024}, which"
-                r" rests on"
-                r" \cite{Katzenberger1991}; for label noise see \cite{LiWangArora2021}. On"
-                r" $\Gamma$ one"
-                r" has $D\Phi = P$ and" + self._correction + " It remains to compute."
+                r"This is the degenerate case of \cite{ShalovaSchlichtingPeletier2024}, which rests"
+                r" on \cite{Katzenberger1991}; for label noise see \cite{LiWangArora2021}. On"
+                r" $\Gamma$ one has $D\Phi = P$ and" + self._correction + " It remains to compute."
             )
 
     @property

@@ -79,8 +79,7 @@ COMMON = (
         ("Phi",),
         rf"\\Phi(?!_){WORD}",
         r"$\Phi(x)$ is the limit as $t \to \infty$ of the gradient flow $\dot x = -\nabla L(x)$"
-        r" that"
-        r" starts at $x$",
+        r" that starts at $x$",
     ),
     Letter(
         ("Phi", "alpha"),
@@ -123,9 +122,8 @@ COMMON = (
     Letter(
         ("Sigma",),
         r"\\Sigma(?!_)" + WORD,
-        r"$\Sigma(w) = G C G^\top + \int g_z g_z^\top\,\nu(dz)$, with $g_z = \nabla_w \hat L(w,"
-        r" z) -"
-        r" \nabla L(w)$, is the covariance of the gradient noise per $\sigma^2$",
+        r"$\Sigma(w) = G C G^\top + \int g_z g_z^\top\,\nu(dz)$, with $g_z = \nabla_w \hat L(w, z)"
+        r" - \nabla L(w)$, is the covariance of the gradient noise per $\sigma^2$",
     ),
     Letter(
         ("S",),
@@ -187,9 +185,8 @@ OF_RULES = (
     Letter(
         ("J",),
         _alone("J"),
-        r"$J$ has the gradients of independent constraints of $\mathcal{M}$ as rows, and $J^+$"
-        r" is its"
-        r" pseudo-inverse",
+        r"$J$ has the gradients of independent constraints of $\mathcal{M}$ as rows, and $J^+$ is"
+        r" its pseudo-inverse",
     ),
     Letter(
         ("B", "bar B"),
@@ -212,8 +209,7 @@ OF_RULES = (
         ("Y",),
         _alone("Y"),
         r"$Y$ is the covariance of the fluctuations across $\mathcal{M}$, per $\sigma^2$: the"
-        r" solution"
-        r" of $Y - E\, B_\xi Y B_\xi^\top = J \Sigma J^\top$",
+        r" solution of $Y - E\, B_\xi Y B_\xi^\top = J \Sigma J^\top$",
     ),
     Letter(("V", "xi"), r"V_\\xi", r"$V_\xi = P A_\xi R$"),
     Letter(
@@ -236,16 +232,14 @@ OF_RULES = (
     Letter(
         ("Phi",),
         r"\\Phi",
-        r"$\Phi(z)$ are the weights at which the recursion without small noise,"
-        r" $z_{k+1} = T_0(z_k, \xi_k)$ from $z_0 = z$, ends, or the mean of them where $T_0$ is"
-        r" random",
+        r"$\Phi(z)$ are the weights at which the recursion without small noise, $z_{k+1} = T_0(z_k,"
+        r" \xi_k)$ from $z_0 = z$, ends, or the mean of them where $T_0$ is random",
     ),
     Letter(
         ("B",),
         r"dB",
         r"in $dB$, $B$ is a standard Brownian motion, of as many coordinates as $s$ has columns;"
-        r" the"
-        r" equation is understood in the sense of It\^o",
+        r" the equation is understood in the sense of It\^o",
     ),
 )
 """Letters of the theorem for update rules."""

@@ -29,14 +29,11 @@ def jump_article(process: Any) -> Article:
         theorem=tuple(_theorem(process, size)),
         argument=(
             prose(
-                r"In $t/\sigma^2$ steps the noise jumps about $\nu_m t$ times by $z_m$, and"
-                r" between two"
-                r" jumps there are about $1/\sigma^2$ steps, in which descent without noise"
-                r" returns to"
-                r" $\Gamma$. Hence, for smooth $f$, the mean of $f(\Phi_\alpha(w_{k+1})) -"
-                r" f(\Phi_\alpha(w_k))$ is $\sigma^2$ times the generator, up to smaller terms,"
-                r" and a"
-                r" process with this generator is the limit. It remains to compute."
+                r"In $t/\sigma^2$ steps the noise jumps about $\nu_m t$ times by $z_m$, and between"
+                r" two jumps there are about $1/\sigma^2$ steps, in which descent without noise"
+                r" returns to $\Gamma$. Hence, for smooth $f$, the mean of $f(\Phi_\alpha(w_{k+1}))"
+                r" - f(\Phi_\alpha(w_k))$ is $\sigma^2$ times the generator, up to smaller terms,"
+                r" and a process with this generator is the limit. It remains to compute."
             ),
         ),
         steps=explanation.steps,

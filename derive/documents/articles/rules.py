@@ -84,9 +84,8 @@ def _setting(limit: Any) -> Iterator[Paragraph]:
     yield (Prose("The law of the noise is:"), *law_statement(rule.law).parts, Prose("."))
     yield prose(
         r"What is drawn at a size of the order $\sigma$ is $\sigma$ times a part of $\xi$, and what"
-        r" keeps its size is the rest of $\xi$. Then"
-        r" \[ T(z, \xi; \sigma) = T_0(z, \xi) + \sigma\, T_1(z, \xi) + \sigma^2\, T_2(z, \xi)"
-        r" + o(\sigma^2). \]"
+        r" keeps its size is the rest of $\xi$. Then \[ T(z, \xi; \sigma) = T_0(z, \xi) + \sigma\,"
+        r" T_1(z, \xi) + \sigma^2\, T_2(z, \xi) + o(\sigma^2). \]"
     )
     stated = {s.label: s for s in equations(limit)}
     constraints = [p for p in stated["Γ"].parts if isinstance(p, Equality)]
@@ -111,9 +110,8 @@ def _map(rule: Any) -> Equality:
 def _theorem(limit: Any) -> Iterator[Paragraph]:
     if limit.outcome is Outcome.FROZEN:
         yield prose(
-            r"Every step leaves every state of $\mathcal{M}$ where it is, $T(z, \xi; \sigma) ="
-            r" z$: if"
-            r" $z_0 \in \mathcal{M}$, then $z_k = z_0$ for all $k$."
+            r"Every step leaves every state of $\mathcal{M}$ where it is, $T(z, \xi; \sigma) = z$:"
+            r" if $z_0 \in \mathcal{M}$, then $z_k = z_0$ for all $k$."
         )
         return
     yield prose(rf"Assume the hypotheses above, and on $\mathcal{{M}}$ let {COEFFICIENTS}")
@@ -135,8 +133,7 @@ def _theorem(limit: Any) -> Iterator[Paragraph]:
     if at_step:
         where = (
             rf"with $b$ and $s s^\top$ the entries of ${scaled} b_\alpha$ and ${scaled} \Theta$"
-            rf" that"
-            rf" belong to the weights, at $\alpha = {Notation().tex(limit.step)}$."
+            rf" that belong to the weights, at $\alpha = {Notation().tex(limit.step)}$."
         )
     else:
         entries = rf"as $\alpha \to 0$, of those entries of ${scaled} b_\alpha$"
@@ -159,9 +156,8 @@ def _theorem(limit: Any) -> Iterator[Paragraph]:
     process = rf"the weights of $z_{{\lfloor t/({unit}) \rfloor}}$"
     mode = (
         r"converge to $W$ in law, in the Skorokhod space of paths on $[\delta, T]$, stopped when"
-        r" they"
-        r" leave a neighbourhood of $K$, for all $0 < \delta < T$, provided that $W$ almost surely"
-        r" leaves $K$ as soon as it reaches the boundary of $K$."
+        r" they leave a neighbourhood of $K$, for all $0 < \delta < T$, provided that $W$ almost"
+        r" surely leaves $K$ as soon as it reaches the boundary of $K$."
         if noisy
         else r"converge to $W$ in probability, uniformly in $\delta \le t \le T$, for all"
         r" $0 < \delta < T < \tau_K$."
@@ -185,8 +181,7 @@ def _remarks(limit: Any) -> Iterator[Paragraph]:
         yield prose(
             r"At a fixed step size $\alpha$ the limit $\sigma \to 0$ is exact with the drift"
             r" $b_\alpha$ and the covariance $\Theta$ per step and $\sigma^2$, without any"
-            r" expansion"
-            r" in $\alpha$."
+            r" expansion in $\alpha$."
         )
 
 
