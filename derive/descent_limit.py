@@ -53,7 +53,8 @@ class DescentLimit(DescentEquation, Limit):
 
 @restore_limit.register
 def _restored(problem: NoisyGradientDescent, parts: Mapping[str, Any]) -> DescentLimit:
-    kinds = {kind.__name__: kind for kind in (DescentLimit, *DescentLimit.__subclasses__())}
+    known: list[type[DescentLimit]] = [DescentLimit, *DescentLimit.__subclasses__()]
+    kinds = {kind.__name__: kind for kind in known}
     if parts["kind"] not in kinds:
         raise SavedFileError(f"{parts['kind']}: no kind of limit of descent; update singular-limit")
     limit = kinds[parts["kind"]](**{f.name: parts[f.name] for f in fields(DescentLimit)})

@@ -159,20 +159,31 @@ def _classified(
     assume: Outcome | None = None,
     find: Callable[[NoisyGradientDescent], NoiseMoments] = noise_moments,
 ) -> Classification:
-    found = classify(manifold.few, find(manifold.few.problem), assume)
     sample = _SampleProofs(manifold, moments)
-    attempts = {0: sample.flat_regularizer, 1: sample.no_diffusion}
+    why = "for each sample, modulo its residual"
+    proofs = {
+        0: lambda: sample.flat_regularizer() and why,
+        1: lambda: sample.no_diffusion() and why,
+    }
+    found = classified_on_few(manifold, proofs, assume, find)
+    moves = found.outcome is Outcome.NON_DEGENERATE
+    return replace(found, hessian_multiple=None if moves else sample.hessian_multiple())
+
+
+def classified_on_few(
+    manifold: SampledManifold,
+    proofs: Mapping[int, Callable[[], str | bool]],
+    assume: Outcome | None,
+    find: Callable[[NoisyGradientDescent], NoiseMoments],
+) -> Classification:
+    """The outcome on a few samples, with proofs for all of them, by question, where there are."""
+    found = classify(manifold.few, find(manifold.few.problem), assume)
     steps = []
     for k, step in enumerate(found.evidence.steps):
-        verdict = step.verdict
-        if verdict.value and k in attempts and attempts[k]():
-            verdict = proved("for each sample, modulo its residual")
-        else:
-            verdict = manifold.noted(verdict)
+        proof = proofs[k]() if step.verdict.value and k in proofs else ""
+        verdict = proved(str(proof)) if proof else manifold.noted(step.verdict)
         steps.append(Step(step.question, verdict))
-    moves = found.outcome is Outcome.NON_DEGENERATE
-    multiple = None if moves else sample.hessian_multiple()
-    return replace(found, evidence=Evidence(tuple(steps)), hessian_multiple=multiple)
+    return replace(found, evidence=Evidence(tuple(steps)))
 
 
 @dataclass(frozen=True)

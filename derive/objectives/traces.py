@@ -46,13 +46,13 @@ from ..matrices.objective import (
 )
 from ..model.problem import NoisyGradientDescent, Objective
 from ..model.statement import Fields, read_law
-from ..noise.classification import Classification, Evidence, Outcome, Step, classify
+from ..noise.classification import Classification, Outcome, classify
 from ..noise.moments import NoiseMoments, moments_of, noise_moments
 from ..reading import holds_matrices, read_expression, read_matrices, refuse_overlap, refuse_stray
 from ..symbolic.effort import WRITTEN_OUT
 from ..symbolic.means import MatrixSamples, gathered
 from ..symbolic.zero_tests import Verdict, proved
-from .means import holds_mean, known_of_samples, over_the_same_samples
+from .means import classified_on_few, holds_mean, known_of_samples, over_the_same_samples
 
 SAMPLES = 2
 """Random samples on which the questions are tried out, where the weights leave room for them."""
@@ -361,19 +361,15 @@ def _classified(
     find: Callable[[NoisyGradientDescent], NoiseMoments] = noise_moments,
 ) -> Classification:
     """The outcome on small matrices, with proofs that hold for all where there are any."""
-    found = classify(manifold.few, find(manifold.few.problem), assume)
     noise = moments.noise
-    proofs = {
-        0: noise.slope == 0 and "Reg is constant where the residuals vanish",
-        1: noise.power > 0 and "each column of G is a combination of the gradients of the model",
-    }
-    steps = []
-    for k, step in enumerate(found.evidence.steps):
-        proof = proofs.get(k) if step.verdict.value else None
-        verdict = proved(proof) if proof else manifold.noted(step.verdict)
-        steps.append(Step(step.question, verdict))
+    flat, normal = (
+        "Reg is constant where the residuals vanish",
+        "each column of G is a combination of the gradients of the model",
+    )
+    proofs = {0: lambda: noise.slope == 0 and flat, 1: lambda: noise.power > 0 and normal}
     multiple = noise.multiple if noise.power == 1 and noise.multiple != 0 else None
-    return replace(found, evidence=Evidence(tuple(steps)), hessian_multiple=multiple)
+    found = classified_on_few(manifold, proofs, assume, find)
+    return replace(found, hessian_multiple=multiple)
 
 
 @rank_support.register

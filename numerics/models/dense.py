@@ -79,7 +79,7 @@ class DenseModel(KernelModel):
         parts = [*self._loss.values, *self._noise.values(), *limit.slope]
         if self._has_second_order:
             parts += flattened(limit.second_order)
-        return self._native("limit", parts)
+        return self.function("limit", parts)
 
     @cached_property
     def _loss(self) -> _LossValues:
@@ -108,27 +108,15 @@ class DenseModel(KernelModel):
         """[F | DF] at any point: the constraints and their derivatives."""
         parts = list(self.limit.manifold.constraints)
         parts += [c.diff(w) for c in parts for w in self.limit.problem.weights]
-        return self._native("constraints", parts)
+        return self.function("constraints", parts)
 
     @property
     def constraint_count(self) -> int:
         """Number of constraints; they may be redundant."""
         return len(self.limit.manifold.constraints)
 
-    @cached_property
-    def loss_gradient(self) -> CompiledFunction:
-        """∇L at any point."""
-        return self._native("loss_gradient", self.limit.problem.loss_gradient)
-
-    def regularizer(self, points: Array) -> Array:
-        """Reg, shape (P,)."""
-        return self._regularizer(points)
-
-    @cached_property
-    def _regularizer(self) -> CompiledFunction:
-        return compile_function(self.limit.problem.weights, self.limit.regularizer, "regularizer")
-
-    def _native(self, name: str, outputs: Sequence[Any]) -> CompiledFunction:
+    def function(self, name: str, outputs: Sequence[Any]) -> CompiledFunction:
+        """Expressions of a problem, compiled as functions of the weights."""
         return compiled_now(compile_function(self.limit.problem.weights, outputs, name))
 
 

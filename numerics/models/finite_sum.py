@@ -11,7 +11,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from derive import Limit
 from derive.objectives.means import Means
@@ -21,7 +20,6 @@ from derive.theory.jets import Entries, Residual, squares_jet
 
 from ..codegen.finite_sums import Output, Products, SampledFunction
 from ..geometry.at_points import Layout
-from ..geometry.small_matrices import Array
 from .dense import compiled_now
 from .local_model import KernelModel, indices, local_model
 
@@ -99,19 +97,9 @@ class FiniteSumModel(KernelModel):
         """Number of constraints."""
         return len(self._samples)
 
-    @cached_property
-    def loss_gradient(self) -> SampledFunction:
-        """∇L at any point."""
-        outputs = self._means(self.limit.problem.loss_gradient, 0)
-        return self._function("loss_gradient", outputs, self._dimension)
-
-    def regularizer(self, points: Array) -> Array:
-        """Reg, shape (P,)."""
-        return self._regularizer(points)[..., 0]
-
-    @cached_property
-    def _regularizer(self) -> SampledFunction:
-        return self._function("regularizer", self._means([self.limit.regularizer], 0), 1)
+    def function(self, name: str, outputs: Sequence[Any]) -> SampledFunction:
+        """Means over the samples, compiled as functions of the weights."""
+        return self._function(name, self._means(outputs, 0), len(outputs))
 
     @cached_property
     def _residual(self) -> Residual:
@@ -180,12 +168,7 @@ class FiniteSumModel(KernelModel):
         self, name: str, outputs: Sequence[Output], width: int, products: Products | None = None
     ) -> SampledFunction:
         weights, symbols = self.limit.problem.weights, self._samples.symbols
-        data = table_of(self._samples)
+        data = np.array(self._samples.table, dtype=np.float64)
         return compiled_now(
             SampledFunction(name, weights, symbols, data, tuple(outputs), width, products)
         )
-
-
-def table_of(samples: Samples) -> NDArray[np.float64]:
-    """The data as an array, shape (n, number of symbols)."""
-    return np.array(samples.table, dtype=np.float64)

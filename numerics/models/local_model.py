@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
-from functools import singledispatch
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property, singledispatch
 from typing import Any
 
 import numpy as np
@@ -105,10 +105,22 @@ class KernelModel(LocalModel):
     def constraint_count(self) -> int:
         """Number of constraints; they may be redundant."""
 
-    @property
     @abstractmethod
+    def function(self, name: str, outputs: Sequence[Any]) -> Function:
+        """Expressions of a problem, compiled as functions of the weights."""
+
+    @cached_property
     def loss_gradient(self) -> Function:
         """∇L at any point."""
+        return self.function("loss_gradient", self.limit.problem.loss_gradient)
+
+    @cached_property
+    def _regularizer(self) -> Function:
+        return self.function("regularizer", [self.limit.regularizer])
+
+    def regularizer(self, points: Array) -> Array:
+        """Reg, shape (P,)."""
+        return self._regularizer(points)[..., 0]
 
     def _layout(self, bend: Iterable[tuple[int, int]], *, slope_at: int, **rest: Any) -> Layout:
         """A layout, with what all models have in common."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from derive import DeriveWarning, NotCoveredError, Outcome, alpha, derive_limit, sigma
+from derive import DeriveWarning, Limit, NotCoveredError, Outcome, alpha, derive_limit, sigma
 from derive.deductions.deductions import Explanation
 from derive.display.mathml import statements_table
 from derive.display.notation import Notation
@@ -31,7 +31,7 @@ from .normal_space.geometry import Geometry, Surface
 from .normal_space.manifold import geometry, neighbours, on_manifold, retract
 from .normal_space.moments import Covariance, Moments
 from .programs import Doubles
-from .refusals import of_a_limit
+from .refusals import refuses
 from .statements import explanation, statements
 
 POINTS = 2
@@ -58,6 +58,7 @@ class Weights:
     step: float = 0.0
 
 
+@refuses(Limit)
 @dataclass(frozen=True, repr=False)
 class NetworkLimit:
     """Limiting equation dW = b(W) dt + s(W) dB of a network along Γ, with the evidence for it.
@@ -280,9 +281,6 @@ class NetworkLimit:
     def explain(self) -> Explanation:
         """The derivation step by step, with each hypothesis and the number found for it."""
         return explanation(self)
-
-    def __getattr__(self, name: str) -> Any:
-        return of_a_limit(self, name)
 
     def _repr_html_(self) -> str:
         return statements_table(statements(self))

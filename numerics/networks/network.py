@@ -15,7 +15,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from numpy.typing import ArrayLike
 
-from derive import ProblemError
+from derive import NoisyGradientDescent, ProblemError
 
 from ..arguments import check_counts, doubles
 from ..errors import ArgumentError
@@ -31,11 +31,12 @@ from .kinks import cell, kinks
 from .mechanisms import Mechanism, Noise, Tree
 from .optimizers import GradientDescent
 from .programs import Compiled, Derivative, Doubles, Metric, Precision
-from .refusals import of_a_problem
+from .refusals import refuses
 
 Made = TypeVar("Made")
 
 
+@refuses(NoisyGradientDescent)
 @dataclass(frozen=True, eq=False, repr=False)
 class Network:
     """Noisy training of a network: L = ½ Σ c_i r_i(params)², with noise in it.
@@ -145,9 +146,6 @@ class Network:
         if make not in self._made:
             self._made[make] = make(self)
         return self._made[make]
-
-    def __getattr__(self, name: str) -> Any:
-        return of_a_problem(self, name)
 
     def __repr__(self) -> str:
         noise = "no noise" if self.noise is None else self.noise.name

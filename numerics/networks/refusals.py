@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any, TypeVar
 
-from derive import Limit, NoisyGradientDescent, NotCoveredError
+from derive import NotCoveredError
+
+Owner = TypeVar("Owner")
 
 INSTEAD = {
     "save": "keep the parameters (numpy.savez) and derive the limit of the network again",
@@ -18,22 +22,25 @@ INSTEAD = {
 """What a user of a network can do instead."""
 
 
-def of_a_limit(limit: Any, name: str) -> Any:
-    """An attribute that the limit of a network does not have."""
-    return _refused(limit, name, Limit)
+def refuses(formulas: type) -> Callable[[type[Owner]], type[Owner]]:
+    """Give a dataclass the attributes of another class that it lacks, each refused by its name."""
+
+    def complete(owner: type[Owner]) -> type[Owner]:
+        names = {*dir(formulas), *_fields(formulas)} - {*dir(owner), *_fields(owner)}
+        for name in names:
+            if not name.startswith("_"):
+                setattr(owner, name, property(partial(_refuse, name)))
+        return owner
+
+    return complete
 
 
-def of_a_problem(network: Any, name: str) -> Any:
-    """An attribute that a network does not have."""
-    return _refused(network, name, NoisyGradientDescent)
+def _fields(kind: Any) -> Iterable[str]:
+    """Names of the fields of a class, if it is a dataclass."""
+    return getattr(kind, "__dataclass_fields__", ())
 
 
-def _refused(owner: Any, name: str, formulas: type) -> Any:
-    """Raise what says that an attribute takes formulas, or that there is none of the name."""
-    known = {*dir(formulas), *getattr(formulas, "__dataclass_fields__", ())}
-    if name.startswith("_") or name not in known or hasattr(type(owner), name):
-        # The error of a property of its own is the one that is seen.
-        return object.__getattribute__(owner, name)
+def _refuse(name: str, _: Any) -> None:
     instead = INSTEAD.get(name, "ask derive_limit for it of a small model of the same kind")
     raise NotCoveredError(
         f"{name}: this takes formulas, and a network is a program without them; {instead}"

@@ -5,12 +5,13 @@ The same content is written as LaTeX by `document`, and as HTML by `html`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ...deductions.deductions import Deduction, Hypothesis
-from ...display.notation import Part, Prose
+from ...display.notation import Equality, Formula, Part, Prose
+from ...display.statements import Statement
 from ...proofs.findings import Certificate
 from .glossary import Letter
 
@@ -66,6 +67,17 @@ class Article:
 def prose(latex: str) -> Paragraph:
     """A paragraph of one phrase."""
     return (Prose(latex),)
+
+
+def weights_of(problem: Any) -> Formula:
+    """The weights w ∈ R^N of a problem."""
+    names = interleaved(problem.weights, r",\, ")
+    return Formula(("w = (", *names, rf") \in \mathbb{{R}}^{{{problem.dimension}}}"))
+
+
+def constraints_of(statements: Mapping[str, Statement]) -> list[Equality]:
+    """The equations of Γ among what is printed of a limit."""
+    return [p for p in statements["Γ"].parts if isinstance(p, Equality)]
 
 
 def listed(items: Iterable[str]) -> str:

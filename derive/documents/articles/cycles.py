@@ -11,7 +11,7 @@ from ...display.notation import Equality, Formula, Notation, Part, Prose, is_too
 from ...noise.classification import Outcome
 from ...optimizers.sharpness import NormalizedDescent, NormalizedSharpnessAware, RootDescent
 from ...symbols import alpha
-from .article import THEOREM, Article, Paragraph, interleaved, prose
+from .article import THEOREM, Article, Paragraph, constraints_of, prose, weights_of
 from .glossary import OF_CYCLES
 
 STEPS = {
@@ -58,14 +58,13 @@ def _argument(limit: Any) -> Paragraph:
 
 def _setting(limit: Any) -> Iterator[Paragraph]:
     problem, optimizer = limit.problem, limit.cycles.optimizer
-    weights = tuple(interleaved(problem.weights, r",\, "))
     batch = limit.cycles.batch_size
     of_batch = "the loss of the batch of step $k$" if batch is not None else "$L_k = L$"
     tail = f", where $L_k$ is {of_batch}," if batch is not None else ""
     step = STEPS[type(optimizer)].replace("L_k" if batch is None else "\0", "L")
     yield (
         Prose(rf"We consider \[ {step}, \qquad k = 0, 1, 2, \ldots, \]{tail} of the weights"),
-        Formula(("w = (", *weights, rf") \in \mathbb{{R}}^{{{problem.dimension}}}")),
+        weights_of(problem),
         Prose(
             r"with step size $\alpha$" + (r" and distance $\sigma$." if "sigma" in step else ".")
         ),
@@ -74,10 +73,9 @@ def _setting(limit: Any) -> Iterator[Paragraph]:
     if batch is not None:
         yield prose(rf"A batch holds ${batch}$ of the samples, drawn anew in each step.")
     stated = {s.label: s for s in cycle_equations(limit)}
-    constraints = [p for p in stated["Γ"].parts if isinstance(p, Equality)]
     yield (
         Prose(r"Let $\Gamma$ be the piece of the set of minimisers of $L$ on which"),
-        *constraints,
+        *constraints_of(stated),
         Prose(rf"a manifold of dimension ${limit.manifold.dimension}$."),
     )
 

@@ -15,7 +15,7 @@ from ...equation.limiting_equation import LimitingEquation
 from ...laws.independent import groups_of
 from ...laws.scaled import keeps_its_size
 from ...noise.moments import persistent_noise
-from .article import Paragraph, interleaved
+from .article import Paragraph, constraints_of, interleaved
 from .glossary import COMMON, Letter
 
 SHOWN_WEIGHTS = 6
@@ -203,9 +203,8 @@ class Setting:
 
     def _gamma(self) -> Iterator[Part]:
         m, problem = self._limit.manifold, self._limit.problem
-        constraints = [p for p in self._stated["Γ"].parts if isinstance(p, Equality)]
         yield Prose(r"Let $\Gamma$ be the piece of the set of minimisers of $L$ on which")
-        yield from constraints
+        yield from constraints_of(self._stated)
         if problem.samples is not None:
             yield Prose("for each sample,")
         yield Prose(

@@ -12,7 +12,7 @@ from ...display.notation import Equality, Formula, Notation, Part, Prose, Words,
 from ...display.statements import equations, law_statement
 from ...noise.classification import Outcome
 from ...proofs.certificate import attempted_certificate
-from .article import THEOREM, Article, Paragraph, interleaved, prose
+from .article import THEOREM, Article, Paragraph, constraints_of, interleaved, prose, weights_of
 from .descent import OUTCOMES
 from .glossary import OF_RULES
 
@@ -54,14 +54,13 @@ def rule_article(limit: Any) -> Article:
 def _setting(limit: Any) -> Iterator[Paragraph]:
     rule = limit.problem
     memory = rule.memory
-    weights = tuple(interleaved(rule.weights, r",\, "))
     state: list[Part] = [
         Prose(
             r"We consider the recursion \[ z_{k+1} = T(z_k, \xi_k; \sigma), \qquad"
             r" k = 0, 1, 2, \ldots, \]"
         ),
         Prose("of the weights"),
-        Formula(("w = (", *weights, rf") \in \mathbb{{R}}^{{{rule.dimension}}}")),
+        weights_of(rule),
     ]
     if memory:
         names = tuple(interleaved(memory, r",\, "))
@@ -88,11 +87,10 @@ def _setting(limit: Any) -> Iterator[Paragraph]:
         r" T_1(z, \xi) + \sigma^2\, T_2(z, \xi) + o(\sigma^2). \]"
     )
     stated = {s.label: s for s in equations(limit)}
-    constraints = [p for p in stated["Γ"].parts if isinstance(p, Equality)]
     gamma: list[Part] = [
         Prose(r"The loss is zero on"),
         Prose(r"$\Gamma$, the set on which"),
-        *constraints,
+        *constraints_of(stated),
         Prose(
             rf"a manifold of dimension ${limit.manifold.dimension}$. The recursion without small"
         ),

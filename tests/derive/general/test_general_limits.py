@@ -22,13 +22,13 @@ from derive import (
 )
 from derive.analysis.agreement import pointwise
 from derive.errors import ProblemError
-from derive.general.instances import Instance
 from derive.general.statements import GeneralLimit
 from derive.general.table import MECHANISMS, B, M, N, d, n
 from derive.optimizers import HeavyBall, Preconditioned
 from derive.symbolic.numbers.roots import WORKING_DIGITS, evaluator
 from tests.truth.catalogue import CATALOGUE, Entry
 from tests.truth.fields import derived
+from tests.truth.instances import Instance
 
 W = sp.symbols("w1:5", real=True)
 E = sp.symbols("e1:9", real=True)

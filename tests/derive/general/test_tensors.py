@@ -3,8 +3,8 @@
 import pytest
 import sympy as sp
 
-from derive.general.instances import Instance
 from derive.general.tensors import DELTA, Factor, Index, Tensor, derivative, fresh
+from tests.truth.instances import Instance
 
 N = sp.Symbol("N", integer=True, positive=True)
 k = Index("k", N)

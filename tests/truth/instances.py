@@ -9,7 +9,7 @@ from typing import Any
 
 import sympy as sp
 
-from .tensors import DELTA, SCALED, Factor, Index, Tensor
+from derive.general.tensors import DELTA, SCALED, Factor, Index, Tensor
 
 
 @dataclass(frozen=True)
