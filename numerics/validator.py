@@ -32,7 +32,7 @@ from derive.noise.moments import persistent_noise
 
 from .arguments import check_counts, number, positive, starting_points
 from .errors import ArgumentError
-from .models.compiled_limit import CompiledLimit, compile_limit, in_entries
+from .models.compiled_limit import CompiledLimit, compile_limit
 from .reports.report import Observables, ValidationReport, weight_observables
 from .simulation.limit.integrate import time_of_change
 from .validation import hypothesis_tests
@@ -146,8 +146,10 @@ def validate(
     ArgumentError
         If an argument is out of its range, a step size is unstable, or the start does not end on Γ.
     """
-    given = in_entries(limit.limit if isinstance(limit, CompiledLimit) else limit)
-    given = _with_small_noise(given)
+    given = limit.limit if isinstance(limit, CompiledLimit) else limit
+    given = _with_small_noise(
+        given.in_numbers
+    )  # thousands of short runs: a step in matrices is slow
     if momentum is None:
         momentum = float(given.equation.momentum)
     settings = _settings(

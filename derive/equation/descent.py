@@ -133,7 +133,7 @@ class DescentEquation(LimitingEquation):
 
     def scales(self) -> tuple[Self, ...]:
         """As `LimitingEquation.scales` says."""
-        limit = self._in_entries
+        limit = self.in_numbers
         found = slower_scales(limit.manifold, limit.moments, limit.classification)
         return tuple(replace(limit, **vars(scale)) for scale in found)
 
@@ -142,19 +142,19 @@ class DescentEquation(LimitingEquation):
         ratio = read_expression("kappa", kappa)
         if ratio.is_nonnegative is False or ratio.is_real is False:
             raise DeriveError(f"kappa: expected lim σ²/α ≥ 0, got {kappa!r}")
-        limit = self._in_entries
+        limit = self.in_numbers
         found = crossover(limit.manifold, limit.moments, limit.classification, ratio)
         return replace(limit, **vars(found))
 
     def effective(self, alpha: Any = alpha, sigma: Any = sigma, momentum: Any = 0) -> Self:
         """As `LimitingEquation.effective` says."""
-        limit = self._in_entries
+        limit = self.in_numbers
         equation = next_order(limit.manifold, limit.moments, read_expression("sigma", sigma))
         return replace(limit, equation=equation).at_step(alpha, momentum)
 
     @property
-    def _in_entries(self) -> Self:
-        """The limit, with matrices in entries: no scale beyond the theorems is known in words."""
+    def in_numbers(self) -> Self:
+        """As `LimitingEquation.in_numbers` says."""
         return self if self.problem.objective.is_pointwise else self.written_out()
 
     def subs(self, values: Mapping[sp.Symbol, Any]) -> Self:

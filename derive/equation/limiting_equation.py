@@ -206,6 +206,11 @@ class LimitingEquation(ABC):
         """
         return self
 
+    @property
+    def in_numbers(self) -> Self:
+        """The limit with numbers for weights: matrices in entries, means as they are."""
+        return self
+
     def scales(self) -> tuple[Self, ...]:
         """The slower scales, from fast to slow, each a limit with its own evidence.
 

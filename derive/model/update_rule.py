@@ -97,10 +97,6 @@ class UpdateRule(WithoutCaches):
         return self.weights
 
     @property
-    def traces(self) -> None:
-        """None: a rule is not stated in words of matrices."""
-
-    @property
     def samples(self) -> None:
         """None: a rule is not a mean over samples."""
 

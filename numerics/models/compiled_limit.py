@@ -214,19 +214,6 @@ class CompiledLimit:
         return CompiledLimit, (self.limit,)
 
 
-def in_entries(limit: Limit) -> Limit:
-    """The limit with matrices written out in entries; itself without any.
-
-    A recursion in matrices takes its steps in NumPy, too slowly for thousands of short runs.
-
-    Raises
-    ------
-    NotCoveredError
-        If there are too many entries.
-    """
-    return limit if limit.problem.objective.is_pointwise else limit.written_out()
-
-
 @singledispatch
 def compile_limit(limit: Limit) -> CompiledLimit:
     """Turn a limit into fast functions of many points.

@@ -15,7 +15,7 @@ from derive.rules.regimes.windows import WindowPlan
 
 from ..arguments import check_counts, number, positive, starting_points
 from ..errors import ArgumentError
-from ..models.compiled_limit import compile_limit, in_entries
+from ..models.compiled_limit import compile_limit
 from ..simulation.descent.compiled_descent import compile_descent
 from ..simulation.descent.descent import simulate_descent
 from .measurements.comparison import check_arrival, iterations_of
@@ -143,7 +143,7 @@ def plan(
         budget = number("budget", budget, positive, "a positive number of seconds")
     if paths is not None:
         check_counts(paths=(paths, 1))
-    limit = in_entries(limit)
+    limit = limit.in_numbers  # a step in matrices is slow
     if isinstance(limit, CycleLimit):
         limit = limit.shortened()
     compiled = compile_limit(limit)
