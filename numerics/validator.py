@@ -147,9 +147,7 @@ def validate(
         If an argument is out of its range, a step size is unstable, or the start does not end on Γ.
     """
     given = limit.limit if isinstance(limit, CompiledLimit) else limit
-    given = _with_small_noise(
-        given.in_numbers
-    )  # thousands of short runs: a step in matrices is slow
+    given = _with_small_noise(given.in_numbers)  # a step in matrices is slow
     if momentum is None:
         momentum = float(given.equation.momentum)
     settings = _settings(
