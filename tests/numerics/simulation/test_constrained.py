@@ -174,8 +174,6 @@ def test_invariant_density_on_an_ellipse() -> None:
     assert result.pvalue > 1e-3
 
 
-@pytest.mark.usefixtures("route")
-@pytest.mark.usefixtures("route")
 def falling() -> Limit:
     """H = w₂² on w₁ = 0, and log w₂ = 2B − 2t falls."""
     loss = w1**2 * w2**2 / 2
@@ -196,6 +194,7 @@ def test_the_step_at_which_a_path_stopped() -> None:
     np.testing.assert_array_equal(paths.stopped, np.where(paths.ok, -1, recorded))
 
 
+@pytest.mark.usefixtures("route")
 def test_a_diffusion_stops_where_the_manifold_ends() -> None:
     """A path ends where w₂ < 10⁻³ of its start."""
     paths = simulate_limit(falling(), (0, 1), time=5.0, paths=40, seed=0, step=0.01)
