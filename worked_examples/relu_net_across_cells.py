@@ -30,7 +30,7 @@ the limit, and of Φ(w_k) in training with bars of three standard errors.
 
     python worked_examples/relu_net_across_cells.py
 
-takes a minute and a half of the processor, 0.6 GB.
+takes a minute of the processor, 0.6 GB.
 
 References
 ----------

@@ -33,7 +33,16 @@ def test_both_are_there() -> None:
     assert names == ["derive_your_own_noise_model", "read_a_validation_report"]
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(
+            path, marks=[] if path.stem == "read_a_validation_report" else pytest.mark.slow
+        )
+        for path in NOTEBOOKS
+    ],
+    ids=lambda path: path.stem,
+)
 def test_notebook_shows_what_it_did(path: Path) -> None:
     stored = nbformat.read(path, as_version=4)
     fresh = nbformat.from_dict(stored)

@@ -16,7 +16,6 @@ MODELS = {"diagonal_net", "ellipse"}
 """Model files for `python -m numerics`."""
 PARTS = {"pictures", "two_layer"}
 """What the examples share."""
-QUICK = {"noise_geometry_escape"}
 NAMES = sorted({path.stem for path in FOLDER.glob("*.py")} - MODELS - PARTS)
 
 
@@ -54,9 +53,8 @@ def test_what_examples_import_is_public(path: Path) -> None:
                 assert {alias.name for alias in node.names} <= {*listed}, ast.unparse(node)
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=[] if n in QUICK else pytest.mark.slow) for n in NAMES]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
 def test_example_runs(name: str, tmp_path: Path) -> None:
     if "sklearn" in (FOLDER / f"{name}.py").read_text(encoding="utf-8"):
         pytest.importorskip("sklearn", reason="needs .[examples]")

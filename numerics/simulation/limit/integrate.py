@@ -140,6 +140,8 @@ def simulate_limit(
     times = recorded_times(record, time)
     fast = _compiled(limit, alpha, sigma)
     check_memory(paths, len(times), fast.dimension)
+    if fast.is_noisy and step is not None:
+        Schedule.of(times, step)  # refused before anything is compiled
     given = starting_points(start, fast.limit.problem.coordinates, paths)
     distinct, which = np.unique(given, axis=0, return_inverse=True)
     beginnings = fast.beginnings(distinct)

@@ -75,6 +75,7 @@ def test_measured_speeds_cross_three_regions(limit, diagram):
     assert (cut.measured.error < 0.2 * cut.measured.value).all()
 
 
+@pytest.mark.slow
 def test_picture_names_regions_and_borders(limit, diagram):
     cut = measure_cut(limit, POINT, alpha=0.01, sigmas=(0.05, 0.2), steps=100, paths=200, seed=0)
     figure = plots.phase_diagram(diagram, stable=2 / 5.2, cut=cut)

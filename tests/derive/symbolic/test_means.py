@@ -216,6 +216,7 @@ def many(n: int, inputs: int) -> tuple[NoisyGradientDescent, Any]:
     return problem, points
 
 
+@pytest.mark.slow
 def test_two_thousand_samples() -> None:
     """The drift −(1/2n) P∇ΔL with ΔL = 8 Σ_j mean(x_j²)(u_j² + v_j²), exactly."""
     problem, points = many(2000, 5)
@@ -232,6 +233,7 @@ def test_two_thousand_samples() -> None:
     assert np.isfinite(simulate_limit(limit, start, time=1.0, paths=1, seed=0).weights).all()
 
 
+@pytest.mark.slow
 def test_monte_carlo_agrees_with_the_limit_at_the_step() -> None:
     """Six samples, fourteen weights: the projected iterate against the finite-step limit."""
     alpha, sigma, time, paths = 0.05, 0.1, 60.0, 2000

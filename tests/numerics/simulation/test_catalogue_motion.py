@@ -63,7 +63,7 @@ DIRECT = [n for n, row in ROWS.items() if row.prediction in (NEXT_ORDER, AT_STEP
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.slow if k % 3 else ()) for k, n in enumerate(DIRECT)]
+    "name", [pytest.param(n, marks=pytest.mark.slow if k % 6 else ()) for k, n in enumerate(DIRECT)]
 )
 def test_projected_iterate_moves_as_predicted(name):
     confirm_directly(name, motion(name))

@@ -30,6 +30,7 @@ def test_derivatives_of_the_network():
         np.testing.assert_allclose(slopes[:, k], (ends[0] - ends[1]) / (2 * step), atol=1e-8)
 
 
+@pytest.mark.slow
 def test_label_noise_moves_the_weights_while_there_is_a_manifold():
     """n = 2 of N = 8; on 16 samples, which cannot be fitted, there is no limit, as said."""
     run = example.Run(alpha=0.5, sigma=0.05, time=0.5, paths=64)
