@@ -3,18 +3,20 @@
 import json
 from dataclasses import replace
 from functools import cache
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import sympy as sp
 
-from derive import Gaussian, NoisyGradientDescent, TwoPoint, derive_limit
+from derive import Gaussian, NoisyGradientDescent, TwoPoint, derive_limit, mechanisms
 from derive.equation.coefficients import Equation
 from derive.theory.katzenberger import Relaxation
-from numerics import ValidationReport, compile_limit, validate
+from numerics import ArgumentError, ValidationReport, compile_limit, validate
 from numerics.__main__ import main
 from numerics.validation.measurements.bursts import measure_fast_phase
 from numerics.validation.measurements.experiment import Experiment
+from numerics.validator import _require_stable, exponents
 from tests.truth.catalogue import CATALOGUE
 
 w1, w2, eta, xi = sp.symbols("w1 w2 eta xi", real=True)
@@ -106,6 +108,20 @@ def test_refusals(limit, change, message):
     } | change
     with pytest.raises(ValueError, match=message):
         validate(limit, settings.pop("start"), **settings)
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.9])
+def test_steps_are_stable_up_to_twice_one_plus_beta(limit, beta):
+    """At (0.6, 0.8) λ = 5.2, and the heavy ball needs αλ < 2(1 + β)."""
+    settings, bound = SimpleNamespace(start=START, momentum=beta), 2 * (1 + beta) / 5.2
+    _require_stable(compile_limit(limit), 0.95 * bound, settings)
+    with pytest.raises(ArgumentError, match="unstable"):
+        _require_stable(compile_limit(limit), 1.05 * bound, settings)
+
+
+def test_the_exponents_are_those_of_the_time_scale(limit):
+    assert exponents(limit) == (2, 2)
+    assert exponents(derive_limit(mechanisms.parameter_noise(RING, (w1, w2)))) == (1, 2)
 
 
 BESIDE = {
