@@ -140,8 +140,8 @@ def simulate_limit(
     times = recorded_times(record, time)
     fast = _compiled(limit, alpha, sigma)
     check_memory(paths, len(times), fast.dimension)
-    if fast.is_noisy and step is not None:
-        Schedule.of(times, step)  # refused before anything is compiled
+    # A step that is too short is refused before anything is compiled.
+    schedule = Schedule.of(times, step) if fast.is_noisy and step is not None else None
     given = starting_points(start, fast.limit.problem.coordinates, paths)
     distinct, which = np.unique(given, axis=0, return_inverse=True)
     beginnings = fast.beginnings(distinct)
@@ -150,7 +150,8 @@ def simulate_limit(
         weights, status, stopped = _follow_all(fast, beginnings, times, tolerance)
         weights, status, stopped = weights[which], status[which], stopped[which]
     else:
-        schedule = Schedule.of(times, step or default_step(fast, beginnings, time))
+        if schedule is None:
+            schedule = Schedule.of(times, default_step(fast, beginnings, time))
         execution = Execution(seed, first_path, threads)
         recursion = euler_recursion(fast.limit) if np.isfinite(schedule.span) else None
         if recursion is None:
